@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Build contexts and the selection of sources by COPY and ADD, in a context directory as well as in
+ * a snapshot's view (dockerfile.md 3.9 rules 1 to 3, 5.1 to 5.3, 5.6).
+ */
+#ifndef RB_CONTEXT_CONTEXT_H
+#define RB_CONTEXT_CONTEXT_H
+
+#include "base/buf.h"
+#include "base/digest.h"
+#include "base/error.h"
+#include "layer/ledger.h"
+#include "store/store.h"
+
+/* --- ignore files (pure)
+ * ------------------------------------------------------------------------------------------ */
+
+struct rb_ignore;
+/* Parses a .dockerignore (5.2). `file` names it in errors. */
+int rb_ignore_parse(const char *text, size_t len, const char *file, struct rb_ignore **ret,
+		    struct rb_error **err);
+void rb_ignore_free(struct rb_ignore *ig);
+RB_DEFINE_CLEANUP(rb_ignore)
+/* Whether a path (relative, clean) is excluded; *ret_pattern (may be NULL) receives the deciding
+ * pattern as written. */
+bool rb_ignore_matches(const struct rb_ignore *ig, const char *path, const char **ret_pattern);
+/* Whether an excluded directory may hold re-included entries. */
+bool rb_ignore_may_reinclude(const struct rb_ignore *ig, const char *dir);
+
+/* Go's path.Match: `*` and `?` never match "/", classes, `\` escapes. 1 match, 0 none, -EINVAL bad
+ * pattern. Pure. */
+int rb_path_match(const char *pattern, const char *path);
+bool rb_path_has_wildcard(const char *pattern);
+
+/* --- a local directory
+ * -------------------------------------------------------------------------------------------- */
+
+struct rb_context {
+	int root_fd;
+	char *path;               /* as given, for messages */
+	char *ignore_file;        /* name of the ignore file used, or NULL */
+	struct rb_ignore *ignore; /* NULL: nothing is excluded */
+	dev_t dev;
+	ino_t ino; /* of the root: identity of the stat cache, with the absolute path */
+	char *abs_path;
+};
+
+/* Errors: CONTEXT `unable to prepare context: path "x" not found`, not a directory, unreadable. */
+int rb_context_open(const char *path, struct rb_context **ret, struct rb_error **err);
+void rb_context_free(struct rb_context *c);
+RB_DEFINE_CLEANUP(rb_context)
+/*
+ * Reads the Dockerfile: `file` NULL: Dockerfile, then dockerfile in the context; else relative to
+ * the current directory. *ret_name is the name for messages (base name as given). Also loads the
+ * ignore file (5.1). Regular files only; never blocks on a FIFO; at most 16 MiB. `-` (stdin) is
+ * refused by name.
+ */
+int rb_context_dockerfile(struct rb_context *c, const char *file, struct rb_buf *ret,
+			  char **ret_name, struct rb_error **err);
+
+/* --- selecting sources
+ * -------------------------------------------------------------------------------------------- */
+
+/* A root that sources are taken from. */
+struct rb_source_root {
+	int root_fd;
+	const struct rb_ledger *ledger; /* NULL: local context, owners are 0:0 */
+	const struct rb_ignore *ignore; /* NULL: none */
+	const char *ignore_file;        /* for messages */
+};
+
+struct rb_match {
+	char *path; /* inside the root, clean, relative, "." for the root; the last component is not
+		       resolved */
+	char *name; /* base name for a directory destination */
+	bool is_dir; /* after following links */
+};
+struct rb_matches {
+	struct rb_match *v;
+	size_t n, cap;
+};
+
+/*
+ * The entries that one COPY source names, sorted: wildcards by rule 1 (none is fine), a literal by
+ * rule 2. Errors: NOTFOUND `"/x": not found`, with the ignore file and pattern when that is why.
+ */
+int rb_source_match(const struct rb_source_root *root, const char *source, struct rb_matches *ret,
+		    struct rb_error **err);
+void rb_matches_clear(struct rb_matches *m);
+
+/*
+ * Stat cache of one context directory: path -> (device, inode, size, mtime, ctime) -> content
+ * digest. An entry counts only when all five are equal and the file was not changed within the
+ * clock's granularity of the moment it was hashed (racily clean).
+ */
+struct rb_statcache;
+int rb_statcache_open(struct rb_store *store, const struct rb_context *c, struct rb_statcache **ret,
+		      struct rb_error **err);
+int rb_statcache_save(struct rb_statcache *sc, struct rb_error **err); /* when something changed */
+void rb_statcache_free(struct rb_statcache *sc);
+RB_DEFINE_CLEANUP(rb_statcache)
+
+/*
+ * Content checksum (5.6) of what copying `m` would take: header of the entry (type, mode, owner,
+ * link target, device, allowed xattrs) and content; directories recursively with names, sorted;
+ * never mtime, ctime, inode, nlink. The selected path itself is followed. Ignored entries do not
+ * count. `sc` may be NULL. Errors: CONTEXT naming an unreadable file.
+ */
+int rb_source_checksum(const struct rb_source_root *root, const struct rb_match *m,
+		       struct rb_statcache *sc, struct rb_digest *ret, struct rb_error **err);
+
+/* For struct rb_copy_spec.skip (layer/copy.h): ctx is a struct rb_source_root. */
+int rb_source_skip(void *ctx, const char *path, bool is_dir);
+
+#endif

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What this machine allows, and entering the user namespace that the rungs `range` and `single`
+ * work in (design 2). Probing is by doing; results that cost more than a millisecond are cached per
+ * boot.
+ */
+#ifndef RB_HOST_HOST_H
+#define RB_HOST_HOST_H
+
+#include "base/buf.h"
+#include "base/error.h"
+
+enum rb_rung { RB_RUNG_NONE, RB_RUNG_SINGLE, RB_RUNG_RANGE };
+
+/* "range" */
+const char *rb_rung_name(enum rb_rung rung);
+
+struct rb_id_extent {
+	uint32_t inside, outside, count;
+};
+enum { RB_ID_EXTENTS_MAX = 16 };
+struct rb_id_map {
+	struct rb_id_extent v[RB_ID_EXTENTS_MAX];
+	size_t n;
+};
+/* Ids [0, n) that are mapped without a hole; what is beyond goes to the ownership ledger. */
+uint32_t rb_id_map_limit(const struct rb_id_map *m);
+
+/* One line of doctor. */
+struct rb_host_check {
+	const char *name; /* "user namespaces" */
+	bool ok;
+	char *found;  /* what was seen, with the reason when not ok */
+	char *unlock; /* exact line that would help, or NULL */
+};
+
+struct rb_host {
+	enum rb_rung rung;
+	struct rb_id_map uids, gids;
+	char *newuidmap,
+		*newgidmap;   /* absolute paths, NULL when CAP_SETUID serves or rung is not range */
+	char *why_not_range;  /* sentence, NULL when rung is range */
+	char *why_not_single; /* sentence, NULL unless rung is none */
+	struct rb_host_check *checks; /* filled by rb_host_doctor() only */
+	size_t n_checks;
+};
+
+/*
+ * Chooses the rung. `mode` NULL: the highest that works; "range" or "single": that one, or
+ * UNSUPPORTED with the reason and what would unlock it. `cache_fd`: the store's directory for
+ * per-boot results, or -1.
+ */
+int rb_host_probe(const char *mode, int cache_fd, struct rb_host *ret, struct rb_error **err);
+/* Everything doctor prints: checks of each capability on the actual directory of the store. Never
+ * uses the cache. */
+int rb_host_doctor(const char *store_path, struct rb_host *ret, struct rb_error **err);
+void rb_host_clear(struct rb_host *h);
+
+/*
+ * Runs fn(ctx) in a forked process that is uid 0 of a new user namespace with the maps of `h`, in
+ * new mount (all private) and pid namespaces (as its pid 1; fn reaps what it forks). The caller
+ * must be single-threaded. The calling process waits, forwards SIGINT, SIGTERM and SIGHUP, and when
+ * it dies everything in the namespace dies. Returns fn's return value (0..255), or -1 with *err
+ * when the namespace cannot be entered.
+ */
+int rb_host_enter(const struct rb_host *h, int (*fn)(void *ctx), void *ctx, struct rb_error **err);
+
+#endif

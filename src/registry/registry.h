@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Pulling from registries (OCI distribution-spec): reference -> manifest -> config and layer blobs
+ * in the store. HTTP only on localhost and 127.0.0.0/8 (tried when HTTPS is not spoken there),
+ * verified HTTPS elsewhere.
+ */
+#ifndef RB_REGISTRY_REGISTRY_H
+#define RB_REGISTRY_REGISTRY_H
+
+#include "base/error.h"
+#include "image/manifest.h"
+#include "image/platform.h"
+#include "image/reference.h"
+#include "store/store.h"
+
+struct rb_pull_progress {
+	/* Called now and then with the bytes of all blobs so far and in all; may be NULL. */
+	void (*bytes)(void *ctx, uint64_t done, uint64_t total);
+	/* Polled: true ends the pull with RB_ERR_CANCELLED; may be NULL. */
+	bool (*cancelled)(void *ctx);
+	void *ctx;
+};
+
+struct rb_pulled {
+	struct rb_digest manifest; /* of the platform's manifest, which is a blob of the store */
+	struct rb_digest config;
+	struct rb_platform platform;
+};
+
+/*
+ * Pulls what is missing. With config_only the layer blobs are left for a later call. Digests are
+ * verified on the bytes that are stored. A manifest list is resolved to the best entry for `want`.
+ * Layers are fetched in parallel. Errors: NOTFOUND (no such image or tag; says which), AUTH,
+ * NETWORK (host, cause, what to check), CORRUPT, UNSUPPORTED.
+ */
+int rb_registry_pull(struct rb_store *store, const struct rb_ref *ref,
+		     const struct rb_platform *want, bool config_only,
+		     const struct rb_pull_progress *progress, struct rb_pulled *ret,
+		     struct rb_error **err);
+
+#endif
