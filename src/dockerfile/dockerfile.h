@@ -7,8 +7,9 @@
  * lines; what depends on values (expansion results, base image config) is refused by plan/.
  *
  * An instruction that exists in the language but is not built yet (RUN --mount, ADD of a URL,
- * ONBUILD, ...) is parsed as far as needed to be named and refused with RB_ERR_UNSUPPORTED, its
- * lines and its name.
+ * ONBUILD, ...) is parsed as far as needed to be named; the refusal is kept in `unsupported` of the
+ * instruction, because it concerns nobody while the target does not need its stage. plan/ raises it
+ * as RB_ERR_UNSUPPORTED with the lines of the instruction.
  */
 #ifndef RB_DOCKERFILE_DOCKERFILE_H
 #define RB_DOCKERFILE_DOCKERFILE_H
@@ -77,6 +78,8 @@ struct rb_inst {
 	const char **comments; /* comment lines right before it ('#' and blanks trimmed); for
 				  descriptions */
 	size_t n_comments;
+	const char *unsupported; /* NULL, or the sentence with which plan/ refuses the instruction
+				    when its stage is needed */
 	union {
 		struct {
 			const char *image;    /* unexpanded */
@@ -117,7 +120,9 @@ struct rb_inst {
 			const char *script;   /* shell form */
 		} cmd;                        /* CMD, ENTRYPOINT */
 		struct rb_words words;        /* EXPOSE, VOLUME (unexpanded), SHELL */
-		const char *text; /* WORKDIR, USER, STOPSIGNAL (unexpanded), MAINTAINER, ONBUILD */
+		/* WORKDIR, USER, STOPSIGNAL (unexpanded), MAINTAINER, ONBUILD (heredoc bodies
+		 * included) */
+		const char *text;
 		struct {
 			bool none;
 			bool exec;
@@ -158,9 +163,10 @@ struct rb_dockerfile {
 
 /*
  * Parses a whole Dockerfile (dockerfile.md 1 and the value-free checks of 3). The text is copied;
- * `ret` is freed with rb_dockerfile_free(). Errors: RB_ERR_DOCKERFILE or RB_ERR_UNSUPPORTED with
- * lines; parse errors of single instructions start with "dockerfile parse error on line N: ".
- * Limits: named constants in dockerfile.c.
+ * `ret` is freed with rb_dockerfile_free(). Errors: RB_ERR_DOCKERFILE with lines (none when the
+ * whole file is meant); parse errors of single instructions start with "dockerfile parse error on
+ * line N: ". Instructions of every stage are checked, needed or not. Limits: named constants in
+ * dockerfile-internal.h.
  */
 int rb_dockerfile_parse(const char *text, size_t len, struct rb_dockerfile **ret,
 			struct rb_error **err);
