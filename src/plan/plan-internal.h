@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Shared by plan-*.c only. */
+#ifndef RB_PLAN_PLAN_INTERNAL_H
+#define RB_PLAN_PLAN_INTERNAL_H
+
+#include "plan/plan.h"
+
+#define RB_PLAN_DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+/* What instructions of a stage see and change besides the config; a child stage starts with a copy.
+ */
+struct rb_stage_state {
+	struct rb_env env;        /* stage environment (2.4) */
+	struct rb_strv arg_names; /* declared ARGs in order of first declaration, inherited ones
+				     included */
+	struct rb_env arg_values; /* those that have a value */
+	bool cmd_set;             /* CMD was given in this very stage (3.4) */
+};
+
+void rb_stage_state_copy(struct rb_stage_state *dst, const struct rb_stage_state *src);
+void rb_stage_state_clear(struct rb_stage_state *s);
+
+/* Elaboration of one stage in progress. */
+struct rb_elab {
+	struct rb_plan *plan;
+	struct rb_plan_stage *stage;
+	struct rb_stage_state *state;
+	struct rb_image_config *config; /* stage->config */
+	const struct rb_inst *inst;
+	struct rb_vertex *top; /* last vertex so far, or NULL */
+	size_t step, n_steps;  /* for progress names */
+	size_t cap_vertices, cap_history;
+	struct rb_plan_history *history;
+	size_t n_history;
+};
+
+/* Resolves COPY --from=X of a stage (4.2). Adds no image; see rb_plan_use_image(). */
+int rb_plan_resolve_from(struct rb_plan *plan, struct rb_plan_stage *stage,
+			 const struct rb_inst *inst, struct rb_root_ref *ret,
+			 struct rb_error **err);
+/* Image of that reference and platform among plan->images; NULL when it was never registered. */
+struct rb_plan_image *rb_plan_find_image(struct rb_plan *plan, const char *name,
+					 const struct rb_platform *platform);
+
+/* RUN, COPY, ADD and WORKDIR: append a vertex with its history. */
+int rb_elab_run(struct rb_elab *e, struct rb_error **err);
+int rb_elab_copy(struct rb_elab *e, struct rb_error **err);
+int rb_elab_workdir(struct rb_elab *e, struct rb_error **err);
+
+/* Adds a history entry; vertex NULL is an empty layer. */
+void rb_elab_history(struct rb_elab *e, struct rb_vertex *vertex, const char *created_by);
+/* Expands with the stage environment. Caller frees; NULL with *err. */
+char *rb_elab_expand(struct rb_elab *e, const char *word, struct rb_error **err);
+
+#endif

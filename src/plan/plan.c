@@ -1,0 +1,470 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "plan/plan.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "image/reference.h"
+#include "plan/plan-internal.h"
+
+void rb_stage_state_clear(struct rb_stage_state *s)
+{
+	rb_env_clear(&s->env);
+	rb_env_clear(&s->arg_values);
+	rb_strv_clear(&s->arg_names);
+	s->cmd_set = false;
+}
+
+void rb_stage_state_copy(struct rb_stage_state *dst, const struct rb_stage_state *src)
+{
+	rb_env_copy(&dst->env, &src->env);
+	rb_env_copy(&dst->arg_values, &src->arg_values);
+	rb_strv_copy(&dst->arg_names, &src->arg_names);
+	dst->cmd_set = false;
+}
+
+static void vertex_clear(struct rb_vertex *v)
+{
+	if (v->kind != RB_VERTEX_RUN)
+		return;
+	rb_strv_clear(&v->run.argv);
+	rb_strv_clear(&v->run.env);
+	rb_strv_clear(&v->run.proxy_env);
+}
+
+void rb_plan_free(struct rb_plan *plan)
+{
+	if (!plan)
+		return;
+	for (size_t i = 0; i < plan->n_stages; i++) {
+		struct rb_plan_stage *s = &plan->stages[i];
+
+		for (size_t j = 0; j < s->n_vertices; j++)
+			vertex_clear(s->vertices[j]);
+		rb_image_config_clear(&s->config);
+		if (s->state)
+			rb_stage_state_clear(s->state);
+	}
+	rb_env_clear(&plan->global);
+	rb_strv_clear(&plan->global_declared);
+	rb_arena_free(plan->arena);
+	free(plan);
+}
+
+/* --- global scope
+ * ------------------------------------------------------------------------------------ */
+
+static void set_automatic(struct rb_plan *plan, const char *name, const char *value)
+{
+	const char *given = rb_env_get(plan->options.build_args, name);
+
+	rb_env_set(&plan->global, name, given ? given : value);
+}
+
+static void set_platform_args(struct rb_plan *plan, const char *prefix, const struct rb_platform *p)
+{
+	char text[RB_PLATFORM_TEXT_BYTES];
+	const struct {
+		const char *suffix, *value;
+	} args[] = {
+		{"PLATFORM", rb_platform_text(p, text)},
+		{"OS", p->os},
+		{"OSVERSION", ""},
+		{"ARCH", p->arch},
+		{"VARIANT", p->variant},
+	};
+
+	for (size_t i = 0; i < RB_ARRAY_LEN(args); i++) {
+		RB_CLEANUP(rb_strp) char *name = rb_asprintf("%s%s", prefix, args[i].suffix);
+
+		set_automatic(plan, name, args[i].value);
+	}
+}
+
+static int eval_global_arg(struct rb_plan *plan, const struct rb_inst *inst, struct rb_error **err)
+{
+	for (size_t i = 0; i < inst->kvs.n; i++) {
+		const struct rb_kv *kv = &inst->kvs.v[i];
+		const char *given = rb_env_get(plan->options.build_args, kv->key);
+
+		rb_strv_add(&plan->global_declared, kv->key);
+		if (given) {
+			rb_env_set(&plan->global, kv->key, given);
+		} else if (kv->value) {
+			RB_CLEANUP(rb_strp)
+			char *value =
+				rb_expand(kv->value, plan->df->escape, &plan->global, NULL, err);
+
+			if (!value)
+				return rb_error_at(err, inst->line_first, inst->line_last);
+			rb_env_set(&plan->global, kv->key, value);
+		}
+	}
+	return 0;
+}
+
+static const char *target_stage_name(const struct rb_plan *plan)
+{
+	const struct rb_dockerfile *df = plan->df;
+
+	if (plan->options.target)
+		return plan->options.target;
+	const char *last = df->stages[df->n_stages - 1].name;
+	return last ? last : "default";
+}
+
+static int eval_globals(struct rb_plan *plan, struct rb_error **err)
+{
+	set_platform_args(plan, "BUILD", &plan->options.build_platform);
+	set_platform_args(plan, "TARGET", &plan->options.target_platform);
+	set_automatic(plan, "TARGETSTAGE", target_stage_name(plan));
+	for (size_t i = 0; i < plan->df->n_global_args; i++)
+		if (eval_global_arg(plan, &plan->df->global_args[i], err) < 0)
+			return -1;
+	return 0;
+}
+
+/* --- names
+ * ------------------------------------------------------------------------------------------- */
+
+/* Latest stage before `before` with that name, or NULL. Names are lower case already; fold: the
+ * reference is not. */
+static struct rb_plan_stage *find_stage(struct rb_plan *plan, const char *name, size_t before,
+					bool fold)
+{
+	for (size_t i = before; i-- > 0;) {
+		const char *have = plan->df->stages[i].name;
+
+		if (have && (fold ? rb_ascii_strcaseeq(have, name) : rb_streq(have, name)))
+			return &plan->stages[i];
+	}
+	return NULL;
+}
+
+static int platform_of_stage(struct rb_plan *plan, struct rb_plan_stage *stage,
+			     struct rb_error **err)
+{
+	const struct rb_inst *from = stage->ast->from;
+	RB_CLEANUP(rb_strp) char *text = NULL;
+
+	stage->platform = plan->options.target_platform;
+	if (!from->from.platform)
+		return 0;
+	text = rb_expand(from->from.platform, plan->df->escape, &plan->global, NULL, err);
+	if (!text)
+		return -1;
+	if (!*text)
+		return rb_fail(err, RB_ERR_DOCKERFILE, "empty platform value from expression %s",
+			       from->from.platform);
+	if (rb_platform_parse(text, &stage->platform, err) < 0) {
+		/* It is the file's fault here, not the command line's. */
+		(*err)->code = RB_ERR_DOCKERFILE;
+		return -1;
+	}
+	return 0;
+}
+
+/* Decides what FROM means; an image is only remembered by its text until the stage turns out to be
+ * needed. */
+static int resolve_base(struct rb_plan *plan, struct rb_plan_stage *stage, struct rb_error **err)
+{
+	const struct rb_inst *from = stage->ast->from;
+	RB_CLEANUP(rb_strp)
+	char *base = rb_expand(from->from.image, plan->df->escape, &plan->global, NULL, err);
+
+	if (!base || platform_of_stage(plan, stage, err) < 0)
+		return rb_error_at(err, from->line_first, from->line_last);
+	if (!*base) {
+		(void)rb_fail(err, RB_ERR_DOCKERFILE, "base name (%s) should not be blank",
+			      from->from.image);
+		return rb_error_at(err, from->line_first, from->line_last);
+	}
+	struct rb_plan_stage *earlier = find_stage(plan, base, stage->ast->index, false);
+	if (earlier) {
+		stage->base = (struct rb_root_ref){.kind = RB_ROOT_STAGE, .stage = earlier};
+		stage->platform = earlier->platform;
+	} else if (rb_streq(base, "scratch")) {
+		stage->base.kind = RB_ROOT_SCRATCH;
+		stage->platform = plan->options.target_platform;
+	} else {
+		stage->base.kind = RB_ROOT_IMAGE;
+		stage->from_name = rb_arena_strdup(plan->arena, base);
+	}
+	return 0;
+}
+
+struct rb_plan_image *rb_plan_find_image(struct rb_plan *plan, const char *name,
+					 const struct rb_platform *platform)
+{
+	for (size_t i = 0; i < plan->n_images; i++)
+		if (rb_streq(plan->images[i].name, name) &&
+		    rb_platform_eq(&plan->images[i].platform, platform))
+			return &plan->images[i];
+	return NULL;
+}
+
+/* Registers an image; plan->images has room for all (see count_images). */
+static int use_image(struct rb_plan *plan, const char *text, const struct rb_platform *platform,
+		     const struct rb_inst *inst, struct rb_plan_image **ret, struct rb_error **err)
+{
+	struct rb_ref ref = {0};
+
+	if (rb_ref_parse(text, &ref, err) < 0) {
+		(*err)->code = RB_ERR_DOCKERFILE;
+		(void)rb_wrap(err, "failed to parse stage name \"%s\"", text);
+		return rb_error_at(err, inst->line_first, inst->line_last);
+	}
+	RB_CLEANUP(rb_strp) char *name = rb_ref_text(&ref);
+	RB_CLEANUP(rb_strp) char *shown = rb_ref_familiar(&ref);
+	rb_ref_clear(&ref);
+	*ret = rb_plan_find_image(plan, name, platform);
+	if (*ret)
+		return 0;
+	struct rb_plan_image *image = &plan->images[plan->n_images];
+	*image = (struct rb_plan_image){
+		.index = plan->n_images++,
+		.name = rb_arena_strdup(plan->arena, name),
+		.shown = rb_arena_strdup(plan->arena, shown),
+		.platform = *platform,
+		.line_first = inst->line_first,
+		.line_last = inst->line_last,
+	};
+	*ret = image;
+	return 0;
+}
+
+static const char *stage_name(const struct rb_plan_stage *stage)
+{
+	return stage->ast->name ? stage->ast->name : stage->label;
+}
+
+static int later_stage(const struct rb_plan_stage *stage, const struct rb_plan_stage *from,
+		       struct rb_error **err)
+{
+	if (stage == from)
+		return rb_fail(err, RB_ERR_DOCKERFILE, "circular dependency detected on stage: %s",
+			       stage_name(stage));
+	return rb_fail(
+		err, RB_ERR_DOCKERFILE,
+		"cannot copy from stage \"%s\", it needs to be defined before current stage \"%s\"",
+		stage_name(from), stage_name(stage));
+}
+
+/* COPY --from=N; 1 when the text is a stage number, 0 when it is something else. */
+static int from_number(struct rb_plan *plan, struct rb_plan_stage *stage, const char *from,
+		       struct rb_root_ref *ret, struct rb_error **err)
+{
+	uint64_t n;
+	int r = rb_parse_u64(rb_slice_str(from), plan->n_stages - 1, &n);
+
+	if (r == -EINVAL)
+		return 0;
+	if (r < 0)
+		return rb_fail(err, RB_ERR_DOCKERFILE, "invalid stage index %s", from);
+	if (n >= stage->ast->index)
+		return later_stage(stage, &plan->stages[n], err);
+	*ret = (struct rb_root_ref){.kind = RB_ROOT_STAGE, .stage = &plan->stages[n]};
+	return 1;
+}
+
+int rb_plan_resolve_from(struct rb_plan *plan, struct rb_plan_stage *stage,
+			 const struct rb_inst *inst, struct rb_root_ref *ret, struct rb_error **err)
+{
+	const char *from = inst->copy.from;
+
+	*ret = (struct rb_root_ref){.kind = RB_ROOT_CONTEXT};
+	if (!from)
+		return 0;
+	int r = from_number(plan, stage, from, ret, err);
+	if (r < 0)
+		return rb_error_at(err, inst->line_first, inst->line_last);
+	if (r > 0)
+		return 0;
+	struct rb_plan_stage *earlier = find_stage(plan, from, stage->ast->index, true);
+	if (!earlier) {
+		struct rb_plan_stage *any = find_stage(plan, from, plan->n_stages, true);
+
+		if (any) {
+			(void)later_stage(stage, any, err);
+			return rb_error_at(err, inst->line_first, inst->line_last);
+		}
+	}
+	if (earlier) {
+		*ret = (struct rb_root_ref){.kind = RB_ROOT_STAGE, .stage = earlier};
+		return 0;
+	}
+	if (rb_streq(from, "scratch")) {
+		ret->kind = RB_ROOT_SCRATCH;
+		return 0;
+	}
+	ret->kind = RB_ROOT_IMAGE;
+	return use_image(plan, from, &plan->options.target_platform, inst, &ret->image, err);
+}
+
+/* --- reachability
+ * ------------------------------------------------------------------------------------ */
+
+static int refuse_unsupported(const struct rb_inst *inst, struct rb_error **err)
+{
+	if (!inst->unsupported)
+		return 0;
+	(void)rb_fail(err, RB_ERR_UNSUPPORTED, "%s", inst->unsupported);
+	return rb_error_at(err, inst->line_first, inst->line_last);
+}
+
+/* Marks what one needed stage needs. Stages refer to earlier ones only, so one pass from the end
+ * suffices. */
+static int need_inputs(struct rb_plan *plan, struct rb_plan_stage *stage, struct rb_error **err)
+{
+	if (refuse_unsupported(stage->ast->from, err) < 0)
+		return -1;
+	if (stage->base.kind == RB_ROOT_STAGE)
+		stage->base.stage->needed = true;
+	for (size_t i = 0; i < stage->ast->n_insts; i++) {
+		const struct rb_inst *inst = &stage->ast->insts[i];
+		struct rb_root_ref from;
+
+		if (refuse_unsupported(inst, err) < 0)
+			return -1;
+		if (inst->kind != RB_INST_COPY && inst->kind != RB_INST_ADD)
+			continue;
+		if (rb_plan_resolve_from(plan, stage, inst, &from, err) < 0)
+			return -1;
+		if (from.kind == RB_ROOT_STAGE)
+			from.stage->needed = true;
+		if (from.kind == RB_ROOT_CONTEXT && inst->copy.sources.n)
+			plan->needs_context = true;
+	}
+	return 0;
+}
+
+/* Images of bases, in file order, after reachability is known. */
+static int use_base_images(struct rb_plan *plan, struct rb_error **err)
+{
+	for (size_t i = 0; i < plan->n_stages; i++) {
+		struct rb_plan_stage *stage = &plan->stages[i];
+
+		if (stage->needed && stage->base.kind == RB_ROOT_IMAGE &&
+		    use_image(plan, stage->from_name, &stage->platform, stage->ast->from,
+			      &stage->base.image, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static size_t count_images(const struct rb_dockerfile *df)
+{
+	size_t n = df->n_stages;
+
+	for (size_t i = 0; i < df->n_stages; i++)
+		for (size_t j = 0; j < df->stages[i].n_insts; j++)
+			n += df->stages[i].insts[j].kind == RB_INST_COPY;
+	return n;
+}
+
+static int unknown_target(const struct rb_plan *plan, struct rb_error **err)
+{
+	const char *names[64];
+	size_t n = 0;
+	RB_CLEANUP(rb_buf_clear) struct rb_buf hint = RB_BUF_INIT;
+
+	for (size_t i = 0; i < plan->n_stages && n < RB_ARRAY_LEN(names); i++)
+		if (plan->df->stages[i].name)
+			names[n++] = plan->df->stages[i].name;
+	return rb_fail(err, RB_ERR_DOCKERFILE, "target stage \"%s\" could not be found%s",
+		       plan->options.target, rb_suggest(&hint, plan->options.target, names, n));
+}
+
+static int find_target(struct rb_plan *plan, struct rb_error **err)
+{
+	uint64_t n;
+
+	if (!plan->options.target) {
+		plan->target = &plan->stages[plan->n_stages - 1];
+		return 0;
+	}
+	plan->target = find_stage(plan, plan->options.target, plan->n_stages, true);
+	if (!plan->target &&
+	    rb_parse_u64(rb_slice_str(plan->options.target), plan->n_stages - 1, &n) == 0)
+		plan->target = &plan->stages[n];
+	return plan->target ? 0 : unknown_target(plan, err);
+}
+
+static int build_plan(struct rb_plan *plan, struct rb_error **err)
+{
+	const struct rb_dockerfile *df = plan->df;
+
+	plan->n_stages = df->n_stages;
+	plan->stages = rb_arena_array(plan->arena, df->n_stages, sizeof(*plan->stages));
+	plan->images = rb_arena_array(plan->arena, count_images(df), sizeof(*plan->images));
+	if (eval_globals(plan, err) < 0)
+		return -1;
+	for (size_t i = 0; i < df->n_stages; i++) {
+		struct rb_plan_stage *stage = &plan->stages[i];
+		RB_CLEANUP(rb_strp) char *label = NULL;
+
+		stage->ast = &df->stages[i];
+		if (df->n_stages == 1)
+			label = rb_strdup("");
+		else if (stage->ast->name)
+			label = rb_strdup(stage->ast->name);
+		else
+			label = rb_asprintf("stage-%zu", i);
+		stage->label = rb_arena_strdup(plan->arena, label);
+		if (resolve_base(plan, stage, err) < 0)
+			return -1;
+	}
+	if (find_target(plan, err) < 0)
+		return -1;
+	plan->target->needed = true;
+	for (size_t i = plan->target->ast->index + 1; i-- > 0;)
+		if (plan->stages[i].needed && need_inputs(plan, &plan->stages[i], err) < 0)
+			return -1;
+	return use_base_images(plan, err);
+}
+
+int rb_plan_new(const struct rb_dockerfile *df, const struct rb_plan_options *options,
+		struct rb_plan **ret, struct rb_error **err)
+{
+	RB_CLEANUP(rb_plan_freep) struct rb_plan *plan = rb_calloc(1, sizeof(*plan));
+
+	plan->arena = rb_arena_new();
+	plan->df = df;
+	plan->options = *options;
+	if (build_plan(plan, err) < 0)
+		return -1;
+	*ret = rb_steal_ptr(&plan);
+	return 0;
+}
+
+bool rb_plan_can_elaborate(const struct rb_plan_stage *stage)
+{
+	if (!stage->needed || stage->elaborated)
+		return false;
+	switch (stage->base.kind) {
+	case RB_ROOT_STAGE:
+		return stage->base.stage->elaborated;
+	case RB_ROOT_IMAGE:
+		return stage->base.image->config != NULL;
+	case RB_ROOT_SCRATCH:
+	case RB_ROOT_CONTEXT:
+		break;
+	}
+	return true;
+}
+
+struct rb_vertex *rb_plan_stage_top(const struct rb_plan_stage *stage)
+{
+	for (; stage; stage = stage->base.kind == RB_ROOT_STAGE ? stage->base.stage : NULL)
+		if (stage->n_vertices)
+			return stage->vertices[stage->n_vertices - 1];
+	return NULL;
+}
+
+struct rb_root_ref rb_plan_stage_root(const struct rb_plan_stage *stage)
+{
+	while (stage->base.kind == RB_ROOT_STAGE)
+		stage = stage->base.stage;
+	return stage->base;
+}

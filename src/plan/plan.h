@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * From instructions to a graph of vertices (dockerfile.md 3 and 4). Pure: no I/O, no clock, no
+ * globals.
+ *
+ * Two steps, because ENV expansion, USER and WORKDIR need the base image's config, and that is I/O:
+ *  1. rb_plan_new() resolves names, the target and reachability. It names the images whose configs
+ * are needed (plan->images); a stage that the target does not need is never elaborated and its
+ * image never asked for.
+ *  2. rb_plan_elaborate() turns a stage into vertices once its base's config (or its parent stage)
+ * is known. It may be called in any order that respects base edges.
+ */
+#ifndef RB_PLAN_PLAN_H
+#define RB_PLAN_PLAN_H
+
+#include "base/arena.h"
+#include "base/digest.h"
+#include "base/error.h"
+#include "dockerfile/dockerfile.h"
+#include "dockerfile/expand.h"
+#include "image/config.h"
+#include "image/platform.h"
+
+enum rb_network_mode { RB_NETWORK_DEFAULT, RB_NETWORK_NONE, RB_NETWORK_HOST };
+
+struct rb_plan_options {
+	const char *target;              /* NULL: the last stage; a name in any case, or a number */
+	const struct rb_env *build_args; /* --build-arg */
+	const struct rb_labels *labels;  /* --label, merged last into the target */
+	struct rb_platform build_platform; /* where we run */
+	struct rb_platform target_platform;
+	enum rb_network_mode network; /* --network: default of RUN */
+	bool no_cache;
+};
+
+/* An image that FROM or COPY --from names; one per distinct reference and platform. */
+struct rb_plan_image {
+	size_t index;
+	const char *name;  /* normalised reference */
+	const char *shown; /* as a person writes it */
+	struct rb_platform platform;
+	unsigned line_first, line_last;       /* where it is named first */
+	const struct rb_image_config *config; /* set by the caller before elaboration; borrowed */
+};
+
+enum rb_root_kind { RB_ROOT_SCRATCH, RB_ROOT_STAGE, RB_ROOT_IMAGE, RB_ROOT_CONTEXT };
+
+/* Where a tree comes from before anything is done to it. */
+struct rb_root_ref {
+	enum rb_root_kind kind;
+	struct rb_plan_stage *stage; /* RB_ROOT_STAGE: the end of that stage */
+	struct rb_plan_image *image; /* RB_ROOT_IMAGE */
+};
+
+enum rb_vertex_kind { RB_VERTEX_RUN, RB_VERTEX_COPY, RB_VERTEX_WORKDIR };
+
+struct rb_vertex_run {
+	struct rb_strv argv;
+	struct rb_strv env;       /* "NAME=value": the stage environment, in the key */
+	struct rb_strv proxy_env; /* exported to the process, not in the key */
+	const char *cwd;
+	const char *user; /* "" is root */
+	enum rb_network_mode network;
+	const char *script_name; /* one-heredoc RUN with "#!" or NULL */
+	const char *script_body;
+};
+
+struct rb_copy_source {
+	const char *path;        /* expanded; NULL: inline */
+	const char *inline_name; /* heredoc */
+	const char *inline_data;
+};
+
+struct rb_vertex_copy {
+	struct rb_root_ref from; /* RB_ROOT_CONTEXT for a plain COPY or ADD */
+	struct rb_copy_source *sources;
+	size_t n_sources;
+	const char *dest; /* absolute, clean */
+	bool dest_is_dir;
+	const char *chown; /* expanded text or NULL */
+	int chmod;         /* -1: not given */
+	bool unpack;       /* ADD: local archives are unpacked */
+};
+
+struct rb_vertex {
+	enum rb_vertex_kind kind;
+	struct rb_plan_stage *stage;
+	struct rb_vertex *parent; /* NULL: the stage's base root */
+	const struct rb_inst *inst;
+	const char *name; /* progress name: "[build 2/3] RUN make" */
+	bool no_cache;
+	union {
+		struct rb_vertex_run run;
+		struct rb_vertex_copy copy;
+		struct {
+			const char *path; /* absolute, clean, not "/" */
+			const char *user; /* "" is root */
+		} workdir;
+	};
+};
+
+/* A history entry of this build; its time comes from the vertex's result. */
+struct rb_plan_history {
+	const char *created_by;
+	struct rb_vertex *vertex; /* NULL: empty_layer */
+};
+
+struct rb_plan_stage {
+	const struct rb_stage *ast;
+	const char *label; /* "build", "stage-1"; "" in a file with one stage */
+	bool needed;
+	struct rb_root_ref base;
+	struct rb_platform platform;
+	const char *from_name; /* progress name of an image base: "[build 1/3] FROM
+				  debian:bookworm", else NULL */
+
+	/* After elaboration: */
+	bool elaborated;
+	struct rb_vertex **vertices; /* in order */
+	size_t n_vertices;
+	/*
+	 * Config at the end of the stage: base's history and diff IDs as they came, then what this
+	 * build adds is in `history`, which includes that of parent stages of this file.
+	 */
+	struct rb_image_config config;
+	const struct rb_plan_history *history;
+	size_t n_history;
+	struct rb_stage_state *state; /* internal: what a child stage inherits */
+};
+
+struct rb_plan {
+	struct rb_arena *arena;
+	const struct rb_dockerfile *df; /* borrowed */
+	struct rb_plan_options options; /* borrowed contents */
+	struct rb_plan_stage *stages;
+	size_t n_stages;
+	struct rb_plan_stage *target;
+	struct rb_plan_image *images; /* of needed stages */
+	size_t n_images;
+	struct rb_env global; /* global ARGs and automatic platform arguments with values */
+	struct rb_strv global_declared;
+	bool needs_context; /* some needed stage copies from the build context */
+};
+
+/* Errors: RB_ERR_DOCKERFILE or UNSUPPORTED with lines; USAGE for an unknown target. */
+int rb_plan_new(const struct rb_dockerfile *df, const struct rb_plan_options *options,
+		struct rb_plan **ret, struct rb_error **err);
+void rb_plan_free(struct rb_plan *plan);
+RB_DEFINE_CLEANUP(rb_plan)
+
+/* Whether the base's config is known: the stage is needed, not elaborated yet, and can be now. */
+bool rb_plan_can_elaborate(const struct rb_plan_stage *stage);
+int rb_plan_elaborate(struct rb_plan *plan, struct rb_plan_stage *stage, struct rb_error **err);
+
+/* Last vertex whose result is the root of the stage's end, or NULL: the base root itself, see
+ * rb_plan_stage_root(). */
+struct rb_vertex *rb_plan_stage_top(const struct rb_plan_stage *stage);
+/* The root below all vertices of the stage and its parent stages: scratch or an image. */
+struct rb_root_ref rb_plan_stage_root(const struct rb_plan_stage *stage);
+
+/* --- keys (plan/keys.c)
+ * --------------------------------------------------------------------------------------------- */
+
+/*
+ * Definition key: the operation, the result ids of its inputs, and what of the environment it can
+ * see (dockerfile.md 6.1). `parent_id`: result id of the root it works on. `from_id`: of the tree a
+ * COPY takes from; NULL for the context, whose content is never identified by anything but a
+ * checksum: such a COPY has no definition key (returns false).
+ */
+bool rb_vertex_definition_key(const struct rb_vertex *v, const char *parent_id, const char *from_id,
+			      struct rb_digest *ret);
+/* Content key of a COPY: `content` is the checksum of what its sources select, in order. */
+struct rb_digest rb_vertex_content_key(const struct rb_vertex *v, const char *parent_id,
+				       const struct rb_digest *content);
+
+#endif

@@ -1,0 +1,319 @@
+// SPDX-License-Identifier: Apache-2.0
+/* RUN, COPY, ADD and WORKDIR: the instructions that make vertices. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/path.h"
+#include "dockerfile/values.h"
+#include "plan/plan-internal.h"
+
+static const char *keep(struct rb_elab *e, const char *s)
+{
+	return rb_arena_strdup(e->plan->arena, s);
+}
+
+static struct rb_vertex *add_vertex(struct rb_elab *e, enum rb_vertex_kind kind, const char *text)
+{
+	struct rb_plan_stage *stage = e->stage;
+	struct rb_vertex *v = rb_arena_alloc(e->plan->arena, sizeof(*v));
+	RB_CLEANUP(rb_strp) char *name = NULL;
+
+	e->step++;
+	name = rb_asprintf("[%s%s%*zu/%zu] %s", stage->label, *stage->label ? " " : "",
+			   snprintf(NULL, 0, "%zu", e->n_steps), e->step, e->n_steps, text);
+	v->kind = kind;
+	v->stage = stage;
+	v->parent = e->top;
+	v->inst = e->inst;
+	v->name = keep(e, name);
+	v->no_cache = e->plan->options.no_cache && kind != RB_VERTEX_WORKDIR;
+	stage->vertices[stage->n_vertices++] = v;
+	e->top = v;
+	return v;
+}
+
+/* --- RUN
+ * --------------------------------------------------------------------------------------------- */
+
+/* "|2 a=1 b=2 " when ARGs were declared (3.2). */
+static void add_arg_prefix(struct rb_elab *e, struct rb_buf *b)
+{
+	const struct rb_stage_state *s = e->state;
+
+	if (!s->arg_names.n)
+		return;
+	rb_buf_addf(b, "|%zu ", s->arg_names.n);
+	for (size_t i = 0; i < s->arg_names.n; i++) {
+		const char *name = s->arg_names.v[i], *value = rb_env_get(&s->env, name);
+
+		if (!value)
+			value = rb_env_get(&s->arg_values, name);
+		rb_buf_addf(b, "%s=%s ", name, value ? value : "");
+	}
+}
+
+/* Proxy build arguments reach every RUN in both spellings, without ARG and without being in the key
+ * (3.14). */
+static void add_proxies(struct rb_elab *e, struct rb_strv *ret)
+{
+	static const char *const names[][2] = {
+		{"HTTP_PROXY", "http_proxy"}, {"HTTPS_PROXY", "https_proxy"},
+		{"FTP_PROXY", "ftp_proxy"},   {"NO_PROXY", "no_proxy"},
+		{"ALL_PROXY", "all_proxy"},
+	};
+	const struct rb_env *args = e->plan->options.build_args;
+
+	for (size_t i = 0; i < RB_ARRAY_LEN(names); i++) {
+		const char *value = NULL;
+
+		for (size_t j = 0; j < args->n; j++)
+			if (rb_ascii_strcaseeq(args->names[j], names[i][0]))
+				value = args->values[j];
+		if (!value)
+			continue;
+		rb_strv_addf(ret, "%s=%s", names[i][0], value);
+		rb_strv_addf(ret, "%s=%s", names[i][1], value);
+	}
+}
+
+static void run_argv(struct rb_elab *e, struct rb_vertex_run *run)
+{
+	const struct rb_inst *inst = e->inst;
+
+	if (inst->run.exec) {
+		for (size_t i = 0; i < inst->run.argv.n; i++)
+			rb_strv_add(&run->argv, inst->run.argv.v[i]);
+		return;
+	}
+	if (e->config->shell.n) {
+		rb_strv_copy(&run->argv, &e->config->shell);
+	} else {
+		rb_strv_add(&run->argv, "/bin/sh");
+		rb_strv_add(&run->argv, "-c");
+	}
+	if (inst->run.script_file) {
+		run->script_name = inst->run.script_file->name;
+		run->script_body = inst->run.script_file->body;
+		rb_strv_addf(&run->argv, "/dev/pipes/%s", run->script_name);
+	} else {
+		rb_strv_add(&run->argv, inst->run.script);
+	}
+}
+
+static enum rb_network_mode run_network(struct rb_elab *e)
+{
+	const char *own = e->inst->run.network;
+
+	if (own && rb_streq(own, "none"))
+		return RB_NETWORK_NONE;
+	if (own && rb_streq(own, "host"))
+		return RB_NETWORK_HOST;
+	return e->plan->options.network;
+}
+
+/* The line as written with the word in upper case, and the first line of a heredoc (1.9). */
+static char *run_text(const struct rb_inst *inst)
+{
+	struct rb_buf b = RB_BUF_INIT;
+
+	rb_buf_addf(&b, "RUN%s", inst->original + strlen(inst->word));
+	if (inst->n_heredocs == 1) {
+		const char *body = inst->heredocs[0].body;
+		size_t n = strcspn(body, "\n");
+
+		if (n)
+			rb_buf_addf(&b, " (%.*s%s)", (int)rb_min_size(n, 120), body,
+				    body[n] && body[n + 1] ? "..." : "");
+	}
+	return rb_buf_steal(&b);
+}
+
+int rb_elab_run(struct rb_elab *e, struct rb_error **err)
+{
+	RB_CLEANUP(rb_buf_clear) struct rb_buf by = RB_BUF_INIT;
+	RB_CLEANUP(rb_strp) char *text = run_text(e->inst);
+
+	if (e->inst->run.exec && !e->inst->run.argv.n)
+		return rb_fail(err, RB_ERR_DOCKERFILE, "RUN [] has no command to run");
+	struct rb_vertex *v = add_vertex(e, RB_VERTEX_RUN, text);
+	run_argv(e, &v->run);
+	rb_env_to_strv(&e->state->env, &v->run.env);
+	add_proxies(e, &v->run.proxy_env);
+	v->run.cwd =
+		keep(e, e->config->working_dir && *e->config->working_dir ? e->config->working_dir
+									  : "/");
+	v->run.user = keep(e, e->config->user ? e->config->user : "");
+	v->run.network = run_network(e);
+
+	rb_buf_addstr(&by, "RUN ");
+	add_arg_prefix(e, &by);
+	for (size_t i = 0; i < v->run.argv.n; i++)
+		rb_buf_addf(&by, "%s ", v->run.argv.v[i]);
+	rb_buf_addstr(&by, "# buildkit");
+	rb_elab_history(e, v, by.ptr);
+	return 0;
+}
+
+/* --- COPY and ADD
+ * ------------------------------------------------------------------------------------ */
+
+static int copy_heredoc(struct rb_elab *e, const struct rb_heredoc *h, struct rb_copy_source *ret,
+			struct rb_error **err)
+{
+	ret->inline_name = h->name;
+	ret->inline_data = h->body;
+	if (h->expand) {
+		RB_CLEANUP(rb_strp)
+		char *data = rb_expand_heredoc(h->body, &e->state->env, NULL, err);
+
+		if (!data)
+			return -1;
+		ret->inline_data = keep(e, data);
+	}
+	return 0;
+}
+
+static int copy_sources(struct rb_elab *e, struct rb_vertex_copy *copy, struct rb_error **err)
+{
+	const struct rb_inst *inst = e->inst;
+
+	copy->n_sources = inst->copy.n_order;
+	copy->sources = rb_arena_array(e->plan->arena, copy->n_sources, sizeof(*copy->sources));
+	for (size_t i = 0; i < copy->n_sources; i++) {
+		size_t k = inst->copy.order[i];
+		struct rb_copy_source *s = &copy->sources[i];
+
+		if (k >= inst->copy.sources.n) {
+			if (copy_heredoc(e, &inst->heredocs[k - inst->copy.sources.n], s, err) < 0)
+				return -1;
+			continue;
+		}
+		RB_CLEANUP(rb_strp) char *path = rb_elab_expand(e, inst->copy.sources.v[k], err);
+		if (!path || rb_dockerfile_check_source(inst->kind == RB_INST_ADD, path, err) < 0)
+			return -1;
+		s->path = keep(e, path);
+	}
+	return 0;
+}
+
+static int copy_flags(struct rb_elab *e, struct rb_vertex_copy *copy, const char **ret_chmod,
+		      struct rb_error **err)
+{
+	const struct rb_inst *inst = e->inst;
+
+	copy->chmod = -1;
+	*ret_chmod = NULL;
+	if (inst->copy.chown) {
+		RB_CLEANUP(rb_strp) char *chown = rb_elab_expand(e, inst->copy.chown, err);
+
+		if (!chown)
+			return -1;
+		copy->chown = *chown ? keep(e, chown) : NULL;
+	}
+	if (inst->copy.chmod) {
+		RB_CLEANUP(rb_strp) char *text = rb_elab_expand(e, inst->copy.chmod, err);
+		mode_t mode;
+
+		if (!text)
+			return -1;
+		if (*text && !rb_ascii_isdigit(*text))
+			return rb_fail(
+				err, RB_ERR_UNSUPPORTED,
+				"symbolic --chmod=%s is not supported yet by this version of rbuild; write it "
+				"as an octal number such as 0755",
+				text);
+		if (rb_dockerfile_parse_chmod(text, &mode, err) < 0)
+			return -1;
+		copy->chmod = (int)mode;
+		*ret_chmod = keep(e, text);
+	}
+	return 0;
+}
+
+static bool written_as_dir(const char *dest)
+{
+	return !*dest || rb_streq(dest, ".") || rb_ends_with(dest, "/") || rb_ends_with(dest, "/.");
+}
+
+static void add_sources_text(const struct rb_vertex_copy *copy, struct rb_buf *b)
+{
+	for (size_t i = 0; i < copy->n_sources; i++)
+		if (copy->sources[i].path)
+			rb_buf_addf(b, " %s", copy->sources[i].path);
+	for (size_t i = 0; i < copy->n_sources; i++)
+		if (!copy->sources[i].path)
+			rb_buf_addf(b, " <<%s", copy->sources[i].inline_name);
+}
+
+int rb_elab_copy(struct rb_elab *e, struct rb_error **err)
+{
+	const struct rb_inst *inst = e->inst;
+	RB_CLEANUP(rb_buf_clear) struct rb_buf by = RB_BUF_INIT;
+	RB_CLEANUP(rb_buf_clear) struct rb_buf text = RB_BUF_INIT;
+	RB_CLEANUP(rb_strp) char *dest = rb_elab_expand(e, inst->copy.dest, err);
+	struct rb_vertex_copy copy = {.dest_is_dir = dest && written_as_dir(dest)};
+	const char *chmod;
+
+	if (!dest || copy_sources(e, &copy, err) < 0 || copy_flags(e, &copy, &chmod, err) < 0 ||
+	    rb_plan_resolve_from(e->plan, e->stage, inst, &copy.from, err) < 0)
+		return -1;
+	const char *wd =
+		e->config->working_dir && *e->config->working_dir ? e->config->working_dir : "/";
+	RB_CLEANUP(rb_strp) char *abs = rb_path_join_abs(wd, dest);
+	RB_CLEANUP(rb_strp) char *rooted = rb_path_join_abs("/", abs);
+	copy.dest = keep(e, rooted);
+	copy.unpack = inst->kind == RB_INST_ADD && inst->copy.unpack != 0;
+
+	rb_buf_addstr(&by, rb_inst_kind_name(inst->kind));
+	if (copy.chown)
+		rb_buf_addf(&by, " --chown=%s", copy.chown);
+	if (chmod)
+		rb_buf_addf(&by, " --chmod=%s", chmod);
+	add_sources_text(&copy, &by);
+	rb_buf_addf(&by, " %s # buildkit", dest);
+
+	rb_buf_addstr(&text, rb_inst_kind_name(inst->kind));
+	if (inst->copy.from)
+		rb_buf_addf(&text, " --from=%s", inst->copy.from);
+	if (copy.chown)
+		rb_buf_addf(&text, " --chown=%s", copy.chown);
+	if (chmod)
+		rb_buf_addf(&text, " --chmod=%s", chmod);
+	add_sources_text(&copy, &text);
+	rb_buf_addf(&text, " %s", dest);
+	struct rb_vertex *v = add_vertex(e, RB_VERTEX_COPY, text.ptr);
+	v->copy = copy;
+	rb_elab_history(e, v, by.ptr);
+	return 0;
+}
+
+/* --- WORKDIR
+ * ----------------------------------------------------------------------------------------- */
+
+int rb_elab_workdir(struct rb_elab *e, struct rb_error **err)
+{
+	RB_CLEANUP(rb_strp) char *given = rb_elab_expand(e, e->inst->text, err);
+	RB_CLEANUP(rb_buf_clear) struct rb_buf by = RB_BUF_INIT;
+
+	if (!given)
+		return -1;
+	const char *wd =
+		e->config->working_dir && *e->config->working_dir ? e->config->working_dir : "/";
+	RB_CLEANUP(rb_strp) char *joined = rb_path_join_abs(wd, given);
+	RB_CLEANUP(rb_strp) char *path = rb_path_join_abs("/", joined);
+	free(e->config->working_dir);
+	e->config->working_dir = rb_strdup(path);
+	rb_buf_addf(&by, "WORKDIR %s", path);
+	if (rb_streq(path, "/")) {
+		/* Counted as a step in names, but there is nothing to make. */
+		e->step++;
+		rb_elab_history(e, NULL, by.ptr);
+		return 0;
+	}
+	struct rb_vertex *v = add_vertex(e, RB_VERTEX_WORKDIR, by.ptr);
+	v->workdir.path = keep(e, path);
+	v->workdir.user = keep(e, e->config->user ? e->config->user : "");
+	rb_elab_history(e, v, by.ptr);
+	return 0;
+}
