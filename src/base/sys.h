@@ -21,8 +21,8 @@ int rb_sys_openat2(int dirfd, const char *path, int flags, mode_t mode, uint64_t
 
 int rb_sys_pidfd_open(pid_t pid);
 int rb_sys_pidfd_send_signal(int pidfd, int sig);
-/* clone3 without a new stack (a fork with namespace flags); *ret_pidfd receives a CLOEXEC pidfd.
- * Pid, or 0 in the child, or -errno. */
+/* clone3 (else clone) without a new stack: a fork with namespace flags. *ret_pidfd receives a
+ * CLOEXEC pidfd. Pid, or 0 in the child, or -errno. */
 pid_t rb_sys_clone(uint64_t flags, int *ret_pidfd);
 /* Closes every descriptor >= first. */
 int rb_sys_close_from(unsigned first);
