@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of dockerfile/ share; nobody else includes this. */
+#ifndef RB_DOCKERFILE_INTERNAL_H
+#define RB_DOCKERFILE_INTERNAL_H
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/error.h"
+#include "dockerfile/dockerfile.h"
+
+enum {
+	/* A physical line, before its LF; the number is part of the message (dockerfile.md 1.1). */
+	RB_DOCKERFILE_LINE_MAX = 65535,
+	/* Bytes of a Dockerfile. Keeps line numbers in 32 bits and the tree below a gigabyte. */
+	RB_DOCKERFILE_BYTES_MAX = 16 << 20,
+	/* Bytes of variable values that one expansion may produce. */
+	RB_EXPAND_BYTES_MAX = 16 << 20,
+	/* ${a:-${b:-...}}: each level is a few stack frames. */
+	RB_EXPAND_DEPTH_MAX = 64,
+	/* Value and pattern of ${v#p} and ${v/p/r}: matching costs their product. */
+	RB_GLOB_TEXT_MAX = 1 << 20,
+	RB_GLOB_PATTERN_MAX = 1024,
+	/* Names kept for the lint; more help nobody. */
+	RB_EXPAND_REPORT_MAX = 64,
+};
+
+/* ---- unicode.c: the character classes of Go, which the language inherited ---- */
+
+/* A byte that is no UTF-8 is a character of its own: RB_RUNE_BYTE | byte. */
+#define RB_RUNE_BYTE 0x110000u
+
+/* Decodes the character at s (len > 0 bytes); returns its length. */
+size_t rb_rune_decode(const char *s, size_t len, uint32_t *ret);
+bool rb_rune_is_space(uint32_t c);
+/* Letter, decimal digit or underscore: what a variable name consists of. */
+bool rb_rune_is_word(uint32_t c);
+bool rb_rune_is_printable(uint32_t c);
+/* Length of the white space character at s, 0 when there is none. */
+size_t rb_rune_space(const char *s, size_t len);
+struct rb_slice rb_slice_ltrim(struct rb_slice s);
+struct rb_slice rb_slice_trim(struct rb_slice s);
+
+/* ---- glob.c: patterns of ${v#p} and ${v/p/r} ---- */
+
+/* Appends value without the shortest (longest) prefix (suffix) that matches. */
+int rb_expand_trim(const char *pattern, const char *value, bool suffix, bool longest,
+		   struct rb_buf *ret, struct rb_error **err);
+/* Appends value with its first match, or all, replaced. */
+int rb_expand_replace(const char *pattern, const char *value, const char *with, bool all,
+		      struct rb_buf *ret, struct rb_error **err);
+
+/* ---- lex.c: physical lines, directives, logical lines, heredoc bodies ---- */
+
+struct rb_lexer {
+	struct rb_arena *arena;
+	const char *p, *end;
+	unsigned line; /* number of the line that was read last */
+	char escape;
+	const char *syntax, *check;
+	struct rb_strv comments; /* since the last instruction */
+};
+
+struct rb_logical_line {
+	const char *text; /* trimmed, never empty */
+	unsigned first, last;
+	bool has_empty_continuation;
+};
+
+/* Skips a byte order mark and reads the directives. The text must outlive the lexer. */
+int rb_lexer_start(struct rb_lexer *lx, struct rb_arena *arena, const char *text, size_t len,
+		   struct rb_error **err);
+/* 1 with the next logical line, 0 at the end, -1. */
+int rb_lexer_next(struct rb_lexer *lx, struct rb_logical_line *ret, struct rb_error **err);
+/* Reads body and terminator of h, whose name and chomp are set. */
+int rb_lexer_read_heredoc(struct rb_lexer *lx, struct rb_heredoc *h, struct rb_error **err);
+void rb_lexer_clear(struct rb_lexer *lx);
+
+/* ---- words.c: ways to cut a logical line ---- */
+
+/* Appends the flags ("--a=b", quotes removed) in front of s; returns what follows them. */
+struct rb_slice rb_words_take_flags(struct rb_slice s, char escape, struct rb_strv *flags);
+/* At runs of blanks, without quoting. */
+void rb_words_split(const char *s, struct rb_strv *ret);
+/* Key/value words (1.8): quotes and escapes protect blanks and are kept. */
+void rb_words_split_quoted(const char *s, char escape, struct rb_strv *ret);
+/* 1: s is a JSON array of strings, appended to *ret. 0: not JSON. -1: JSON, but not of strings. */
+int rb_words_parse_json(const char *s, struct rb_strv *ret, struct rb_error **err);
+/* First run of blanks: the word before it; *rest is what follows it. */
+struct rb_slice rb_words_head(struct rb_slice s, struct rb_slice *rest);
+
+/* ---- flags.c: the words that rb_words_take_flags() took ---- */
+
+enum rb_flag_type { RB_FLAG_STRING, RB_FLAG_BOOL, RB_FLAG_LIST };
+
+struct rb_flag_spec {
+	const char *name; /* without "--"; NULL ends a list of them */
+	enum rb_flag_type type;
+	bool later; /* part of the language, not built yet */
+};
+
+enum { RB_FLAGS_MAX = 8 };
+
+struct rb_flag {
+	bool given;
+	bool on;           /* RB_FLAG_BOOL */
+	const char *value; /* the last one; borrowed from the words; NULL: none */
+};
+
+struct rb_flags {
+	const struct rb_flag_spec *specs;
+	struct rb_flag flag[RB_FLAGS_MAX]; /* in the order of specs */
+	const char *later;                 /* the first one given that is not built yet */
+};
+
+/* specs may be NULL: then every flag is unknown. */
+int rb_flags_parse(const struct rb_flag_spec *specs, const struct rb_strv *words,
+		   struct rb_flags *ret, struct rb_error **err);
+/* One that is not in specs counts as not given. */
+const struct rb_flag *rb_flags_find(const struct rb_flags *flags, const char *name);
+
+/* ---- heredoc.c: heredoc words ---- */
+
+/* True when the whole word is a heredoc such as <<-"EOF"; sets all but the bodies. */
+bool rb_heredoc_parse(struct rb_arena *arena, struct rb_slice word, struct rb_heredoc *ret);
+/* The heredocs that a line of shell text asks for. The array lives in the arena. */
+size_t rb_heredoc_find(struct rb_arena *arena, const char *text, struct rb_heredoc **ret);
+
+/* ---- inst.c: one logical line -> one instruction ---- */
+
+/* On failure the lines of *ret are set. Heredoc bodies are read from lx. */
+int rb_inst_parse(struct rb_lexer *lx, const struct rb_logical_line *line, struct rb_inst *ret,
+		  struct rb_error **err);
+
+#endif
