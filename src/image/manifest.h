@@ -25,7 +25,8 @@ struct rb_descriptor {
 	uint64_t size;
 	bool has_platform;
 	struct rb_platform platform;
-	char *ref_name; /* annotation org.opencontainers.image.ref.name, or NULL */
+	char *ref_name;   /* annotation org.opencontainers.image.ref.name, or NULL */
+	char *image_name; /* annotation io.containerd.image.name, or NULL */
 };
 
 enum rb_doc_kind { RB_DOC_MANIFEST, RB_DOC_INDEX };
@@ -50,8 +51,9 @@ enum { RB_MANIFEST_LAYERS_MAX = 4096 };
 int rb_manifest_parse(const char *text, size_t len, const char *media_type, struct rb_manifest *ret,
 		      struct rb_error **err);
 void rb_manifest_clear(struct rb_manifest *m);
-/* Best entry of an index for the platform (attestation entries unknown/unknown are never chosen),
- * or NULL. */
+/* Best entry of an index for the platform, or NULL; attestation entries (unknown/unknown) and
+ * nested indexes are never chosen. An entry without a platform serves when no other does: compare
+ * the config's. */
 const struct rb_descriptor *rb_index_choose(const struct rb_manifest *index,
 					    const struct rb_platform *want);
 /* OCI form; caller frees. */
