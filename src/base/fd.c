@@ -72,7 +72,6 @@ int rb_read_fd(int fd, size_t max_bytes, struct rb_buf *ret, struct rb_error **e
 		}
 		if (n == 0)
 			return 0;
-		rb_buf_truncate(ret, ret->len); /* keep the invariant before growing */
 		ret->len += (size_t)n;
 		ret->ptr[ret->len] = '\0';
 		if (ret->len > max_bytes) {
