@@ -321,6 +321,7 @@ static int need_inputs(struct rb_plan *plan, struct rb_plan_stage *stage, struct
 		return -1;
 	if (stage->base.kind == RB_ROOT_STAGE)
 		stage->base.stage->needed = true;
+	plan->n_vertices_max += stage->ast->n_insts;
 	for (size_t i = 0; i < stage->ast->n_insts; i++) {
 		const struct rb_inst *inst = &stage->ast->insts[i];
 		struct rb_root_ref from;

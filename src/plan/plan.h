@@ -84,6 +84,7 @@ struct rb_vertex_copy {
 
 struct rb_vertex {
 	enum rb_vertex_kind kind;
+	size_t index; /* 0, 1, ... in order of elaboration; below plan->n_vertices_max */
 	struct rb_plan_stage *stage;
 	struct rb_vertex *parent; /* NULL: the stage's base root */
 	const struct rb_inst *inst;
@@ -139,6 +140,8 @@ struct rb_plan {
 	size_t n_images;
 	struct rb_env global; /* global ARGs and automatic platform arguments with values */
 	struct rb_strv global_declared;
+	size_t n_vertices;     /* elaborated so far */
+	size_t n_vertices_max; /* what all needed stages can have together */
 	bool needs_context; /* some needed stage copies from the build context */
 };
 

@@ -23,6 +23,7 @@ static struct rb_vertex *add_vertex(struct rb_elab *e, enum rb_vertex_kind kind,
 	name = rb_asprintf("[%s%s%*zu/%zu] %s", stage->label, *stage->label ? " " : "",
 			   snprintf(NULL, 0, "%zu", e->n_steps), e->step, e->n_steps, text);
 	v->kind = kind;
+	v->index = e->plan->n_vertices++;
 	v->stage = stage;
 	v->parent = e->top;
 	v->inst = e->inst;

@@ -37,6 +37,14 @@ struct rb_event {
 
 struct rb_event_sink {
 	void (*event)(void *ctx, const struct rb_event *ev);
+	/* Called by the solver's loop; returns the milliseconds until it wants to be called again,
+	 * or -1. May be NULL. */
+	int (*tick)(void *ctx, int64_t now_ns);
+	/* true: nobody can see the events any more, so the build is to be cancelled. May be NULL.
+	 */
+	bool (*broken)(void *ctx);
+	/* The terminal changed its size. May be NULL. */
+	void (*resized)(void *ctx);
 	void *ctx;
 };
 

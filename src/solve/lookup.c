@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Examining nodes: what is known without work, what is needed first, what has to be done. */
+#include <string.h>
+
+#include "solve/solve-internal.h"
+
+const char *rb_solve_root_id(struct rb_solver *s, const struct rb_root_ref *ref)
+{
+	switch (ref->kind) {
+	case RB_ROOT_SCRATCH:
+	case RB_ROOT_CONTEXT:
+		return "";
+	case RB_ROOT_IMAGE:
+		return s->images[ref->image->index].id;
+	case RB_ROOT_STAGE: {
+		const struct rb_vertex *top = rb_plan_stage_top(ref->stage);
+		struct rb_root_ref root = rb_plan_stage_root(ref->stage);
+
+		return top ? s->vertices[top->index].id : rb_solve_root_id(s, &root);
+	}
+	}
+	rb_bug("unknown root");
+}
+
+const char *rb_solve_parent_id(struct rb_solver *s, const struct rb_vertex *v)
+{
+	struct rb_root_ref root = rb_plan_stage_root(v->stage);
+
+	return v->parent ? s->vertices[v->parent->index].id : rb_solve_root_id(s, &root);
+}
+
+/* --- stages
+ * ------------------------------------------------------------------------------------------ */
+
+static unsigned add_vertex(struct rb_solver *s, struct rb_vertex *v)
+{
+	unsigned node;
+	struct job *job = rb_solve_add_job(s, JOB_VERTEX, &node);
+
+	job->vertex = v;
+	s->vertices[v->index].node = node;
+	if (v->kind != RB_VERTEX_COPY)
+		return node;
+	if (v->copy.from.kind == RB_ROOT_STAGE)
+		rb_sched_depend(s->sched, node, s->stages[v->copy.from.stage->ast->index].end_node);
+	else if (v->copy.from.kind == RB_ROOT_IMAGE)
+		rb_sched_depend(s->sched, node, s->images[v->copy.from.image->index].config_node);
+	return node;
+}
+
+static int examine_elaborate(struct rb_solver *s, unsigned node, struct rb_plan_stage *stage,
+			     struct rb_error **err)
+{
+	const struct stage_state *st = &s->stages[stage->ast->index];
+	bool has_before = stage->base.kind == RB_ROOT_STAGE;
+	unsigned before = has_before ? s->stages[stage->base.stage->ast->index].end_node : 0;
+
+	if (rb_plan_elaborate(s->in.plan, stage, err) < 0)
+		return -1;
+	if (stage->base.kind == RB_ROOT_IMAGE) {
+		struct image_state *im = &s->images[stage->base.image->index];
+
+		if (!im->ev) {
+			im->ev = rb_solve_announce(s, stage->from_name);
+			if (rb_image_is_unpacked(s, im)) {
+				rb_solve_emit(s, im->ev, RB_EV_CACHED, NULL);
+				im->ev_ended = true;
+			}
+		}
+	}
+	for (size_t i = 0; i < stage->n_vertices; i++) {
+		unsigned n = add_vertex(s, stage->vertices[i]);
+
+		if (has_before)
+			rb_sched_depend(s->sched, n, before);
+		before = n;
+		has_before = true;
+	}
+	if (has_before)
+		rb_sched_depend(s->sched, st->end_node, before);
+	rb_sched_finish(s->sched, node);
+	return 0;
+}
+
+/* --- images
+ * ------------------------------------------------------------------------------------------ */
+
+static int examine_config(struct rb_solver *s, unsigned node, struct rb_plan_image *image,
+			  struct rb_error **err)
+{
+	struct image_state *st = &s->images[image->index];
+	char platform[RB_PLATFORM_TEXT_BYTES];
+	struct rb_error *lookup = NULL;
+
+	if (!s->in.options->pull) {
+		if (rb_store_get_image(s->in.store, image->name,
+				       rb_platform_text(&image->platform, platform), &st->record,
+				       &lookup) == 0) {
+			if (rb_image_load(s, image, err) < 0)
+				return rb_error_at(err, image->line_first, image->line_last);
+			rb_sched_finish(s->sched, node);
+			return 0;
+		}
+		if (lookup->code != RB_ERR_NOTFOUND) {
+			*err = lookup;
+			return -1;
+		}
+		/* Not in the store: it has to be pulled. */
+		rb_error_drop(&lookup);
+	}
+	rb_sched_want_slot(s->sched, node);
+	return 0;
+}
+
+/* The node that unpacks the image, made at the first need. */
+static unsigned materialize_node(struct rb_solver *s, struct rb_plan_image *image)
+{
+	struct image_state *st = &s->images[image->index];
+
+	if (!st->has_materialize_node) {
+		struct job *job = rb_solve_add_job(s, JOB_MATERIALIZE, &st->materialize_node);
+
+		job->image = image;
+		st->has_materialize_node = true;
+	}
+	return st->materialize_node;
+}
+
+/* --- vertices
+ * ---------------------------------------------------------------------------------------- */
+
+static void hit(struct rb_solver *s, unsigned node, struct job *job)
+{
+	s->vertices[job->vertex->index].known = true;
+	job->ev = rb_solve_announce(s, job->vertex->name);
+	rb_solve_emit(s, job->ev, RB_EV_CACHED, NULL);
+	rb_sched_finish(s->sched, node);
+}
+
+/* Checksum of what a COPY takes from the local context, in place: the walk is over files the caller
+ * owns. */
+static int context_checksum(struct rb_solver *s, struct rb_vertex *v, struct rb_digest *ret,
+			    struct rb_error **err)
+{
+	struct rb_context *c = s->in.context;
+	struct rb_source_root root = {
+		.root_fd = c ? c->root_fd : -1,
+		.ignore = c ? c->ignore : NULL,
+		.ignore_file = c ? c->ignore_file : NULL,
+	};
+
+	if (c && !s->context_ev) {
+		s->context_ev = rb_solve_announce(s, "[internal] load build context");
+		rb_solve_emit(s, s->context_ev, RB_EV_START, NULL);
+		if (!s->statcache && rb_statcache_open(s->in.store, c, &s->statcache, err) < 0)
+			return -1;
+	}
+	if (rb_copy_checksum(v, &root, s->statcache, ret, err) < 0) {
+		(void)rb_wrap(err, "failed to compute cache key");
+		return rb_error_at(err, v->inst->line_first, v->inst->line_last);
+	}
+	return 0;
+}
+
+/* Fills the keys that can be known without work. */
+static int compute_keys(struct rb_solver *s, struct rb_vertex *v, struct rb_error **err)
+{
+	struct vertex_state *st = &s->vertices[v->index];
+	const char *parent = rb_solve_parent_id(s, v);
+	const char *from = NULL;
+
+	if (st->has_definition || st->has_content)
+		return 0;
+	if (v->kind == RB_VERTEX_COPY && v->copy.from.kind != RB_ROOT_CONTEXT)
+		from = rb_solve_root_id(s, &v->copy.from);
+	st->has_definition = rb_vertex_definition_key(v, parent, from, &st->definition_key);
+	if (v->kind != RB_VERTEX_COPY)
+		return 0;
+	if (!from) {
+		if (context_checksum(s, v, &st->content, err) < 0)
+			return -1;
+		st->has_content = true;
+	} else {
+		st->has_content = rb_cache_get_checksum(s, v, from, &st->content);
+	}
+	if (st->has_content)
+		st->content_key = rb_vertex_content_key(v, parent, &st->content);
+	return 0;
+}
+
+static bool same_key(const struct vertex_state *a, const struct vertex_state *b)
+{
+	if (a->has_definition && b->has_definition &&
+	    rb_digest_eq(&a->definition_key, &b->definition_key))
+		return true;
+	return a->has_content && b->has_content && rb_digest_eq(&a->content_key, &b->content_key);
+}
+
+/*
+ * The same step elsewhere in this build: done or under way. It runs once (6.2), also with
+ * --no-cache.
+ */
+static struct vertex_state *find_twin(struct rb_solver *s, const struct rb_vertex *v)
+{
+	for (size_t i = 0; i < s->in.plan->n_vertices; i++) {
+		struct vertex_state *other = &s->vertices[i];
+
+		if (i == v->index || !same_key(&s->vertices[v->index], other))
+			continue;
+		if (other->known)
+			return other;
+		enum rb_node_state state = rb_sched_state(s->sched, other->node);
+		if (state == RB_NODE_RUNNING || state == RB_NODE_QUEUED)
+			return other;
+	}
+	return NULL;
+}
+
+static bool cached(struct rb_solver *s, struct vertex_state *st)
+{
+	return (st->has_definition && rb_cache_get(s, &st->definition_key, st->id)) ||
+	       (st->has_content && rb_cache_get(s, &st->content_key, st->id));
+}
+
+/* Trees that the work needs on disk; returns true when the node has to wait for one. */
+static bool wait_for_trees(struct rb_solver *s, unsigned node, const struct rb_vertex *v)
+{
+	const struct rb_root_ref *refs[2] = {NULL, NULL};
+	struct rb_root_ref own = rb_plan_stage_root(v->stage), from;
+	bool waits = false;
+
+	refs[0] = &own;
+	if (v->kind == RB_VERTEX_COPY) {
+		from = v->copy.from.kind == RB_ROOT_STAGE ? rb_plan_stage_root(v->copy.from.stage)
+							  : v->copy.from;
+		refs[1] = &from;
+	}
+	for (size_t i = 0; i < RB_ARRAY_LEN(refs); i++) {
+		if (!refs[i] || refs[i]->kind != RB_ROOT_IMAGE ||
+		    rb_image_is_unpacked(s, &s->images[refs[i]->image->index]))
+			continue;
+		rb_sched_depend(s->sched, node, materialize_node(s, refs[i]->image));
+		waits = true;
+	}
+	return waits;
+}
+
+static int examine_vertex(struct rb_solver *s, unsigned node, struct job *job,
+			  struct rb_error **err)
+{
+	struct rb_vertex *v = job->vertex;
+	struct vertex_state *st = &s->vertices[v->index];
+
+	if (compute_keys(s, v, err) < 0)
+		return -1;
+	struct vertex_state *twin = find_twin(s, v);
+	if (twin && twin->known) {
+		memcpy(st->id, twin->id, sizeof(st->id));
+		hit(s, node, job);
+		return 0;
+	}
+	if (twin) {
+		rb_sched_depend(s->sched, node, twin->node);
+		return 0;
+	}
+	if (!st->missed && !v->no_cache && cached(s, st)) {
+		hit(s, node, job);
+		return 0;
+	}
+	st->missed = true;
+	if (!wait_for_trees(s, node, v))
+		rb_sched_want_slot(s->sched, node);
+	return 0;
+}
+
+int rb_solve_examine(struct rb_solver *s, unsigned node, struct rb_error **err)
+{
+	struct job *job = s->jobs[node];
+
+	switch (job->kind) {
+	case JOB_CONFIG:
+		return examine_config(s, node, job->image, err);
+	case JOB_ELABORATE:
+		return examine_elaborate(s, node, job->stage, err);
+	case JOB_STAGE_END:
+		rb_sched_finish(s->sched, node);
+		return 0;
+	case JOB_VERTEX:
+		return examine_vertex(s, node, job, err);
+	case JOB_MATERIALIZE:
+	case JOB_TASK:
+		rb_sched_want_slot(s->sched, node);
+		return 0;
+	}
+	rb_bug("unknown job");
+}

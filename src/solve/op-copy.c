@@ -1,0 +1,315 @@
+// SPDX-License-Identifier: Apache-2.0
+/* COPY, ADD and WORKDIR, each in a worker of its own. */
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fd.h"
+#include "base/path.h"
+#include "layer/archive.h"
+#include "layer/copy.h"
+#include "solve/solve-internal.h"
+
+int rb_copy_checksum(const struct rb_vertex *v, const struct rb_source_root *root,
+		     struct rb_statcache *sc, struct rb_digest *ret, struct rb_error **err)
+{
+	RB_CLEANUP(rb_hash_freep) struct rb_hash *h = rb_hash_new();
+
+	for (size_t i = 0; i < v->copy.n_sources; i++) {
+		struct rb_matches matches = {0};
+		int r = 0;
+
+		if (!v->copy.sources[i].path)
+			continue;
+		rb_hash_addstr(h, "source");
+		if (rb_source_match(root, v->copy.sources[i].path, &matches, err) < 0)
+			return -1;
+		for (size_t j = 0; j < matches.n && r == 0; j++) {
+			struct rb_digest d;
+
+			r = rb_source_checksum(root, &matches.v[j], sc, &d, err);
+			if (r < 0)
+				break;
+			/* The base name decides where a file lands in a directory destination. */
+			rb_hash_addstr(h, matches.v[j].is_dir ? "" : matches.v[j].name);
+			rb_hash_add(h, d.bytes, sizeof(d.bytes));
+		}
+		rb_matches_clear(&matches);
+		if (r < 0)
+			return -1;
+	}
+	*ret = rb_hash_final(h);
+	return 0;
+}
+
+/* --- the source tree
+ * --------------------------------------------------------------------------------- */
+
+struct source_tree {
+	struct rb_source_root root;
+	int view_fd;              /* owned; -1 for the context */
+	struct rb_ledger *ledger; /* owned; NULL for the context */
+};
+
+static void source_tree_clear(struct source_tree *t)
+{
+	rb_closep(&t->view_fd);
+	rb_ledger_free(t->ledger);
+}
+
+static int open_source(struct rb_solver *s, const struct rb_vertex *v, struct source_tree *ret,
+		       struct rb_error **err)
+{
+	*ret = (struct source_tree){.view_fd = -1, .root.root_fd = -1};
+	if (v->copy.from.kind == RB_ROOT_CONTEXT) {
+		if (s->in.context) {
+			ret->root.root_fd = s->in.context->root_fd;
+			ret->root.ignore = s->in.context->ignore;
+			ret->root.ignore_file = s->in.context->ignore_file;
+		}
+		return 0;
+	}
+	const char *id = rb_solve_root_id(s, &v->copy.from);
+	ret->view_fd = rb_snapshot_view(s->in.snapshots, id, err);
+	if (ret->view_fd < 0 || rb_snapshot_view_ledger(s->in.snapshots, id, &ret->ledger, err) < 0)
+		return -1;
+	ret->root.root_fd = ret->view_fd;
+	ret->root.ledger = ret->ledger;
+	return 0;
+}
+
+/* --- copying
+ * ----------------------------------------------------------------------------------------- */
+
+/* An archive as the source of ADD: unpacked into the destination, which is a directory then (3.10).
+ */
+static int add_archive(const struct rb_copy_spec *base, const struct rb_source_root *root,
+		       const struct rb_match *m, bool *ret_done, struct rb_error **err)
+{
+	RB_CLEANUP(rb_closep)
+	int fd = rb_open_in_root(root->root_fd, m->path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
+
+	*ret_done = false;
+	if (fd < 0 || m->is_dir)
+		return 0; /* rb_copy() says what is wrong with it */
+	int kind = rb_archive_detect(fd, m->path, err);
+	if (kind <= 0)
+		return kind;
+	*ret_done = true;
+	return rb_archive_unpack(fd, base, err) < 0 ? rb_wrap(err, "%s", m->path) : 0;
+}
+
+static int copy_matches(const struct rb_vertex *v, const char *source, struct rb_copy_spec *spec,
+			struct rb_source_root *root, struct rb_error **err)
+{
+	struct rb_matches matches = {0};
+	int r = rb_source_match(root, source, &matches, err);
+
+	for (size_t i = 0; i < matches.n && r == 0; i++) {
+		bool done = false;
+
+		spec->src = matches.v[i].path;
+		spec->name = matches.v[i].name;
+		if (v->copy.unpack)
+			r = add_archive(spec, root, &matches.v[i], &done, err);
+		if (r == 0 && !done)
+			r = rb_copy(spec, err);
+	}
+	rb_matches_clear(&matches);
+	return r;
+}
+
+static int copy_sources(struct rb_solver *s, const struct rb_vertex *v, struct source_tree *src,
+			int root_fd, struct rb_ledger *ledger, struct rb_error **err)
+{
+	uint32_t uid = 0, gid = 0;
+	struct rb_copy_spec spec = {
+		.src_root_fd = src->root.root_fd,
+		.src_ledger = src->ledger,
+		.dst_root_fd = root_fd,
+		.dst_ledger = ledger,
+		.dest = v->copy.dest,
+		.dest_is_dir = v->copy.dest_is_dir,
+		.chown_uid = -1,
+		.chown_gid = -1,
+		.chmod = v->copy.chmod,
+		.skip = src->root.ignore ? rb_source_skip : NULL,
+		.skip_ctx = &src->root,
+	};
+
+	(void)s;
+	if (v->copy.chown) {
+		if (rb_user_lookup_owner(root_fd, v->copy.chown, &uid, &gid, err) < 0)
+			return rb_wrap(err, "--chown=%s", v->copy.chown);
+		spec.chown_uid = uid;
+		spec.chown_gid = gid;
+	}
+	for (size_t i = 0; i < v->copy.n_sources; i++) {
+		const struct rb_copy_source *source = &v->copy.sources[i];
+
+		if (source->path) {
+			if (copy_matches(v, source->path, &spec, &src->root, err) < 0)
+				return -1;
+			continue;
+		}
+		spec.name = source->inline_name;
+		if (rb_copy_inline(&spec, source->inline_data, strlen(source->inline_data), err) <
+		    0)
+			return -1;
+	}
+	return 0;
+}
+
+/* Whether the context still is what the key was computed from. */
+static bool context_unchanged(struct rb_solver *s, const struct rb_vertex *v,
+			      struct source_tree *src)
+{
+	struct rb_error *err = NULL;
+	struct rb_digest now;
+
+	if (src->ledger)
+		return true; /* a committed tree */
+	if (rb_copy_checksum(v, &src->root, s->statcache, &now, &err) < 0) {
+		/* Something vanished meanwhile: it changed. */
+		rb_error_drop(&err);
+		return false;
+	}
+	return rb_digest_eq(&now, &s->vertices[v->index].content);
+}
+
+static void send_result(struct rb_worker_port *port, bool was_cached, const char *id)
+{
+	RB_CLEANUP(rb_strp) char *text = rb_asprintf("%d %s", was_cached, id);
+
+	rb_worker_result(port, text, strlen(text));
+}
+
+static int put_records(struct rb_solver *s, const struct vertex_state *st, const char *id,
+		       struct rb_error **err)
+{
+	if (st->has_definition && rb_cache_put(s, &st->definition_key, id, err) < 0)
+		return -1;
+	return st->has_content ? rb_cache_put(s, &st->content_key, id, err) : 0;
+}
+
+/* The content key of a COPY from another tree, which the look-up could not know. Returns 1 when it
+ * hits. */
+static int content_hit(struct rb_solver *s, const struct rb_vertex *v, struct source_tree *src,
+		       struct vertex_state *st, struct rb_error **err)
+{
+	if (!src->ledger || st->has_content)
+		return 0;
+	if (rb_copy_checksum(v, &src->root, NULL, &st->content, err) < 0 ||
+	    rb_cache_put_checksum(s, v, rb_solve_root_id(s, &v->copy.from), &st->content, err) < 0)
+		return -1;
+	st->has_content = true;
+	st->content_key = rb_vertex_content_key(v, rb_solve_parent_id(s, v), &st->content);
+	if (v->no_cache || !rb_cache_get(s, &st->content_key, st->id))
+		return 0;
+	return put_records(s, st, st->id, err) < 0 ? -1 : 1;
+}
+
+static int copy_and_commit(struct rb_solver *s, const struct rb_vertex *v, struct source_tree *src,
+			   struct rb_worker_port *port, struct rb_error **err)
+{
+	struct vertex_state *st = &s->vertices[v->index];
+	RB_CLEANUP(rb_active_freep) struct rb_active *active = NULL;
+	RB_CLEANUP(rb_closep) int mount = -1;
+	struct rb_snapshot_meta meta;
+
+	if (rb_snapshot_prepare(s->in.snapshots, rb_solve_parent_id(s, v), &active, err) < 0 ||
+	    (mount = rb_active_mount(active, err)) < 0 ||
+	    copy_sources(s, v, src, mount, rb_active_ledger(active), err) < 0)
+		return -1;
+	rb_closep(&mount);
+	bool unchanged = context_unchanged(s, v, src);
+	if (!unchanged)
+		rb_worker_status(
+			port,
+			"the build context changed while it was copied: the result is not cached");
+	if (rb_active_commit(rb_steal_ptr(&active), NULL, &meta, err) < 0 ||
+	    (unchanged && put_records(s, st, meta.id, err) < 0))
+		return -1;
+	send_result(port, false, meta.id);
+	return 0;
+}
+
+static int place(const struct rb_vertex *v, int r, struct rb_error **err)
+{
+	return r < 0 ? rb_error_at(err, v->inst->line_first, v->inst->line_last) : 0;
+}
+
+int rb_op_copy(void *ctx, struct rb_worker_port *port, struct rb_error **err)
+{
+	const struct op_files *op = ctx;
+	const struct rb_vertex *v = op->vertex;
+	struct vertex_state *st = &op->solver->vertices[v->index];
+	struct source_tree src;
+	int r = open_source(op->solver, v, &src, err);
+
+	if (r == 0)
+		r = content_hit(op->solver, v, &src, st, err);
+	if (r > 0)
+		send_result(port, true, st->id);
+	else if (r == 0)
+		r = copy_and_commit(op->solver, v, &src, port, err);
+	source_tree_clear(&src);
+	return place(v, r, err);
+}
+
+/* --- WORKDIR
+ * ----------------------------------------------------------------------------------------- */
+
+struct made_dir {
+	struct rb_ledger *ledger;
+	uint32_t uid, gid;
+};
+
+static int own_made_dir(void *ctx, int dirfd, const char *path)
+{
+	const struct made_dir *m = ctx;
+
+	return rb_ledger_chown(m->ledger, dirfd, "", path + strspn(path, "/"), m->uid, m->gid);
+}
+
+static int make_workdir(const struct rb_vertex *v, int root_fd, struct rb_ledger *ledger,
+			struct rb_error **err)
+{
+	struct made_dir made = {.ledger = ledger};
+
+	if (*v->workdir.user &&
+	    rb_user_lookup_owner(root_fd, v->workdir.user, &made.uid, &made.gid, err) < 0)
+		return -1;
+	RB_CLEANUP(rb_closep)
+	int fd = rb_mkdirs_in_root(root_fd, v->workdir.path, 0755, own_made_dir, &made);
+	if (fd < 0)
+		return rb_fail_sys(err, fd, "cannot make the directory %s in the image",
+				   v->workdir.path);
+	return 0;
+}
+
+static int workdir(struct rb_solver *s, const struct rb_vertex *v, struct rb_worker_port *port,
+		   struct rb_error **err)
+{
+	RB_CLEANUP(rb_active_freep) struct rb_active *active = NULL;
+	RB_CLEANUP(rb_closep) int mount = -1;
+	struct rb_snapshot_meta meta;
+
+	if (rb_snapshot_prepare(s->in.snapshots, rb_solve_parent_id(s, v), &active, err) < 0 ||
+	    (mount = rb_active_mount(active, err)) < 0 ||
+	    make_workdir(v, mount, rb_active_ledger(active), err) < 0)
+		return -1;
+	rb_closep(&mount);
+	if (rb_active_commit(rb_steal_ptr(&active), NULL, &meta, err) < 0 ||
+	    put_records(s, &s->vertices[v->index], meta.id, err) < 0)
+		return -1;
+	send_result(port, false, meta.id);
+	return 0;
+}
+
+int rb_op_workdir(void *ctx, struct rb_worker_port *port, struct rb_error **err)
+{
+	const struct op_files *op = ctx;
+
+	return place(op->vertex, workdir(op->solver, op->vertex, port, err), err);
+}

@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: Apache-2.0
+/* RUN: a writable snapshot, a confined process on it, its output as events and as a log in the
+ * store. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "solve/solve-internal.h"
+
+/* How much of the end of the output is kept to look for known causes of failure. */
+enum { TAIL_BYTES = 8192 };
+
+struct op_run {
+	struct rb_active *active;
+	int root_fd;
+	struct rb_exec exec;
+	bool ended;
+	int log_fd; /* opened at the first output */
+	char *log_path;
+	struct rb_buf tail;
+};
+
+static void op_run_free(struct op_run *run)
+{
+	rb_closep(&run->exec.out_fd);
+	rb_closep(&run->exec.err_fd);
+	rb_closep(&run->root_fd);
+	rb_closep(&run->log_fd);
+	rb_active_free(run->active);
+	rb_buf_clear(&run->tail);
+	free(run->log_path);
+	free(run);
+}
+
+static int start(struct rb_solver *s, const struct rb_vertex *v, struct op_run *run,
+		 struct rb_error **err)
+{
+	RB_CLEANUP(rb_strv_clear) struct rb_strv env = RB_STRV_INIT;
+
+	if (rb_snapshot_prepare(s->in.snapshots, rb_solve_parent_id(s, v), &run->active, err) < 0 ||
+	    (run->root_fd = rb_active_mount(run->active, err)) < 0)
+		return -1;
+	rb_strv_copy(&env, &v->run.env);
+	for (size_t i = 0; i < v->run.proxy_env.n; i++)
+		rb_strv_add(&env, v->run.proxy_env.v[i]);
+	const struct rb_exec_spec spec = {
+		.root_fd = run->root_fd,
+		.host = s->in.host,
+		.argv = (const char *const *)rb_strv_argv(&v->run.argv),
+		.envp = (const char *const *)rb_strv_argv(&env),
+		.cwd = v->run.cwd,
+		.user = v->run.user,
+		.network = v->run.network == RB_NETWORK_NONE ? RB_NET_NONE : RB_NET_HOST,
+		.script_name = v->run.script_name,
+		.script_body = v->run.script_body,
+		.stdin_fd = -1,
+		.stdout_fd = -1,
+		.stderr_fd = -1,
+	};
+	if (rb_exec_start(&spec, &run->exec, err) < 0)
+		return -1;
+	(void)fcntl(run->exec.out_fd, F_SETFL, O_NONBLOCK);
+	(void)fcntl(run->exec.err_fd, F_SETFL, O_NONBLOCK);
+	return 0;
+}
+
+int rb_op_run_start(struct rb_solver *s, struct job *job, struct rb_error **err)
+{
+	const struct rb_vertex *v = job->vertex;
+	struct op_run *run = rb_calloc(1, sizeof(*run));
+
+	run->root_fd = run->log_fd = -1;
+	run->exec = (struct rb_exec){.pidfd = -1, .out_fd = -1, .err_fd = -1};
+	run->tail = (struct rb_buf)RB_BUF_INIT;
+	if (start(s, v, run, err) < 0) {
+		op_run_free(run);
+		return rb_error_at(err, v->inst->line_first, v->inst->line_last);
+	}
+	job->run = run;
+	return 0;
+}
+
+void rb_op_run_fds(const struct op_run *run, int fds[static RB_OP_RUN_FDS])
+{
+	fds[0] = run->exec.out_fd;
+	fds[1] = run->exec.err_fd;
+	fds[2] = run->ended ? -1 : run->exec.pidfd;
+}
+
+/* A log that cannot be written (full disk) must not end a step that goes on fine. */
+static void write_log(struct rb_solver *s, struct job *job, const char *data, size_t len)
+{
+	struct op_run *run = job->run;
+	struct rb_error *err = NULL;
+
+	if (!run->log_path) {
+		RB_CLEANUP(rb_strp) char *rel = rb_asprintf("logs/%s", s->in.options->build_id);
+		RB_CLEANUP(rb_closep) int dir = rb_store_dir(s->in.store, rel, &err);
+		RB_CLEANUP(rb_strp) char *name = rb_asprintf("%u.log", job->ev);
+
+		rb_error_drop(&err);
+		run->log_path = rb_asprintf("%s/%s/%s", rb_store_path(s->in.store), rel, name);
+		if (dir >= 0)
+			run->log_fd =
+				openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	}
+	if (run->log_fd >= 0 && rb_write_full(run->log_fd, data, len) < 0)
+		rb_closep(&run->log_fd);
+}
+
+static void keep_tail(struct rb_buf *tail, const char *data, size_t len)
+{
+	if (tail->len + len > 2 * TAIL_BYTES) {
+		struct rb_buf rest = RB_BUF_INIT;
+		size_t from = tail->len > TAIL_BYTES ? tail->len - TAIL_BYTES : 0;
+
+		rb_buf_add(&rest, tail->ptr + from, tail->len - from);
+		rb_buf_clear(tail);
+		*tail = rest;
+	}
+	rb_buf_add(tail, data, rb_min_size(len, TAIL_BYTES));
+}
+
+/* Takes what a pipe has; closes it at its end. */
+static void pump_pipe(struct rb_solver *s, struct job *job, int *fd, int stream)
+{
+	char chunk[16384];
+
+	/* A bounded number of rounds: a step that only prints must not starve the others. */
+	for (int rounds = 0; *fd >= 0 && rounds < 16; rounds++) {
+		ssize_t n = read(*fd, chunk, sizeof(chunk));
+
+		if (n < 0 && (errno == EAGAIN || errno == EINTR))
+			return;
+		if (n <= 0) {
+			rb_closep(fd);
+			return;
+		}
+		const struct rb_event ev = {
+			.kind = RB_EV_LOG,
+			.vertex = job->ev,
+			.time_ns = rb_solve_now_ns(s),
+			.data = chunk,
+			.len = (size_t)n,
+			.stream = stream,
+		};
+		s->in.sink->event(s->in.sink->ctx, &ev);
+		write_log(s, job, chunk, (size_t)n);
+		keep_tail(&job->run->tail, chunk, (size_t)n);
+	}
+}
+
+static bool process_ended(int pidfd)
+{
+	siginfo_t si = {0};
+
+	return waitid((idtype_t)P_PIDFD, (id_t)pidfd, &si, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+	       si.si_pid;
+}
+
+bool rb_op_run_pump(struct rb_solver *s, struct job *job)
+{
+	struct op_run *run = job->run;
+
+	pump_pipe(s, job, &run->exec.out_fd, 1);
+	pump_pipe(s, job, &run->exec.err_fd, 2);
+	if (!run->ended && process_ended(run->exec.pidfd))
+		run->ended = true;
+	/* The pid namespace is gone with its first process, so the pipes reach their end. */
+	return run->ended && run->exec.out_fd < 0 && run->exec.err_fd < 0;
+}
+
+/* What a user of one id meets until ids are emulated: a sentence with the step and the reason. */
+static const char *single_id_hint(const struct rb_solver *s, const struct op_run *run)
+{
+	static const char *const signs[] = {"Invalid argument",
+					    "Operation not permitted",
+					    "chown",
+					    "setgroups",
+					    "seteuid",
+					    "setegid",
+					    "cannot set groups",
+					    "setresuid",
+					    "initgroups",
+					    "could not change owner"};
+
+	if (s->in.host->rung != RB_RUNG_SINGLE)
+		return "";
+	for (size_t i = 0; i < RB_ARRAY_LEN(signs); i++)
+		if (strstr(run->tail.ptr, signs[i]))
+			return "; hint: this host gives rbuild a single user id (mode single), so the step cannot give "
+			       "files to another user or group or become one: rbuild doctor says what would change "
+			       "that";
+	return "";
+}
+
+static int failed(const struct rb_solver *s, const struct rb_vertex *v, const struct op_run *run,
+		  const struct rb_exec_result *result, struct rb_error **err)
+{
+	RB_CLEANUP(rb_buf_clear) struct rb_buf argv = RB_BUF_INIT;
+	RB_CLEANUP(rb_buf_clear) struct rb_buf how = RB_BUF_INIT;
+
+	for (size_t i = 0; i < v->run.argv.n; i++)
+		rb_buf_addf(&argv, "%s%s", i ? " " : "", v->run.argv.v[i]);
+	if (result->out_of_memory)
+		rb_buf_addstr(&how, "killed, and the kernel ran out of memory meanwhile");
+	else if (result->signal)
+		rb_buf_addf(&how, "exit code: %d (killed by signal %d, %s)", result->exit_status,
+			    result->signal, sigdescr_np(result->signal));
+	else
+		rb_buf_addf(&how, "exit code: %d", result->exit_status);
+	if (run->log_path)
+		rb_buf_addf(&how, " (full log: %s)", run->log_path);
+	(void)rb_fail(err, RB_ERR_RUN, "process \"%s\" did not complete successfully: %s%s",
+		      argv.ptr, how.ptr, single_id_hint(s, run));
+	(*err)->exit_status = result->exit_status;
+	return -1;
+}
+
+int rb_op_run_finish(struct rb_solver *s, struct job *job, char id[static RB_ID_BYTES],
+		     struct rb_error **err)
+{
+	const struct rb_vertex *v = job->vertex;
+	struct vertex_state *st = &s->vertices[v->index];
+	struct op_run *run = rb_steal_ptr(&job->run);
+	struct rb_exec_result result;
+	struct rb_snapshot_meta meta;
+	int r = rb_exec_finish(&run->exec, &result, err);
+
+	if (r == 0 && result.exit_status)
+		r = failed(s, v, run, &result, err);
+	if (r == 0) {
+		rb_closep(&run->root_fd);
+		r = rb_active_commit(rb_steal_ptr(&run->active), NULL, &meta, err);
+	}
+	if (r == 0 && st->has_definition)
+		r = rb_cache_put(s, &st->definition_key, meta.id, err);
+	if (r == 0)
+		(void)snprintf(id, RB_ID_BYTES, "%s", meta.id);
+	op_run_free(run);
+	return r < 0 ? rb_error_at(err, v->inst->line_first, v->inst->line_last) : 0;
+}
+
+void rb_op_run_kill(struct job *job)
+{
+	if (!job->run)
+		return;
+	rb_exec_kill(&job->run->exec);
+	op_run_free(job->run);
+	job->run = NULL;
+}

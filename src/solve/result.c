@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+/* From results of vertices to the image: history with times, layers bottom to top
+ * (dockerfile.md 7.1). */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "solve/solve-internal.h"
+
+/* Layers of the snapshots in `chain`, from `first` on, appended. */
+static int append_snapshots(struct rb_solver *s, const struct rb_strv *chain, size_t first,
+			    struct rb_solved_image *im, struct rb_error **err)
+{
+	for (size_t i = first; i < chain->n; i++) {
+		struct rb_snapshot_meta meta;
+
+		if (rb_snapshot_stat(s->in.snapshots, chain->v[i], &meta, err) < 0)
+			return -1;
+		im->layers = rb_reallocarray(im->layers, im->n_layers + 1, sizeof(*im->layers));
+		struct rb_solved_layer *l = &im->layers[im->n_layers++];
+		*l = (struct rb_solved_layer){
+			.has_diff = meta.has_diff,
+			.diff_id = meta.diff_id,
+			.has_blob = meta.has_blob,
+			.blob = meta.blob,
+			.blob_size = meta.blob_size,
+		};
+		(void)snprintf(l->snapshot, sizeof(l->snapshot), "%s", meta.id);
+		(void)snprintf(l->media_type, sizeof(l->media_type), "%s", meta.media_type);
+	}
+	return 0;
+}
+
+/* When a vertex's result was made. */
+static int created(struct rb_solver *s, const struct rb_vertex *v, char **ret,
+		   struct rb_error **err)
+{
+	struct rb_snapshot_meta meta;
+
+	if (rb_snapshot_stat(s->in.snapshots, s->vertices[v->index].id, &meta, err) < 0)
+		return -1;
+	free(*ret);
+	*ret = rb_rfc3339(meta.created_s, meta.created_ns);
+	return 0;
+}
+
+/* The time that metadata entries before the first layer of this build take: that layer's; without
+ * one, the base's. */
+static int first_time(struct rb_solver *s, const struct rb_plan_stage *stage, char **ret,
+		      struct rb_error **err)
+{
+	for (size_t i = 0; i < stage->n_history; i++)
+		if (stage->history[i].vertex)
+			return created(s, stage->history[i].vertex, ret, err);
+	for (size_t i = stage->config.n_history; i-- > 0 && !*ret;)
+		if (stage->config.history[i].created)
+			*ret = rb_strdup(stage->config.history[i].created);
+	/* An image without any layer was made at no particular time; a fixed one keeps the result
+	 * the same. */
+	if (!*ret)
+		*ret = rb_strdup("1970-01-01T00:00:00Z");
+	return 0;
+}
+
+static int finish_config(struct rb_solver *s, const struct rb_plan_stage *stage,
+			 struct rb_image_config *config, struct rb_error **err)
+{
+	RB_CLEANUP(rb_strp) char *time = NULL;
+
+	if (first_time(s, stage, &time, err) < 0)
+		return -1;
+	for (size_t i = 0; i < stage->n_history; i++) {
+		const struct rb_plan_history *h = &stage->history[i];
+
+		if (h->vertex && created(s, h->vertex, &time, err) < 0)
+			return -1;
+		rb_image_config_add_history(config, time, h->created_by, NULL, "rbuild",
+					    !h->vertex);
+	}
+	config->created = rb_strdup(time);
+	return 0;
+}
+
+static int collect(struct rb_solver *s, struct rb_solved_image *im, struct rb_error **err)
+{
+	const struct rb_plan_stage *target = s->in.plan->target;
+	struct rb_root_ref root = rb_plan_stage_root(target);
+	const struct rb_vertex *top = rb_plan_stage_top(target);
+	RB_CLEANUP(rb_strv_clear) struct rb_strv chain = RB_STRV_INIT;
+
+	(void)snprintf(im->top, sizeof(im->top), "%s",
+		       top ? s->vertices[top->index].id : rb_solve_root_id(s, &root));
+	rb_image_config_copy(&im->config, &target->config);
+	if (root.kind == RB_ROOT_IMAGE &&
+	    rb_image_layers(s, root.image, &im->layers, &im->n_layers, err) < 0)
+		return -1;
+	size_t base = im->n_layers;
+	/* Without a vertex the base's layers are all there is, and they may never have been unpacked. */
+	if ((top || !base) && *im->top && rb_snapshot_chain(s->in.snapshots, im->top, &chain, err) < 0)
+		return -1;
+	if (append_snapshots(s, &chain, base, im, err) < 0)
+		return -1;
+	return finish_config(s, target, &im->config, err);
+}
+
+int rb_solve_image(struct rb_solver *s, struct rb_solved_image *ret, struct rb_error **err)
+{
+	memset(ret, 0, sizeof(*ret));
+	if (collect(s, ret, err) == 0)
+		return 0;
+	rb_solved_image_clear(ret);
+	return -1;
+}
+
+void rb_solved_image_clear(struct rb_solved_image *im)
+{
+	rb_image_config_clear(&im->config);
+	free(im->layers);
+	memset(im, 0, sizeof(*im));
+}

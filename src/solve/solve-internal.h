@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Shared by the files of solve/ only. */
+#ifndef RB_SOLVE_SOLVE_INTERNAL_H
+#define RB_SOLVE_SOLVE_INTERNAL_H
+
+#include "exec/exec.h"
+#include "solve/scheduler.h"
+#include "solve/solve.h"
+#include "solve/worker.h"
+
+enum { RB_ID_BYTES = 80 };
+
+enum job_kind {
+	JOB_CONFIG,      /* image: its config is known; work: pull */
+	JOB_MATERIALIZE, /* image: its tree is unpacked; work: pull layers, unpack */
+	JOB_ELABORATE,   /* stage: instructions became vertices; never work */
+	JOB_STAGE_END,   /* stage: its last vertex is done; never work */
+	JOB_VERTEX,      /* work: RUN, COPY, WORKDIR */
+	JOB_TASK,        /* work: whatever rb_solve_task() was given */
+};
+
+/* A RUN in progress (op-run.c). */
+struct op_run;
+
+struct job {
+	enum job_kind kind;
+	union {
+		struct rb_plan_image *image;
+		struct rb_plan_stage *stage;
+		struct rb_vertex *vertex;
+	};
+	unsigned ev; /* number in the event stream, 0 before it was announced */
+	bool running;
+	struct rb_worker worker;
+	struct op_run *run; /* RUN vertices only */
+};
+
+struct vertex_state {
+	unsigned node;
+	bool known;  /* id is valid */
+	bool missed; /* looked up, not there */
+	char id[RB_ID_BYTES];
+	bool has_definition, has_content;
+	struct rb_digest definition_key, content_key;
+	struct rb_digest content; /* of a local COPY's sources */
+};
+
+struct image_state {
+	unsigned config_node, materialize_node;
+	bool has_materialize_node;
+	struct rb_image_record record;
+	struct rb_image_config config;
+	char id[RB_ID_BYTES];    /* snapshot id of its tree, whether unpacked or not */
+	bool has_snapshot_chain; /* id is a built snapshot, not "c-<chain id>" */
+	unsigned ev;
+	bool ev_ended;
+};
+
+struct stage_state {
+	unsigned elaborate_node, end_node;
+};
+
+struct rb_solver {
+	struct rb_solve_inputs in;
+	struct rb_sched *sched;
+	struct job **jobs; /* by node id */
+	size_t n_jobs, cap_jobs;
+	struct vertex_state *vertices; /* by vertex index */
+	struct image_state *images;    /* by image index */
+	struct stage_state *stages;    /* by stage index */
+	struct rb_statcache *statcache;
+	unsigned n_events; /* event vertices announced */
+	int64_t start_ns;
+	unsigned context_ev; /* "[internal] load build context" */
+	int signal_fd;
+	bool interrupted;
+	struct rb_error *error; /* first failure */
+};
+
+int64_t rb_solve_now_ns(const struct rb_solver *s);
+
+/* Nodes and jobs (solve.c). */
+struct job *rb_solve_add_job(struct rb_solver *s, enum job_kind kind, unsigned *ret_node);
+/* Ends a running job: event DONE, or ERROR and the build's failure. Takes *err. */
+void rb_solve_job_done(struct rb_solver *s, unsigned node, struct rb_error **err);
+
+/* Look-ups (lookup.c): examine a READY node; -1 with *err. */
+int rb_solve_examine(struct rb_solver *s, unsigned node, struct rb_error **err);
+/* Result id of the tree a vertex works on / a COPY takes from. */
+const char *rb_solve_parent_id(struct rb_solver *s, const struct rb_vertex *v);
+const char *rb_solve_root_id(struct rb_solver *s, const struct rb_root_ref *ref);
+
+/* Cache records (cache.c): key -> snapshot id, and (tree, sources) -> content checksum. */
+bool rb_cache_get(struct rb_solver *s, const struct rb_digest *key, char id[static RB_ID_BYTES]);
+int rb_cache_put(struct rb_solver *s, const struct rb_digest *key, const char *id,
+		 struct rb_error **err);
+bool rb_cache_get_checksum(struct rb_solver *s, const struct rb_vertex *v, const char *from_id,
+			   struct rb_digest *ret);
+int rb_cache_put_checksum(struct rb_solver *s, const struct rb_vertex *v, const char *from_id,
+			  const struct rb_digest *checksum, struct rb_error **err);
+
+/* Images (op-image.c). */
+int rb_image_load(struct rb_solver *s, struct rb_plan_image *image, struct rb_error **err);
+rb_worker_fn rb_op_pull_config, rb_op_materialize;
+bool rb_image_is_unpacked(struct rb_solver *s, const struct image_state *st);
+/* Layers of an image, bottom to top, appended. */
+int rb_image_layers(struct rb_solver *s, const struct rb_plan_image *image,
+		    struct rb_solved_layer **layers, size_t *n, struct rb_error **err);
+/* Whether all blobs of its layers are in the store. */
+bool rb_image_has_blobs(struct rb_solver *s, const struct rb_plan_image *image);
+struct op_image {
+	struct rb_solver *solver;
+	struct rb_plan_image *image;
+	bool blobs_only; /* rb_op_materialize: pull what is missing, unpack nothing */
+};
+
+/* COPY, ADD, WORKDIR (op-copy.c): workers whose result is "<1|0> <snapshot id>", 1 when it came
+ * from the cache. */
+struct op_files {
+	struct rb_solver *solver;
+	struct rb_vertex *vertex;
+};
+rb_worker_fn rb_op_copy, rb_op_workdir;
+/* Checksum of what the sources of a COPY select in `root`, in order. */
+int rb_copy_checksum(const struct rb_vertex *v, const struct rb_source_root *root,
+		     struct rb_statcache *sc, struct rb_digest *ret, struct rb_error **err);
+
+/* RUN (op-run.c). */
+int rb_op_run_start(struct rb_solver *s, struct job *job, struct rb_error **err);
+enum { RB_OP_RUN_FDS = 3 };
+/* Descriptors to poll; -1 for those already closed. */
+void rb_op_run_fds(const struct op_run *run, int fds[static RB_OP_RUN_FDS]);
+/* Called when one of them is readable; true when the step has ended and rb_op_run_finish() is due.
+ */
+bool rb_op_run_pump(struct rb_solver *s, struct job *job);
+/* Commits on success and writes the snapshot's id. */
+int rb_op_run_finish(struct rb_solver *s, struct job *job, char id[static RB_ID_BYTES],
+		     struct rb_error **err);
+void rb_op_run_kill(struct job *job);
+
+#endif

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Computes the result of a plan: cache look-ups, and what they do not answer by running, copying
+ *and pulling.
+ *
+ *	rb_solver_new -> rb_solve_lookup (outside the user namespace; files the caller owns, nothing
+ *is started)
+ *	              -> rb_solve_run    (inside, when the look-up left work; may be in a fork of
+ *the process)
+ *	              -> rb_solve_image  (what came out)
+ *
+ * Both steps drive the same scheduler; the second goes on where the first one stopped. The process
+ *stays single-threaded.
+ */
+#ifndef RB_SOLVE_SOLVE_H
+#define RB_SOLVE_SOLVE_H
+
+#include "context/context.h"
+#include "host/host.h"
+#include "plan/plan.h"
+#include "snapshot/snapshot.h"
+#include "solve/events.h"
+#include "store/store.h"
+
+struct rb_solve_options {
+	unsigned jobs; /* steps that run at a time; at least 1 */
+	bool pull;     /* ask the registry even for names that the store knows */
+	bool debug;
+	const char *build_id; /* names the directory of logs */
+};
+
+/* All borrowed for the solver's life. `context` may be NULL when the plan does not need one. */
+struct rb_solve_inputs {
+	struct rb_plan *plan;
+	struct rb_store *store;
+	struct rb_snapshotter *snapshots;
+	const struct rb_host *host;
+	struct rb_context *context;
+	const struct rb_solve_options *options;
+	const struct rb_event_sink *sink;
+};
+
+struct rb_solver;
+
+struct rb_solver *rb_solver_new(const struct rb_solve_inputs *in);
+void rb_solver_free(struct rb_solver *s);
+RB_DEFINE_CLEANUP(rb_solver)
+
+/* 1: every needed result is known; 0: work is left; -1: error (a missing COPY source, a bad
+ * expansion, ...). */
+int rb_solve_lookup(struct rb_solver *s, struct rb_error **err);
+
+/*
+ * Runs what is left. The first failure stops everything else and is the error; what was built stays
+ * cached. RB_ERR_CANCELLED on SIGINT, SIGTERM, SIGHUP or when the sink is broken; a second SIGINT
+ * ends the process at once.
+ */
+int rb_solve_run(struct rb_solver *s, struct rb_error **err);
+
+/* For `rbuild plan`: what the look-up found of a vertex. */
+enum rb_outlook { RB_OUTLOOK_CACHED, RB_OUTLOOK_BUILD };
+enum rb_outlook rb_solve_outlook(const struct rb_solver *s, const struct rb_vertex *v);
+/* Whether an image's name is bound in the store (else it has to be pulled). */
+bool rb_solve_image_is_local(const struct rb_solver *s, const struct rb_plan_image *image);
+
+/* One layer of the result: a blob of the store, or a snapshot, or both. */
+struct rb_solved_layer {
+	char snapshot[80]; /* "" for a base layer that was never unpacked */
+	bool has_diff;
+	struct rb_digest diff_id;
+	bool has_blob;
+	struct rb_digest blob;
+	uint64_t blob_size;
+	char media_type[80];
+};
+
+struct rb_solved_image {
+	struct rb_image_config config;  /* history complete with times, `created` set, diff_ids only
+					   as far as known */
+	struct rb_solved_layer *layers; /* bottom to top */
+	size_t n_layers;
+	char top[80]; /* snapshot id of the whole tree: "" for an empty root. May not be unpacked
+			 yet. */
+};
+
+/* The target's image after a complete look-up or run. */
+int rb_solve_image(struct rb_solver *s, struct rb_solved_image *ret, struct rb_error **err);
+void rb_solved_image_clear(struct rb_solved_image *im);
+
+/*
+ * Makes sure that the target's tree is unpacked (`tree`) and that its base layers' blobs are in the
+ * store (`blobs`), for exporters that need them. Inside the namespace when something has to be
+ * done; *ret_work tells whether it has, in which case, called with `may_work` false, nothing is
+ * done.
+ */
+int rb_solve_materialize(struct rb_solver *s, bool tree, bool blobs, bool may_work, bool *ret_work,
+			 struct rb_error **err);
+
+/* Runs fn in a worker as a vertex of the progress ("exporting to oci image format"); its result
+ * goes to *ret. */
+struct rb_worker_port;
+int rb_solve_task(struct rb_solver *s, const char *name,
+		  int (*fn)(void *ctx, struct rb_worker_port *port, struct rb_error **err),
+		  void *ctx, struct rb_buf *ret, struct rb_error **err);
+
+/* An event vertex for work the caller does itself ("[internal] load build definition"). */
+unsigned rb_solve_announce(struct rb_solver *s, const char *name);
+void rb_solve_emit(struct rb_solver *s, unsigned ev, enum rb_event_kind kind, const char *text);
+
+#endif
