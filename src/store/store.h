@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The store: plain files published by write-to-temporary and rename. No server, no database;
- *readers never wait; any number of rbuilds share one store, and kill -9 at any moment leaves one in
- *which the next build works.
+ * readers never wait; any number of rbuilds share one store, and kill -9 at any moment leaves one
+ * in which the next build works.
  *
- *	ROOT/version                    "1\n"; another number is another program's store: refused,
- *left alone ROOT/blobs/sha256/<hex>         0444, content verified before it gets its name
- *	ROOT/images/<hex of sha256(name)>   one image name: JSON, see struct rb_image_record
- *	ROOT/records/<aa>/<hex>         small records by key: cache results, checksums (text,
- *checksummed line first) ROOT/logs/<build>/<n>.log       full output of steps ROOT/cache/<name>
- *per-boot probe results, stat caches: anything may vanish ROOT/trees/<rung>/...           snapshots
- *(snapshot/snapshot.h) ROOT/tmp/                       temporaries; old ones are removed
+ *	ROOT/version               "1\n"; another number is another program's: refused
+ *	ROOT/blobs/sha256/<hex>    0444, content verified before it gets its name
+ *	ROOT/images/<hex>          one name on one platform: JSON of struct rb_image_record;
+ *	                           <hex> is sha256(name NUL platform)
+ *	ROOT/records/<aa>/<hex>    small records by key: cache results, checksums (text;
+ *	                           the first line is the digest of the rest)
+ *	ROOT/logs/<build>/<n>.log  full output of steps
+ *	ROOT/cache/<name>          per-boot probe results, stat caches: may vanish
+ *	ROOT/trees/<rung>/...      snapshots (snapshot/snapshot.h)
+ *	ROOT/tmp/                  temporaries; what is older than a day is removed
  *
  * ROOT and all directories are 0700 and must belong to the caller (threats S42).
  */
@@ -81,14 +84,16 @@ struct rb_image_record {
 void rb_image_record_clear(struct rb_image_record *r);
 int rb_store_put_image(struct rb_store *store, const struct rb_image_record *r,
 		       struct rb_error **err);
-/* NOTFOUND when the name is not bound for that platform. */
+/* NOTFOUND when the name is not bound for that platform, or its record is damaged (with a warning).
+ */
 int rb_store_get_image(struct rb_store *store, const char *name, const char *platform,
 		       struct rb_image_record *ret, struct rb_error **err);
-/* By image ID (full digest text or a unique hex prefix of at least 4 digits). */
+/* By image ID (full digest text or a unique hex prefix of at least 4 digits). Errors: NOTFOUND,
+ * USAGE when several images match. */
 int rb_store_find_image(struct rb_store *store, const char *id, struct rb_image_record *ret,
 			struct rb_error **err);
-/* Calls fn for each record, sorted by name; a negative return stops. A damaged record is skipped
- * with a warning. */
+/* Calls fn for each record, sorted by name and platform; a negative return stops and is returned
+ * (with *err untouched). A damaged record is skipped with a warning. */
 int rb_store_each_image(struct rb_store *store,
 			int (*fn)(void *ctx, const struct rb_image_record *r), void *ctx,
 			struct rb_error **err);
