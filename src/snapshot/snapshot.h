@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Snapshots: directory states that stack. A committed snapshot is immutable and has at most one
- *parent; an active one is writable and becomes a committed one, or is dropped.
+ * parent; an active one is writable and becomes a committed one, or is dropped.
  *
  *	trees/<rung>/<id>/diff/      the changes against the parent (an overlay upperdir)
  *	trees/<rung>/<id>/ledger     table of the ownership ledger (layer/ledger.h), missing when
- *empty trees/<rung>/<id>/meta       JSON: parent, depth, created, and later diff ID and blob
+ *	                             empty
+ *	trees/<rung>/<id>/meta       JSON: ids below, created, and later diff ID and blob (meta.c)
  *	trees/<rung>/.active-<rnd>/  diff, work, lock (flock held by the maker: what nobody locks is
- *a left-over)
+ *	                             a left-over)
+ *	trees/<rung>/.dead-<rnd>/    being removed
+ *	trees/<rung>/.empty/         directories that stay empty
  *
  * Everything but `meta` may be owned by subordinate ids: the user namespace is needed to touch it.
- *Reading metadata and existence works outside of it.
+ * Reading metadata and existence works outside of it.
  */
 #ifndef RB_SNAPSHOT_SNAPSHOT_H
 #define RB_SNAPSHOT_SNAPSHOT_H
