@@ -63,6 +63,9 @@ enum rb_outlook rb_solve_outlook(const struct rb_solver *s, const struct rb_vert
 /* Whether an image's name is bound in the store (else it has to be pulled). */
 bool rb_solve_image_is_local(const struct rb_solver *s, const struct rb_plan_image *image);
 
+/* Config digest of an image whose config is known. Borrowed. */
+const struct rb_digest *rb_solve_image_id(const struct rb_solver *s, const struct rb_plan_image *image);
+
 /* One layer of the result: a blob of the store, or a snapshot, or both. */
 struct rb_solved_layer {
 	char snapshot[80]; /* "" for a base layer that was never unpacked */

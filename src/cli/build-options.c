@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/build-options.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+const struct rb_option *rb_build_options_table(struct rb_build_options *o)
+{
+	const struct rb_option table[] = {
+		{"build-arg", 0, RB_OPT_LIST, &o->build_args, "NAME[=VALUE]",
+		 "value of an ARG; without =, the variable's"},
+		{"file", 'f', RB_OPT_STRING, &o->file, "FILE",
+		 "Dockerfile (default: CONTEXT/Dockerfile)"},
+		{"iidfile", 0, RB_OPT_STRING, &o->iidfile, "FILE", "write the image ID to FILE"},
+		{"jobs", 'j', RB_OPT_COUNT, &o->jobs, "N",
+		 "steps at a time (default: number of processors)"},
+		{"label", 0, RB_OPT_LIST, &o->labels, "KEY=VALUE", "label of the image"},
+		{"network", 0, RB_OPT_STRING, &o->network, "MODE",
+		 "default, none or host: network of RUN"},
+		{"no-cache", 0, RB_OPT_FLAG, &o->no_cache, NULL, "run every step again"},
+		{"output", 'o', RB_OPT_LIST, &o->outputs, "SPEC",
+		 "type=oci,dest=FILE, type=local,dest=DIR, ..."},
+		{"platform", 0, RB_OPT_LIST, &o->platforms, "OS/ARCH", "target platform"},
+		{"progress", 0, RB_OPT_STRING, &o->progress, "KIND", "auto, plain, tty or quiet"},
+		{"pull", 0, RB_OPT_FLAG, &o->pull, NULL,
+		 "ask the registry even for images in the store"},
+		{"quiet", 'q', RB_OPT_FLAG, &o->quiet, NULL, "print the image ID only"},
+		{"tag", 't', RB_OPT_LIST, &o->tags, "NAME[:TAG]", "name of the image in the store"},
+		{"target", 0, RB_OPT_STRING, &o->target, "STAGE",
+		 "stage to build (name in any case, or number)"},
+
+		{"add-host", 0, RB_OPT_REFUSED, NULL, "HOST:IP", NULL},
+		{"allow", 0, RB_OPT_REFUSED, NULL, "ENTITLEMENT", NULL},
+		{"annotation", 0, RB_OPT_REFUSED, NULL, "KEY=VALUE", NULL},
+		{"attest", 0, RB_OPT_REFUSED, NULL, "SPEC", NULL},
+		{"build-context", 0, RB_OPT_REFUSED, NULL, "NAME=VALUE", NULL},
+		{"builder", 0, RB_OPT_REFUSED, NULL, "NAME", NULL},
+		{"cache-from", 0, RB_OPT_REFUSED, NULL, "SPEC", NULL},
+		{"cache-to", 0, RB_OPT_REFUSED, NULL, "SPEC", NULL},
+		{"call", 0, RB_OPT_REFUSED, NULL, "METHOD", NULL},
+		{"cgroup-parent", 0, RB_OPT_REFUSED, NULL, "PATH", NULL},
+		{"check", 0, RB_OPT_REFUSED, NULL, NULL, NULL},
+		{"load", 0, RB_OPT_REFUSED, NULL, NULL, NULL},
+		{"metadata-file", 0, RB_OPT_REFUSED, NULL, "FILE", NULL},
+		{"no-cache-filter", 0, RB_OPT_REFUSED, NULL, "STAGE", NULL},
+		{"policy", 0, RB_OPT_REFUSED, NULL, "SPEC", NULL},
+		{"provenance", 0, RB_OPT_REFUSED, NULL, "SPEC", NULL},
+		{"push", 0, RB_OPT_REFUSED, NULL, NULL, NULL},
+		{"resource", 0, RB_OPT_REFUSED, NULL, "SPEC", NULL},
+		{"sbom", 0, RB_OPT_REFUSED, NULL, "SPEC", NULL},
+		{"secret", 0, RB_OPT_REFUSED, NULL, "SPEC", NULL},
+		{"shm-size", 0, RB_OPT_REFUSED, NULL, "BYTES", NULL},
+		{"ssh", 0, RB_OPT_REFUSED, NULL, "SPEC", NULL},
+		{"ulimit", 0, RB_OPT_REFUSED, NULL, "SPEC", NULL},
+		{"compress", 0, RB_OPT_IGNORED, NULL, NULL, NULL},
+		{"force-rm", 0, RB_OPT_IGNORED, NULL, NULL, NULL},
+		{"rm", 0, RB_OPT_IGNORED, NULL, NULL, NULL},
+		{0},
+	};
+
+	o->table = rb_malloc(sizeof(table));
+	memcpy(o->table, table, sizeof(table));
+	return o->table;
+}
+
+static int check_args(struct rb_build_options *o, struct rb_error **err)
+{
+	for (size_t i = 0; i < o->build_args.n; i++) {
+		const char *arg = o->build_args.v[i], *eq = strchr(arg, '=');
+		RB_CLEANUP(rb_strp)
+		char *name = rb_strndup(arg, eq ? (size_t)(eq - arg) : strlen(arg));
+		const char *value = eq ? eq + 1 : getenv(name);
+
+		if (!*name)
+			return rb_fail(err, RB_ERR_USAGE, "--build-arg %s has no name", arg);
+		/* A bare name that the environment does not have is ignored, as docker does. */
+		if (value)
+			rb_env_set(&o->args, name, value);
+	}
+	return 0;
+}
+
+static int check_labels(struct rb_build_options *o, struct rb_error **err)
+{
+	for (size_t i = 0; i < o->labels.n; i++) {
+		const char *label = o->labels.v[i], *eq = strchr(label, '=');
+		RB_CLEANUP(rb_strp)
+		char *key = rb_strndup(label, eq ? (size_t)(eq - label) : strlen(label));
+
+		if (!*key)
+			return rb_fail(err, RB_ERR_USAGE, "--label %s has no key", label);
+		rb_labels_set(&o->label_map, key, eq ? eq + 1 : "");
+	}
+	return 0;
+}
+
+static int check_network(const struct rb_build_options *o, enum rb_network_mode *ret,
+			 struct rb_error **err)
+{
+	if (!o->network || rb_streq(o->network, "default"))
+		*ret = RB_NETWORK_DEFAULT;
+	else if (rb_streq(o->network, "none"))
+		*ret = RB_NETWORK_NONE;
+	else if (rb_streq(o->network, "host"))
+		*ret = RB_NETWORK_HOST;
+	else
+		return rb_fail(err, RB_ERR_USAGE, "--network is default, none or host, not \"%s\"",
+			       o->network);
+	return 0;
+}
+
+int rb_build_options_check(struct rb_build_options *o, struct rb_plan_options *ret,
+			   struct rb_error **err)
+{
+	memset(ret, 0, sizeof(*ret));
+	if (check_args(o, err) < 0 || check_labels(o, err) < 0 ||
+	    check_network(o, &ret->network, err) < 0)
+		return -1;
+	if (o->platforms.n > 1 || (o->platforms.n && strchr(o->platforms.v[0], ',')))
+		return rb_fail(
+			err, RB_ERR_UNSUPPORTED,
+			"several platforms in one build are not supported yet by this version of rbuild");
+	if (o->platforms.n && rb_platform_parse(o->platforms.v[0], &ret->target_platform, err) < 0)
+		return rb_wrap(err, "--platform");
+	ret->target = o->target;
+	ret->build_args = &o->args;
+	ret->labels = &o->label_map;
+	ret->no_cache = o->no_cache;
+	return 0;
+}
+
+void rb_build_options_clear(struct rb_build_options *o)
+{
+	struct rb_strv *lists[] = {
+		&o->tags,      &o->build_args,     &o->labels,          &o->outputs,
+		&o->platforms, &o->label_map.keys, &o->label_map.values};
+
+	for (size_t i = 0; i < RB_ARRAY_LEN(lists); i++)
+		rb_strv_clear(lists[i]);
+	rb_env_clear(&o->args);
+	free(o->table);
+	o->table = NULL;
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The options of build (dockerfile.md 8.1), shared by build and plan. */
+#ifndef RB_CLI_BUILD_OPTIONS_H
+#define RB_CLI_BUILD_OPTIONS_H
+
+#include "cli/options.h"
+#include "plan/plan.h"
+
+struct rb_build_options {
+	struct rb_strv tags, build_args, labels, outputs, platforms;
+	const char *file, *target, *iidfile, *progress, *network;
+	bool no_cache, pull, quiet;
+	unsigned jobs; /* 0: number of processors */
+
+	/* Filled by rb_build_options_check(), pointed to by the plan's options. */
+	struct rb_env args;
+	struct rb_labels label_map;
+	struct rb_option *table; /* owned */
+};
+
+/* The table writing into *o; lives as long as *o. */
+const struct rb_option *rb_build_options_table(struct rb_build_options *o);
+/* Checks values and fills what the planner needs; *ret borrows from *o. Errors: USAGE, UNSUPPORTED.
+ */
+int rb_build_options_check(struct rb_build_options *o, struct rb_plan_options *ret,
+			   struct rb_error **err);
+void rb_build_options_clear(struct rb_build_options *o);
+
+#endif

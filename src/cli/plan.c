@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+/* rbuild plan: the graph, and for each step whether it would be built, is cached, or is skipped. */
+#include <stdio.h>
+
+#include "cli/build-options.h"
+#include "cli/session.h"
+
+static const char *stage_title(const struct rb_plan_stage *stage, size_t n_stages)
+{
+	return n_stages == 1 ? "stage" : stage->label;
+}
+
+static void print_base(const struct rb_session *s, const struct rb_plan_stage *stage)
+{
+	switch (stage->base.kind) {
+	case RB_ROOT_SCRATCH:
+		(void)printf("  from scratch\n");
+		break;
+	case RB_ROOT_STAGE:
+		(void)printf("  from stage %s\n", stage->base.stage->label);
+		break;
+	case RB_ROOT_IMAGE:
+		(void)printf("  from image %s (%s)\n", stage->base.image->shown,
+			     rb_solve_image_is_local(s->solver, stage->base.image)
+				     ? "local"
+				     : "to be pulled");
+		break;
+	case RB_ROOT_CONTEXT:
+		break;
+	}
+}
+
+static void print_steps(const struct rb_session *s, const struct rb_plan_stage *stage)
+{
+	if (!stage->elaborated)
+		(void)printf("  steps are known when the base image is pulled\n");
+	for (size_t i = 0; i < stage->n_vertices; i++) {
+		const struct rb_vertex *v = stage->vertices[i];
+
+		(void)printf("  %-6s %s",
+			     rb_solve_outlook(s->solver, v) == RB_OUTLOOK_CACHED ? "cached"
+										 : "build",
+			     v->name);
+		if (v->kind == RB_VERTEX_COPY && v->copy.from.kind == RB_ROOT_STAGE)
+			(void)printf("  <- stage %s", v->copy.from.stage->label);
+		else if (v->kind == RB_VERTEX_COPY && v->copy.from.kind == RB_ROOT_IMAGE)
+			(void)printf("  <- image %s", v->copy.from.image->shown);
+		(void)putchar('\n');
+	}
+}
+
+static void print_plan(const struct rb_session *s)
+{
+	for (size_t i = 0; i < s->plan->n_stages; i++) {
+		const struct rb_plan_stage *stage = &s->plan->stages[i];
+
+		(void)printf("%s%s%s\n", stage_title(stage, s->plan->n_stages),
+			     stage == s->plan->target ? " (target)" : "",
+			     stage->needed ? "" : ": skipped");
+		if (!stage->needed)
+			continue;
+		print_base(s, stage);
+		print_steps(s, stage);
+	}
+}
+
+static int plan_in_session(struct rb_session *s, struct rb_build_options *o, const char *context,
+			   struct rb_error **err)
+{
+	struct rb_plan_options plan;
+
+	if (rb_build_options_check(o, &plan, err) < 0 || rb_session_open(s, s->cli, err) < 0 ||
+	    rb_session_progress(s, "quiet", err) < 0 ||
+	    rb_session_read(s, context, o->file, err) < 0 || rb_session_plan(s, &plan, err) < 0 ||
+	    rb_solve_lookup(s->solver, err) < 0)
+		return -1;
+	print_plan(s);
+	return RB_EXIT_OK;
+}
+
+static int run_plan(struct rb_cli *cli, int argc, char *const *argv, struct rb_error **err)
+{
+	RB_CLEANUP(rb_strv_clear) struct rb_strv rest = RB_STRV_INIT;
+	RB_CLEANUP(rb_build_options_clear) struct rb_build_options o = {0};
+	RB_CLEANUP(rb_session_clear) struct rb_session s = RB_SESSION_INIT;
+	const struct rb_option *table = rb_build_options_table(&o);
+	int r = rb_cli_parse(cli, &rb_verb_plan, table, argc, argv, false, 1, 1, &rest, err);
+
+	if (r)
+		return r < 0 ? -1 : RB_EXIT_OK;
+	s.cli = cli;
+	r = plan_in_session(&s, &o, rest.v[0], err);
+	if (r < 0) {
+		struct rb_cli_source source = rb_session_source(&s);
+
+		return rb_cli_report(cli, &source, err);
+	}
+	return r;
+}
+
+const struct rb_verb rb_verb_plan = {
+	.name = "plan",
+	.usage = "plan [OPTIONS] CONTEXT",
+	.summary = "show what a build would do, without doing it",
+	.text = "Takes the options of build. A step behind one that would be built is shown as build too; it may still\n"
+		"turn out to be cached when that step gives the same files as before.",
+	.run = run_plan,
+};

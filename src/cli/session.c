@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/session.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "image/reference.h"
+
+int rb_session_open(struct rb_session *s, struct rb_cli *cli, struct rb_error **err)
+{
+	char rnd[9];
+
+	s->cli = cli;
+	rb_random_hex(rnd, 4);
+	(void)snprintf(s->build_id, sizeof(s->build_id), "%lld-%s", (long long)time(NULL), rnd);
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	s->options.jobs = cpus > 0 ? (unsigned)cpus : 1;
+	s->options.build_id = s->build_id;
+	s->options.debug = cli->debug;
+	if (rb_cli_store(cli, &s->store, err) < 0 || rb_cli_host(cli, s->store, &s->host, err) < 0)
+		return -1;
+	rb_log_debug("mode %s, store %s", rb_rung_name(s->host.rung), rb_store_path(s->store));
+	return rb_snapshotter_open(s->store, &s->host, &s->snapshots, err);
+}
+
+int rb_session_read(struct rb_session *s, const char *context, const char *file,
+		    struct rb_error **err)
+{
+	if (rb_streq(context, "-"))
+		return rb_fail(
+			err, RB_ERR_UNSUPPORTED,
+			"a context or Dockerfile on standard input is not supported yet by this version of "
+			"rbuild");
+	if (strstr(context, "://") || rb_starts_with(context, "git@"))
+		return rb_fail(
+			err, RB_ERR_UNSUPPORTED,
+			"the context %s is remote, which is not supported yet by this version of rbuild",
+			context);
+	if (rb_context_open(context, &s->context, err) < 0)
+		return -1;
+	return rb_context_dockerfile(s->context, file, &s->text, &s->file, err);
+}
+
+int rb_session_from(struct rb_session *s, const char *image, struct rb_error **err)
+{
+	struct rb_ref ref = {0};
+
+	if (rb_ref_parse(image, &ref, err) < 0)
+		return -1;
+	RB_CLEANUP(rb_strp) char *name = rb_ref_text(&ref);
+	rb_ref_clear(&ref);
+	rb_buf_clear(&s->text);
+	rb_buf_addf(&s->text, "FROM %s\n", name);
+	return 0;
+}
+
+static int tick(void *ctx, int64_t now_ns)
+{
+	rb_progress_tick(ctx, now_ns);
+	return rb_progress_tick_ms(ctx);
+}
+
+static bool broken(void *ctx)
+{
+	return rb_progress_broken(ctx);
+}
+
+static void resized(void *ctx)
+{
+	rb_progress_resized(ctx);
+}
+
+int rb_session_progress(struct rb_session *s, const char *kind, struct rb_error **err)
+{
+	enum rb_progress_kind k;
+
+	if (!kind)
+		kind = getenv("BUILDKIT_PROGRESS");
+	if (!kind || rb_streq(kind, "auto"))
+		k = isatty(STDERR_FILENO) ? RB_PROGRESS_TTY : RB_PROGRESS_PLAIN;
+	else if (rb_streq(kind, "plain"))
+		k = RB_PROGRESS_PLAIN;
+	else if (rb_streq(kind, "tty"))
+		k = RB_PROGRESS_TTY;
+	else if (rb_streq(kind, "quiet") || rb_streq(kind, "none"))
+		k = RB_PROGRESS_QUIET;
+	else if (rb_streq(kind, "rawjson"))
+		return rb_fail(err, RB_ERR_UNSUPPORTED,
+			       "--progress=rawjson is not supported yet by this version of rbuild");
+	else
+		return rb_fail(err, RB_ERR_USAGE,
+			       "--progress is auto, plain, tty or quiet, not \"%s\"", kind);
+	s->progress = rb_progress_new(k, STDERR_FILENO);
+	s->sink = (struct rb_event_sink){
+		.event = rb_progress_event,
+		.tick = tick,
+		.broken = broken,
+		.resized = resized,
+		.ctx = s->progress,
+	};
+	rb_log_set_sink(rb_progress_note, s->progress);
+	return 0;
+}
+
+int rb_session_plan(struct rb_session *s, struct rb_plan_options *options, struct rb_error **err)
+{
+	options->build_platform = rb_platform_host();
+	if (!*options->target_platform.os)
+		options->target_platform = options->build_platform;
+	if (rb_dockerfile_parse(s->text.ptr, s->text.len, &s->df, err) < 0 ||
+	    rb_plan_new(s->df, options, &s->plan, err) < 0)
+		return -1;
+	const struct rb_solve_inputs in = {
+		.plan = s->plan,
+		.store = s->store,
+		.snapshots = s->snapshots,
+		.host = &s->host,
+		.context = s->context,
+		.options = &s->options,
+		.sink = &s->sink,
+	};
+	s->solver = rb_solver_new(&in);
+	return 0;
+}
+
+int rb_session_enter(struct rb_session *s, int (*fn)(void *ctx), void *ctx, struct rb_error **err)
+{
+	/* What stdio holds would be written by both processes. */
+	(void)fflush(NULL);
+	return rb_host_enter(&s->host, fn, ctx, err);
+}
+
+struct rb_cli_source rb_session_source(const struct rb_session *s)
+{
+	return (struct rb_cli_source){.name = s->file, .text = s->text.ptr, .len = s->text.len};
+}
+
+void rb_session_clear(struct rb_session *s)
+{
+	rb_log_set_sink(NULL, NULL);
+	rb_solver_free(s->solver);
+	rb_plan_free(s->plan);
+	rb_dockerfile_free(s->df);
+	rb_progress_free(s->progress);
+	rb_context_free(s->context);
+	rb_snapshotter_free(s->snapshots);
+	rb_host_clear(&s->host);
+	rb_store_free(s->store);
+	rb_buf_clear(&s->text);
+	free(s->file);
+	*s = (struct rb_session)RB_SESSION_INIT;
+}

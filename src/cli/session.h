@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a verb that works on a plan holds open: store, rung, context, Dockerfile, plan, solver,
+ * progress. */
+#ifndef RB_CLI_SESSION_H
+#define RB_CLI_SESSION_H
+
+#include "cli/cli.h"
+#include "cli/progress/progress.h"
+#include "context/context.h"
+#include "plan/plan.h"
+#include "snapshot/snapshot.h"
+#include "solve/solve.h"
+
+struct rb_session {
+	struct rb_cli *cli;
+	struct rb_store *store;
+	struct rb_host host;
+	struct rb_snapshotter *snapshots;
+	struct rb_context *context; /* NULL: none */
+	char *file; /* name of the Dockerfile in messages; NULL: none that a user wrote */
+	struct rb_buf text;
+	struct rb_dockerfile *df;
+	struct rb_plan *plan;
+	struct rb_progress *progress;
+	struct rb_event_sink sink;
+	struct rb_solve_options options;
+	char build_id[40];
+	struct rb_solver *solver;
+};
+
+#define RB_SESSION_INIT                                                                            \
+	{                                                                                          \
+		.text = RB_BUF_INIT                                                                \
+	}
+
+/* Store, rung and snapshots. */
+int rb_session_open(struct rb_session *s, struct rb_cli *cli, struct rb_error **err);
+/* Context directory and Dockerfile (dockerfile.md 5.1). `file` NULL: the default names. */
+int rb_session_read(struct rb_session *s, const char *context, const char *file,
+		    struct rb_error **err);
+/* A one-line Dockerfile for verbs that take an image: FROM image. */
+int rb_session_from(struct rb_session *s, const char *image, struct rb_error **err);
+/* "auto" (NULL), "plain", "tty", "quiet"; USAGE for others. */
+int rb_session_progress(struct rb_session *s, const char *kind, struct rb_error **err);
+/* Parses and plans what was read and makes the solver. `options` platforms are filled in when their
+ * os is "". */
+int rb_session_plan(struct rb_session *s, struct rb_plan_options *options, struct rb_error **err);
+
+/*
+ * Does what is left in the user namespace: fn runs as uid 0 in it, reports its errors itself and
+ * returns an exit status.
+ */
+int rb_session_enter(struct rb_session *s, int (*fn)(void *ctx), void *ctx, struct rb_error **err);
+
+/* The Dockerfile for rb_cli_report(). */
+struct rb_cli_source rb_session_source(const struct rb_session *s);
+void rb_session_clear(struct rb_session *s);
+
+#endif
