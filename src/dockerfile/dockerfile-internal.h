@@ -11,10 +11,11 @@
 enum {
 	/* A physical line, before its LF; the number is part of the message (dockerfile.md 1.1). */
 	RB_DOCKERFILE_LINE_MAX = 65535,
-	/* Bytes of a Dockerfile. Keeps line numbers in 32 bits and the tree below a gigabyte. */
+	/* Bytes of a Dockerfile. Keeps line numbers in 32 bits and the tree at some hundred MB. */
 	RB_DOCKERFILE_BYTES_MAX = 16 << 20,
-	/* Bytes of variable values that one expansion may produce. */
-	RB_EXPAND_BYTES_MAX = 16 << 20,
+	/* Bytes of variable values that one expansion may use; the kernel takes 128 KiB in a
+	 * variable. */
+	RB_EXPAND_BYTES_MAX = 1 << 20,
 	/* ${a:-${b:-...}}: each level is a few stack frames. */
 	RB_EXPAND_DEPTH_MAX = 64,
 	/* Value and pattern of ${v#p} and ${v/p/r}: matching costs their product. */

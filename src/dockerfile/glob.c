@@ -207,7 +207,7 @@ int rb_expand_replace(const char *pattern, const char *value, const char *with, 
 		      struct rb_buf *ret, struct rb_error **err)
 {
 	RB_CLEANUP(glob_clear) struct glob g = {0};
-	size_t i = 0, last_end = SIZE_MAX;
+	size_t i = 0, last_end = SIZE_MAX, before = ret->len;
 
 	if (check_size(value, err) < 0 || glob_compile(pattern, &g, err) < 0)
 		return -1;
@@ -221,7 +221,7 @@ int rb_expand_replace(const char *pattern, const char *value, const char *with, 
 		if (starts[i] && (end > i || i != last_end)) {
 			rb_buf_addstr(ret, with);
 			last_end = end;
-			if (ret->len > RB_EXPAND_BYTES_MAX)
+			if (ret->len - before > RB_EXPAND_BYTES_MAX)
 				return rb_fail(err, RB_ERR_DOCKERFILE,
 					       "expands to more than %d bytes",
 					       RB_EXPAND_BYTES_MAX);

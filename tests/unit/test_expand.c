@@ -707,9 +707,9 @@ static void test_expand__limits(void)
 	for (int i = 0; i < 300; i++)
 		rb_buf_addstr(&b, "$big");
 	CHECK(!rb_expand(b.ptr, '\\', &env, NULL, &err));
-	CHECK_ERR(&err, "expands to more than 16777216 bytes");
+	CHECK_ERR(&err, "expands to more than 1048576 bytes");
 	CHECK(!rb_expand("${big//?/$big}", '\\', &env, NULL, &err));
-	CHECK_ERR(&err, "expands to more than 16777216 bytes");
+	CHECK_ERR(&err, "expands to more than 1048576 bytes");
 
 	rb_buf_clear(&b);
 	rb_buf_addstr(&b, "${foo#");
