@@ -1,0 +1,473 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "plan/plan.h"
+
+#include "tap.h"
+
+/* A plan over literal text; bases that are images get an empty config. */
+struct fixture {
+	struct rb_dockerfile *df;
+	struct rb_plan *plan;
+	struct rb_env args;
+	struct rb_labels labels;
+	struct rb_image_config base;
+};
+
+static void fixture_clear(struct fixture *f)
+{
+	rb_plan_free(f->plan);
+	rb_dockerfile_free(f->df);
+	rb_env_clear(&f->args);
+	rb_strv_clear(&f->labels.keys);
+	rb_strv_clear(&f->labels.values);
+	rb_image_config_clear(&f->base);
+}
+
+static int make(struct fixture *f, const char *text, const char *target, struct rb_error **err)
+{
+	struct rb_plan_options o = {
+		.target = target,
+		.build_args = &f->args,
+		.labels = &f->labels,
+		.build_platform = {.os = "linux", .arch = "amd64"},
+		.target_platform = {.os = "linux", .arch = "amd64"},
+	};
+
+	if (rb_dockerfile_parse(text, strlen(text), &f->df, err) < 0 ||
+	    rb_plan_new(f->df, &o, &f->plan, err) < 0)
+		return -1;
+	for (size_t i = 0; i < f->plan->n_images; i++)
+		f->plan->images[i].config = &f->base;
+	for (size_t i = 0; i < f->plan->n_stages; i++)
+		if (rb_plan_can_elaborate(&f->plan->stages[i]) &&
+		    rb_plan_elaborate(f->plan, &f->plan->stages[i], err) < 0)
+			return -1;
+	return 0;
+}
+
+static const struct rb_image_config *config(const struct fixture *f)
+{
+	return &f->plan->target->config;
+}
+
+static char *joined(const struct rb_strv *v)
+{
+	static struct rb_buf b = RB_BUF_INIT;
+
+	rb_buf_clear(&b);
+	for (size_t i = 0; i < v->n; i++)
+		rb_buf_addf(&b, "%s%s", i ? "|" : "", v->v[i]);
+	rb_buf_addstr(&b, "");
+	return b.ptr;
+}
+
+/* --- reachability and names
+ * ----------------------------------------------------------------------------------- */
+
+static void check_needed(const char *text, const char *target, const char *want)
+{
+	struct fixture f = {0};
+	struct rb_error *err = NULL;
+	char got[32] = "";
+
+	CHECK_INT(make(&f, text, target, &err), 0);
+	CHECK_OK(&err);
+	for (size_t i = 0; f.plan && i < f.plan->n_stages && i < 31; i++) {
+		got[i] = f.plan->stages[i].needed ? '1' : '0';
+		got[i + 1] = '\0';
+	}
+	CHECK_STR(got, want);
+	fixture_clear(&f);
+}
+
+static void test_plan__builds_only_what_the_target_needs(void)
+{
+	static const char text[] =
+		"FROM debian AS base\nFROM base AS one\nRUN false\nFROM base AS two\nRUN true\n"
+		"FROM scratch\nCOPY --from=one /a /a\n";
+
+	check_needed(text, "two", "1010");
+	check_needed(text, "TWO", "1010");
+	check_needed(text, "base", "1000");
+	check_needed(text, "2", "1010");
+	check_needed(text, NULL, "1101");
+	check_needed("FROM a\nFROM b\nCOPY --from=0 /x /y\n", NULL, "11");
+	check_needed("FROM a AS Foo\nFROM b\nCOPY --from=FOO /x /y\n", NULL, "11");
+	/* The latest definition of a name before the reference counts. */
+	check_needed("FROM a AS x\nFROM b AS x\nFROM c\nCOPY --from=x /x /y\n", NULL, "011");
+}
+
+static void test_plan__asks_only_for_images_that_are_needed(void)
+{
+	struct fixture f = {0};
+	struct rb_error *err = NULL;
+
+	CHECK_INT(
+		make(&f, "FROM nothere AS x\nFROM debian\nCOPY --from=tools:1 /t /t\n", NULL, &err),
+		0);
+	CHECK_OK(&err);
+	CHECK_INT(f.plan->n_images, 2);
+	CHECK_STR(f.plan->images[0].name, "docker.io/library/tools:1");
+	CHECK_STR(f.plan->images[1].name, "docker.io/library/debian:latest");
+	fixture_clear(&f);
+}
+
+struct bad {
+	const char *text;
+	const char *target;
+	const char *message;
+	unsigned line;
+	enum rb_err code;
+};
+
+static const struct bad bad[] = {
+	{"FROM a AS testing\n", "tesing",
+	 "target stage \"tesing\" could not be found (did you mean testing?)", 0,
+	 RB_ERR_DOCKERFILE},
+	{"FROM a\n", "7", "target stage \"7\" could not be found", 0, RB_ERR_DOCKERFILE},
+	{"FROM a\nCOPY --from=5 /x /y\n", NULL, "invalid stage index 5", 2, RB_ERR_DOCKERFILE},
+	{"FROM a AS one\nCOPY --from=two /x /y\nFROM b AS two\n", "one",
+	 "cannot copy from stage \"two\", it needs to be defined before current stage \"one\"", 2,
+	 RB_ERR_DOCKERFILE},
+	{"FROM a AS one\nRUN x\nCOPY --from=one /x /y\n", NULL,
+	 "circular dependency detected on stage: one", 3, RB_ERR_DOCKERFILE},
+	{"FROM a AS one\nCOPY --from=0 /x /y\n", NULL, "circular dependency detected on stage: one",
+	 2, RB_ERR_DOCKERFILE},
+	{"ARG X\nFROM ${X}\n", NULL, "base name (${X}) should not be blank", 2, RB_ERR_DOCKERFILE},
+	{"FROM --platform=$NOPE a\n", NULL, "empty platform value from expression $NOPE", 1,
+	 RB_ERR_DOCKERFILE},
+	{"FROM --platform=not/a/real/thing/x a\n", NULL, "failed to parse platform", 1,
+	 RB_ERR_DOCKERFILE},
+	{"FROM a AS base\nFROM BASE\n", NULL, "must be lowercase", 2, RB_ERR_DOCKERFILE},
+	{"FROM a\nEXPOSE 99999\n", NULL, "invalid containerPort: 99999", 2, RB_ERR_DOCKERFILE},
+	{"FROM a\nEXPOSE 80/foo\n", NULL, "invalid proto: foo", 2, RB_ERR_DOCKERFILE},
+	{"FROM a\nSTOPSIGNAL FOO\n", NULL, "invalid signal: FOO", 2, RB_ERR_DOCKERFILE},
+	{"FROM a\nVOLUME [\" \"]\n", NULL, "VOLUME specified can not be an empty string", 2,
+	 RB_ERR_DOCKERFILE},
+	{"FROM a\nENV A=${B:?unset}\n", NULL, "B: unset", 2, RB_ERR_DOCKERFILE},
+	{"FROM a\nCOPY --chmod=9 a b\n", NULL, "invalid chmod parameter: '9'", 2,
+	 RB_ERR_DOCKERFILE},
+	{"FROM a\nCOPY --chmod=u+x a b\n", NULL, "symbolic --chmod=u+x is not supported yet", 2,
+	 RB_ERR_UNSUPPORTED},
+	{"FROM a\nRUN --mount=type=cache,target=/c make\n", NULL, "RUN --mount", 2,
+	 RB_ERR_UNSUPPORTED},
+	{"FROM a\nONBUILD RUN x\n", NULL, "ONBUILD", 2, RB_ERR_UNSUPPORTED},
+	{"FROM a\nADD https://example.com/x /x\n", NULL, "ADD", 2, RB_ERR_UNSUPPORTED},
+};
+
+static void test_plan__refuses_with_message_and_line(void)
+{
+	for (size_t i = 0; i < RB_ARRAY_LEN(bad); i++) {
+		struct fixture f = {0};
+		struct rb_error *err = NULL;
+
+		CHECK_INT(make(&f, bad[i].text, bad[i].target, &err), -1);
+		if (err) {
+			CHECK_INT(err->line_first, bad[i].line);
+			CHECK_INT(err->code, bad[i].code);
+		}
+		CHECK_ERR(&err, bad[i].message);
+		fixture_clear(&f);
+	}
+}
+
+static void test_plan__what_is_refused_in_an_unneeded_stage_does_no_harm(void)
+{
+	check_needed("FROM a AS x\nRUN --mount=type=cache,target=/c make\nFROM b AS y\nRUN true\n",
+		     "y", "01");
+}
+
+/* --- config
+ * -------------------------------------------------------------------------------------------------------
+ */
+
+static void test_plan__scratch_has_path_and_root_as_directory(void)
+{
+	struct fixture f = {0};
+	struct rb_error *err = NULL;
+
+	CHECK_INT(make(&f, "FROM scratch\n", NULL, &err), 0);
+	CHECK_OK(&err);
+	CHECK_STR(joined(&config(&f)->env),
+		  "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+	CHECK_STR(config(&f)->working_dir, "/");
+	CHECK_STR(config(&f)->platform.arch, "amd64");
+	fixture_clear(&f);
+}
+
+static void test_plan__metadata_reaches_the_config(void)
+{
+	struct fixture f = {0};
+	struct rb_error *err = NULL;
+
+	rb_strv_add(&f.base.env, "PATH=/bin");
+	rb_strv_add(&f.base.env, "X=base");
+	CHECK_INT(
+		make(&f,
+		     "FROM a\nENV X=1 Y=$X\nENV Z two words\nLABEL b=2 a=\"1 1\"\nMAINTAINER me\n"
+		     "EXPOSE 80 53/UDP 7000-7002\nVOLUME /v /a\nUSER app:grp\nWORKDIR /w\nWORKDIR sub/../x\n"
+		     "STOPSIGNAL SIGTERM\nSHELL [\"/bin/bash\", \"-c\"]\nCMD run it\n"
+		     "HEALTHCHECK --interval=30s --retries=3 CMD curl localhost\n",
+		     NULL, &err),
+		0);
+	CHECK_OK(&err);
+	const struct rb_image_config *c = config(&f);
+	CHECK_STR(joined(&c->env), "PATH=/bin|X=1|Y=base|Z=two words");
+	CHECK_STR(joined(&c->labels.keys), "a|b");
+	CHECK_STR(joined(&c->labels.values), "1 1|2");
+	CHECK_STR(c->author, "me");
+	CHECK_STR(joined(&c->exposed_ports), "53/udp|7000/tcp|7001/tcp|7002/tcp|80/tcp");
+	CHECK_STR(joined(&c->volumes), "/a|/v");
+	CHECK_STR(c->user, "app:grp");
+	CHECK_STR(c->working_dir, "/w/x");
+	CHECK_STR(c->stop_signal, "SIGTERM");
+	CHECK_STR(joined(&c->shell), "/bin/bash|-c");
+	CHECK_STR(joined(&c->cmd), "/bin/bash|-c|run it");
+	CHECK(c->args_escaped);
+	CHECK_STR(joined(&c->health.test), "CMD-SHELL|curl localhost");
+	CHECK_INT(c->health.interval_ns, 30000000000);
+	CHECK_INT(c->health.retries, 3);
+	fixture_clear(&f);
+}
+
+static void check_cmd(const char *text, const char *entrypoint, const char *cmd)
+{
+	struct fixture f = {0};
+	struct rb_error *err = NULL;
+
+	rb_strv_add(&f.base.cmd, "basecmd");
+	CHECK_INT(make(&f, text, NULL, &err), 0);
+	CHECK_OK(&err);
+	CHECK_STR(joined(&config(&f)->entrypoint), entrypoint);
+	CHECK_STR(joined(&config(&f)->cmd), cmd);
+	fixture_clear(&f);
+}
+
+static void test_plan__entrypoint_clears_a_cmd_that_was_not_set_here(void)
+{
+	check_cmd("FROM a\nENTRYPOINT [\"e\"]\n", "e", "");
+	check_cmd("FROM a\nCMD [\"c\"]\nENTRYPOINT [\"e\"]\n", "e", "c");
+	check_cmd("FROM a\nENTRYPOINT [\"e\"]\nCMD [\"c\"]\n", "e", "c");
+	check_cmd("FROM a AS p\nCMD [\"c\"]\nFROM p\nENTRYPOINT [\"e\"]\n", "e", "");
+	check_cmd("FROM a\nENTRYPOINT x y\n", "/bin/sh|-c|x y", "");
+	check_cmd("FROM a\nENTRYPOINT [\"e\"]\nENTRYPOINT []\n", "", "");
+	check_cmd("FROM a\nCMD []\n", "", "");
+	check_cmd("FROM a\nRUN x\n", "", "basecmd");
+}
+
+/* --- history
+ * ------------------------------------------------------------------------------------------------------
+ */
+
+struct history_row {
+	const char *text; /* instructions after FROM scratch */
+	const char *want; /* the last entry */
+	bool layer;
+};
+
+static const struct history_row history_rows[] = {
+	{"RUN make", "RUN /bin/sh -c make # buildkit", true},
+	{"RUN [\"a\", \"b c\"]", "RUN a b c # buildkit", true},
+	{"ARG foo=bar2\nENV bar=123\nARG bar\nRUN ls",
+	 "RUN |2 foo=bar2 bar=123 /bin/sh -c ls # buildkit", true},
+	{"ARG foo\nRUN ls", "RUN |1 foo= /bin/sh -c ls # buildkit", true},
+	{"CMD [\"a\", \"b\"]", "CMD [\"a\" \"b\"]", false},
+	{"CMD echo \"hi\"", "CMD [\"/bin/sh\" \"-c\" \"echo \\\"hi\\\"\"]", false},
+	{"ENTRYPOINT [\"a\"]", "ENTRYPOINT [\"a\"]", false},
+	{"ENV a=1 b=\"2 3\"", "ENV a=1 b=2 3", false},
+	{"LABEL a=1", "LABEL a=1", false},
+	{"MAINTAINER some body", "MAINTAINER some body", false},
+	{"EXPOSE 2375 1234/udp", "EXPOSE [1234/udp 2375/tcp]", false},
+	{"VOLUME /a /b", "VOLUME [/a /b]", false},
+	{"USER x", "USER x", false},
+	{"WORKDIR /a/b/../c", "WORKDIR /a/c", true},
+	{"WORKDIR /", "WORKDIR /", false},
+	{"ARG a=1 b", "ARG a=1 b", false},
+	{"STOPSIGNAL 9", "STOPSIGNAL 9", false},
+	{"SHELL [\"/bin/bash\", \"-c\"]", "SHELL [/bin/bash -c]", false},
+	{"HEALTHCHECK --interval=30s CMD curl",
+	 "HEALTHCHECK {Test:[CMD-SHELL curl] Interval:30s Timeout:0s StartPeriod:0s StartInterval:0s Retries:0}",
+	 false},
+	{"HEALTHCHECK NONE",
+	 "HEALTHCHECK {Test:[NONE] Interval:0s Timeout:0s StartPeriod:0s StartInterval:0s Retries:0}",
+	 false},
+	{"COPY a b /dst/", "COPY a b /dst/ # buildkit", true},
+	{"ARG X=y\nCOPY --chown=1:2 --chmod=755 $X /dst",
+	 "COPY --chown=1:2 --chmod=755 y /dst # buildkit", true},
+	{"COPY <<EOF /x\nhi\nEOF", "COPY <<EOF /x # buildkit", true},
+	{"ADD a /b", "ADD a /b # buildkit", true},
+};
+
+static void test_plan__history_says_what_docker_says(void)
+{
+	for (size_t i = 0; i < RB_ARRAY_LEN(history_rows); i++) {
+		struct fixture f = {0};
+		struct rb_error *err = NULL;
+		RB_CLEANUP(rb_strp)
+		char *text = rb_asprintf("FROM scratch\n%s\n", history_rows[i].text);
+
+		CHECK_INT(make(&f, text, NULL, &err), 0);
+		CHECK_OK(&err);
+		const struct rb_plan_stage *st = f.plan->target;
+		CHECK(st->n_history > 0);
+		if (st->n_history) {
+			CHECK_STR(st->history[st->n_history - 1].created_by, history_rows[i].want);
+			CHECK_INT(st->history[st->n_history - 1].vertex != NULL,
+				  history_rows[i].layer);
+		}
+		fixture_clear(&f);
+	}
+}
+
+/* --- ARG and ENV
+ * --------------------------------------------------------------------------------------------------
+ */
+
+struct arg_row {
+	const char *text;
+	const char *given; /* --build-arg A=... or NULL */
+	const char *env;   /* of the last RUN, without PATH */
+};
+
+static const struct arg_row arg_rows[] = {
+	{"FROM scratch\nARG A=1\nRUN x\n", NULL, "A=1"},
+	{"FROM scratch\nARG A=1\nRUN x\n", "2", "A=2"},
+	{"FROM scratch\nARG A=1\nRUN x\n", "", "A="},
+	{"FROM scratch\nARG A\nRUN x\n", NULL, ""},
+	{"FROM scratch\nARG A\nRUN x\n", "2", "A=2"},
+	{"FROM scratch\nRUN x\n", "2", ""},
+	{"ARG A=g\nFROM scratch\nARG A\nRUN x\n", NULL, "A=g"},
+	{"ARG A=g\nFROM scratch\nARG A=own\nRUN x\n", NULL, "A=own"},
+	{"ARG A=g\nFROM scratch\nRUN x\n", NULL, ""},
+	{"FROM scratch\nARG A=1\nENV A=2\nRUN x\n", NULL, "A=2"},
+	{"FROM scratch\nENV A=2\nARG A=1\nRUN x\n", NULL, "A=1"},
+	{"FROM scratch\nENV A=2\nARG A\nRUN x\n", NULL, "A=2"},
+	{"FROM scratch\nARG a=1 b=$a\nRUN x\n", NULL, "a=1|b=1"},
+	{"FROM scratch\nENV a=1\nENV a=2 b=$a\nRUN x\n", NULL, "a=2|b=1"},
+	{"FROM scratch AS p\nARG A=1\nFROM p\nRUN x\n", NULL, "A=1"},
+	{"FROM scratch\nARG TARGETARCH\nRUN x\n", NULL, "TARGETARCH=amd64"},
+	{"FROM scratch\nRUN x $TARGETARCH\n", NULL, ""},
+};
+
+static void test_plan__arg_and_env_by_file_order(void)
+{
+	for (size_t i = 0; i < RB_ARRAY_LEN(arg_rows); i++) {
+		struct fixture f = {0};
+		struct rb_error *err = NULL;
+
+		if (arg_rows[i].given)
+			rb_env_set(&f.args, "A", arg_rows[i].given);
+		CHECK_INT(make(&f, arg_rows[i].text, NULL, &err), 0);
+		CHECK_OK(&err);
+		const struct rb_vertex *v = rb_plan_stage_top(f.plan->target);
+		const char *got = joined(&v->run.env);
+		CHECK_STR(got + strcspn(got, "|") + (strchr(got, '|') != NULL), arg_rows[i].env);
+		fixture_clear(&f);
+	}
+}
+
+static void test_plan__proxies_reach_run_without_its_key(void)
+{
+	struct fixture f = {0}, g = {0};
+	struct rb_error *err = NULL;
+	struct rb_digest a, b;
+
+	rb_env_set(&f.args, "http_proxy", "http://p");
+	CHECK_INT(make(&f, "FROM scratch\nRUN x\n", NULL, &err), 0);
+	CHECK_INT(make(&g, "FROM scratch\nRUN x\n", NULL, &err), 0);
+	CHECK_OK(&err);
+	const struct rb_vertex *v = rb_plan_stage_top(f.plan->target);
+	CHECK_STR(joined(&v->run.proxy_env), "HTTP_PROXY=http://p|http_proxy=http://p");
+	CHECK(rb_vertex_definition_key(v, "", NULL, &a));
+	CHECK(rb_vertex_definition_key(rb_plan_stage_top(g.plan->target), "", NULL, &b));
+	CHECK(rb_digest_eq(&a, &b));
+	fixture_clear(&f);
+	fixture_clear(&g);
+}
+
+/* --- keys
+ * ---------------------------------------------------------------------------------------------------------
+ */
+
+static struct rb_digest key_of(const char *text, const char *parent)
+{
+	struct fixture f = {0};
+	struct rb_error *err = NULL;
+	struct rb_digest d = {{0}};
+
+	CHECK_INT(make(&f, text, NULL, &err), 0);
+	CHECK_OK(&err);
+	CHECK(rb_vertex_definition_key(rb_plan_stage_top(f.plan->target), parent, "from", &d));
+	fixture_clear(&f);
+	return d;
+}
+
+static void check_keys(bool same, const char *a, const char *b)
+{
+	struct rb_digest x = key_of(a, "p"), y = key_of(b, "p");
+
+	if (rb_digest_eq(&x, &y) != same)
+		printf("# %s / %s\n", a, b);
+	CHECK_INT(rb_digest_eq(&x, &y), same);
+}
+
+static void test_plan__keys_cover_what_matters_and_nothing_else(void)
+{
+	check_keys(true, "FROM scratch\nRUN x\n", "FROM scratch AS other\n# comment\nrun x\n");
+	check_keys(true, "FROM scratch\nLABEL a=1\nRUN x\n",
+		   "FROM scratch\nLABEL a=2\nCMD y\nRUN x\n");
+	check_keys(false, "FROM scratch\nRUN x\n", "FROM scratch\nRUN y\n");
+	check_keys(false, "FROM scratch\nRUN x\n", "FROM scratch\nENV A=1\nRUN x\n");
+	check_keys(false, "FROM scratch\nARG A=1\nRUN x\n", "FROM scratch\nARG A=2\nRUN x\n");
+	check_keys(true, "FROM scratch\nARG A\nRUN x\n", "FROM scratch\nRUN x\n");
+	check_keys(false, "FROM scratch\nRUN x\n", "FROM scratch\nUSER u\nRUN x\n");
+	check_keys(false, "FROM scratch\nRUN x\n", "FROM scratch\nRUN --network=none x\n");
+	check_keys(false, "FROM scratch\nRUN [\"a\", \"b\"]\n", "FROM scratch\nRUN [\"a b\"]\n");
+	check_keys(false, "FROM scratch\nCOPY --from=a /x /y\n",
+		   "FROM scratch\nCOPY --from=a /x /z\n");
+	check_keys(false, "FROM scratch\nCOPY --from=a /x /y\n",
+		   "FROM scratch\nCOPY --from=a --chown=1 /x /y\n");
+	struct rb_digest x = key_of("FROM scratch\nRUN x\n", "p"),
+			 y = key_of("FROM scratch\nRUN x\n", "q");
+	CHECK(!rb_digest_eq(&x, &y));
+}
+
+/* --- names of steps
+ * --------------------------------------------------------------------------------------------- */
+
+static void test_plan__numbers_steps_as_docker_does(void)
+{
+	struct fixture f = {0};
+	struct rb_error *err = NULL;
+
+	CHECK_INT(
+		make(&f,
+		     "FROM debian AS build\nENV A=1\nWORKDIR /w\nrun make  x\nFROM scratch\nCOPY --from=build /a /b\n",
+		     NULL, &err),
+		0);
+	CHECK_OK(&err);
+	const struct rb_plan_stage *st = &f.plan->stages[0];
+	CHECK_STR(st->from_name, "[build 1/3] FROM docker.io/library/debian:latest");
+	CHECK_STR(st->vertices[0]->name, "[build 2/3] WORKDIR /w");
+	CHECK_STR(st->vertices[1]->name, "[build 3/3] RUN make  x");
+	CHECK_STR(f.plan->stages[1].vertices[0]->name, "[stage-1 1/1] COPY --from=build /a /b");
+	fixture_clear(&f);
+}
+
+int main(void)
+{
+	return tap_run((const struct tap_test[]){
+		TAP(test_plan__builds_only_what_the_target_needs),
+		TAP(test_plan__asks_only_for_images_that_are_needed),
+		TAP(test_plan__refuses_with_message_and_line),
+		TAP(test_plan__what_is_refused_in_an_unneeded_stage_does_no_harm),
+		TAP(test_plan__scratch_has_path_and_root_as_directory),
+		TAP(test_plan__metadata_reaches_the_config),
+		TAP(test_plan__entrypoint_clears_a_cmd_that_was_not_set_here),
+		TAP(test_plan__history_says_what_docker_says),
+		TAP(test_plan__arg_and_env_by_file_order),
+		TAP(test_plan__proxies_reach_run_without_its_key),
+		TAP(test_plan__keys_cover_what_matters_and_nothing_else),
+		TAP(test_plan__numbers_steps_as_docker_does),
+		TAP_END,
+	});
+}

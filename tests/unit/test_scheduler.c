@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The scheduler with a fake runner: no disk, no namespace, no time. */
+#include "solve/scheduler.h"
+
+#include "tap.h"
+
+/* Examines everything that is ready and queues it. */
+static void queue_all(struct rb_sched *s)
+{
+	unsigned n;
+
+	while (rb_sched_next(s, &n))
+		rb_sched_want_slot(s, n);
+}
+
+static void test_scheduler__hands_out_ready_nodes_in_order(void)
+{
+	RB_CLEANUP(rb_sched_freep) struct rb_sched *s = rb_sched_new();
+	unsigned a = rb_sched_add(s), b = rb_sched_add(s), c = rb_sched_add(s), n = 99;
+
+	rb_sched_depend(s, b, a);
+	CHECK(rb_sched_next(s, &n));
+	CHECK_INT(n, a);
+	CHECK(rb_sched_next(s, &n));
+	CHECK_INT(n, c);
+	CHECK(!rb_sched_next(s, &n));
+	rb_sched_finish(s, a);
+	CHECK(rb_sched_next(s, &n));
+	CHECK_INT(n, b);
+}
+
+static void test_scheduler__no_slots_start_nothing(void)
+{
+	RB_CLEANUP(rb_sched_freep) struct rb_sched *s = rb_sched_new();
+	unsigned a = rb_sched_add(s), b = rb_sched_add(s), n;
+
+	rb_sched_depend(s, b, a);
+	queue_all(s);
+	CHECK(!rb_sched_next_job(s, &n));
+	CHECK_INT(rb_sched_state(s, a), RB_NODE_QUEUED);
+	CHECK_INT(rb_sched_state(s, b), RB_NODE_WAITING);
+	/* The same scheduler goes on when it gets slots. */
+	rb_sched_set_slots(s, 1);
+	CHECK(rb_sched_next_job(s, &n));
+	CHECK_INT(n, a);
+}
+
+static void test_scheduler__runs_at_most_the_slots(void)
+{
+	RB_CLEANUP(rb_sched_freep) struct rb_sched *s = rb_sched_new();
+	unsigned n, running[2];
+
+	for (int i = 0; i < 5; i++)
+		(void)rb_sched_add(s);
+	rb_sched_set_slots(s, 2);
+	queue_all(s);
+	CHECK(rb_sched_next_job(s, &running[0]));
+	CHECK(rb_sched_next_job(s, &running[1]));
+	CHECK(!rb_sched_next_job(s, &n));
+	CHECK_INT(rb_sched_running(s), 2);
+	rb_sched_finish(s, running[0]);
+	CHECK(rb_sched_next_job(s, &n));
+	CHECK_INT(n, 2);
+}
+
+static void test_scheduler__independent_branches_run_together(void)
+{
+	RB_CLEANUP(rb_sched_freep) struct rb_sched *s = rb_sched_new();
+	unsigned base = rb_sched_add(s), left = rb_sched_add(s), right = rb_sched_add(s),
+		 join = rb_sched_add(s), n;
+
+	rb_sched_depend(s, left, base);
+	rb_sched_depend(s, right, base);
+	rb_sched_depend(s, join, left);
+	rb_sched_depend(s, join, right);
+	rb_sched_set_slots(s, 4);
+	queue_all(s);
+	CHECK(rb_sched_next_job(s, &n));
+	CHECK(!rb_sched_next_job(s, &n));
+	rb_sched_finish(s, base);
+	queue_all(s);
+	CHECK(rb_sched_next_job(s, &n));
+	CHECK(rb_sched_next_job(s, &n));
+	rb_sched_finish(s, right);
+	queue_all(s);
+	CHECK_INT(rb_sched_state(s, join), RB_NODE_WAITING);
+	rb_sched_finish(s, left);
+	queue_all(s);
+	CHECK_INT(rb_sched_state(s, join), RB_NODE_QUEUED);
+}
+
+static void test_scheduler__an_examined_node_can_find_a_new_input(void)
+{
+	RB_CLEANUP(rb_sched_freep) struct rb_sched *s = rb_sched_new();
+	unsigned step = rb_sched_add(s), n;
+
+	CHECK(rb_sched_next(s, &n));
+	CHECK_INT(n, step);
+	unsigned unpack = rb_sched_add(s);
+	rb_sched_depend(s, step, unpack);
+	CHECK_INT(rb_sched_state(s, step), RB_NODE_WAITING);
+	CHECK(rb_sched_next(s, &n));
+	CHECK_INT(n, unpack);
+	rb_sched_finish(s, unpack);
+	CHECK(rb_sched_next(s, &n));
+	CHECK_INT(n, step);
+	/* An input that is done already hands the node out again at once. */
+	rb_sched_depend(s, step, unpack);
+	CHECK(rb_sched_next(s, &n));
+	CHECK_INT(n, step);
+}
+
+static void test_scheduler__a_dropped_node_frees_its_slot(void)
+{
+	RB_CLEANUP(rb_sched_freep) struct rb_sched *s = rb_sched_new();
+	unsigned a = rb_sched_add(s), b = rb_sched_add(s), n;
+
+	rb_sched_depend(s, b, a);
+	rb_sched_set_slots(s, 1);
+	queue_all(s);
+	CHECK(rb_sched_next_job(s, &n));
+	rb_sched_drop(s, a);
+	CHECK_INT(rb_sched_running(s), 0);
+	CHECK(!rb_sched_next(s, &n));
+	CHECK_INT(rb_sched_state(s, b), RB_NODE_WAITING);
+}
+
+static void test_scheduler__a_long_chain(void)
+{
+	enum { N = 20000 };
+	RB_CLEANUP(rb_sched_freep) struct rb_sched *s = rb_sched_new();
+	unsigned n;
+
+	for (unsigned i = 0; i < N; i++) {
+		unsigned id = rb_sched_add(s);
+
+		if (i)
+			rb_sched_depend(s, id, i - 1);
+	}
+	rb_sched_set_slots(s, 1);
+	for (unsigned i = 0; i < N; i++) {
+		queue_all(s);
+		CHECK(rb_sched_next_job(s, &n));
+		CHECK_INT(n, i);
+		rb_sched_finish(s, n);
+	}
+}
+
+int main(void)
+{
+	return tap_run((const struct tap_test[]){
+		TAP(test_scheduler__hands_out_ready_nodes_in_order),
+		TAP(test_scheduler__no_slots_start_nothing),
+		TAP(test_scheduler__runs_at_most_the_slots),
+		TAP(test_scheduler__independent_branches_run_together),
+		TAP(test_scheduler__an_examined_node_can_find_a_new_input),
+		TAP(test_scheduler__a_dropped_node_frees_its_slot),
+		TAP(test_scheduler__a_long_chain),
+		TAP_END,
+	});
+}
