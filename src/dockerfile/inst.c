@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Flags and typed instructions (dockerfile.md 1.5, 1.6 and the value-free checks of 3). */
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -118,6 +119,18 @@ static const char *with_bodies(struct statement *st)
 	return rb_arena_strndup(st->lx->arena, b.ptr, b.len);
 }
 
+/* A heredoc that becomes a file is named after its delimiter. */
+static int check_file_name(const struct statement *st, const char *name, struct rb_error **err)
+{
+	if (!strchr(name, '/') && !rb_streq(name, ".") && !rb_streq(name, "..") &&
+	    strlen(name) <= NAME_MAX)
+		return 0;
+	return rb_fail(
+		err, RB_ERR_DOCKERFILE,
+		"the heredoc \"%.60s\" of %s becomes a file of that name, which no file can have",
+		name, st->kind->name);
+}
+
 /* ---- One function per instruction ---- */
 
 /* [a-z][a-z0-9-_.]* */
@@ -200,8 +213,10 @@ static int parse_run(struct statement *st, struct rb_error **err)
 	} else if (inst->n_heredocs == 1 &&
 		   rb_heredoc_parse(st->lx->arena, rb_slice_str(st->args), &whole)) {
 		inst->run.script = inst->heredocs[0].body;
-		if (rb_starts_with(inst->run.script, "#!"))
+		if (rb_starts_with(inst->run.script, "#!")) {
 			inst->run.script_file = &inst->heredocs[0];
+			return check_file_name(st, inst->heredocs[0].name, err);
+		}
 	} else {
 		inst->run.script = with_bodies(st);
 	}
@@ -365,6 +380,8 @@ static int sort_sources(struct statement *st, struct rb_error **err)
 		    n_heredocs < inst->n_heredocs &&
 		    rb_streq(h.name, inst->heredocs[n_heredocs].name)) {
 			order[i] = n_paths + n_heredocs++;
+			if (check_file_name(st, h.name, err) < 0)
+				return -1;
 			continue;
 		}
 		order[i] = paths.n;
