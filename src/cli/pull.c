@@ -24,7 +24,7 @@ static int pull_in_session(struct rb_session *s, const char *image, const char *
 	int r = rb_solve_run(s->solver, err);
 	if (r == 0)
 		r = rb_solve_materialize(s->solver, false, true, true, &worked, err);
-	rb_progress_finish(s->progress, r < 0, 0);
+	rb_progress_finish(s->progress, r < 0, rb_solve_now_ns(s->solver));
 	if (r < 0)
 		return -1;
 	(void)printf("%s\n",

@@ -76,7 +76,7 @@ static int run_in_namespace(struct run_request *rq, int *ret_status, struct rb_e
 	int r = rb_solve_run(s->solver, err);
 	if (r == 0)
 		r = rb_solve_materialize(s->solver, true, false, true, &worked, err);
-	rb_progress_finish(s->progress, r < 0, 0);
+	rb_progress_finish(s->progress, r < 0, rb_solve_now_ns(s->solver));
 	if (r < 0 || rb_solve_image(s->solver, &im, err) < 0)
 		return -1;
 	if (rb_snapshot_prepare(s->snapshots, im.top, &active, err) < 0 ||

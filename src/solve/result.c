@@ -95,8 +95,10 @@ static int collect(struct rb_solver *s, struct rb_solved_image *im, struct rb_er
 	    rb_image_layers(s, root.image, &im->layers, &im->n_layers, err) < 0)
 		return -1;
 	size_t base = im->n_layers;
-	/* Without a vertex the base's layers are all there is, and they may never have been unpacked. */
-	if ((top || !base) && *im->top && rb_snapshot_chain(s->in.snapshots, im->top, &chain, err) < 0)
+	/* Without a vertex the base's layers are all there is, and they may never have been
+	 * unpacked. */
+	if ((top || !base) && *im->top &&
+	    rb_snapshot_chain(s->in.snapshots, im->top, &chain, err) < 0)
 		return -1;
 	if (append_snapshots(s, &chain, base, im, err) < 0)
 		return -1;

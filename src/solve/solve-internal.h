@@ -77,8 +77,6 @@ struct rb_solver {
 	struct rb_error *error; /* first failure */
 };
 
-int64_t rb_solve_now_ns(const struct rb_solver *s);
-
 /* Nodes and jobs (solve.c). */
 struct job *rb_solve_add_job(struct rb_solver *s, enum job_kind kind, unsigned *ret_node);
 /* Ends a running job: event DONE, or ERROR and the build's failure. Takes *err. */

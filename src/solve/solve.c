@@ -642,7 +642,8 @@ bool rb_solve_image_is_local(const struct rb_solver *s, const struct rb_plan_ima
 	return s->images[image->index].record.name != NULL;
 }
 
-const struct rb_digest *rb_solve_image_id(const struct rb_solver *s, const struct rb_plan_image *image)
+const struct rb_digest *rb_solve_image_id(const struct rb_solver *s,
+					  const struct rb_plan_image *image)
 {
 	return &s->images[image->index].record.config;
 }

@@ -64,7 +64,8 @@ enum rb_outlook rb_solve_outlook(const struct rb_solver *s, const struct rb_vert
 bool rb_solve_image_is_local(const struct rb_solver *s, const struct rb_plan_image *image);
 
 /* Config digest of an image whose config is known. Borrowed. */
-const struct rb_digest *rb_solve_image_id(const struct rb_solver *s, const struct rb_plan_image *image);
+const struct rb_digest *rb_solve_image_id(const struct rb_solver *s,
+					  const struct rb_plan_image *image);
 
 /* One layer of the result: a blob of the store, or a snapshot, or both. */
 struct rb_solved_layer {
@@ -106,6 +107,8 @@ int rb_solve_task(struct rb_solver *s, const char *name,
 		  int (*fn)(void *ctx, struct rb_worker_port *port, struct rb_error **err),
 		  void *ctx, struct rb_buf *ret, struct rb_error **err);
 
+/* Nanoseconds since the solver was made: the clock of its events. */
+int64_t rb_solve_now_ns(const struct rb_solver *s);
 /* An event vertex for work the caller does itself ("[internal] load build definition"). */
 unsigned rb_solve_announce(struct rb_solver *s, const char *name);
 void rb_solve_emit(struct rb_solver *s, unsigned ev, enum rb_event_kind kind, const char *text);

@@ -1,0 +1,351 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * rbuild build. The look-up runs here; what it leaves runs in the user namespace, in a fork of this
+ * process that goes on with the same solver and the same progress.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "cli/build-options.h"
+#include "cli/session.h"
+#include "output/output.h"
+#include "solve/worker.h"
+
+struct build {
+	struct rb_build_options options;
+	struct rb_session session;
+	struct rb_plan_options plan_options;
+	struct rb_strv names; /* of -t, normalised */
+	struct rb_output_spec *outputs;
+	size_t n_outputs;
+	bool complete; /* the look-up answered everything */
+};
+
+static void build_clear(struct build *b)
+{
+	for (size_t i = 0; i < b->n_outputs; i++)
+		rb_output_spec_clear(&b->outputs[i]);
+	free(b->outputs);
+	rb_strv_clear(&b->names);
+	rb_session_clear(&b->session);
+	rb_build_options_clear(&b->options);
+}
+
+/* --- outputs
+ * ---------------------------------------------------------------------------------------------------
+ */
+
+static bool has_output(const struct build *b, enum rb_output_type type)
+{
+	for (size_t i = 0; i < b->n_outputs; i++)
+		if (b->outputs[i].type == type)
+			return true;
+	return false;
+}
+
+/* Whether something needs the image's config and so all diff IDs. */
+static bool wants_image(const struct build *b)
+{
+	return has_output(b, RB_OUTPUT_IMAGE) || has_output(b, RB_OUTPUT_OCI) || b->options.iidfile;
+}
+
+static int parse_outputs(struct build *b, struct rb_error **err)
+{
+	const struct rb_build_options *o = &b->options;
+	size_t n = o->outputs.n ? o->outputs.n : 1;
+
+	for (size_t i = 0; i < o->tags.n; i++)
+		if (rb_output_add_name(&b->names, o->tags.v[i], err) < 0)
+			return rb_wrap(err, "--tag");
+	b->outputs = rb_calloc(n, sizeof(*b->outputs));
+	for (size_t i = 0; i < n; i++) {
+		if (rb_output_spec_parse(o->outputs.n ? o->outputs.v[i] : "type=image",
+					 &b->outputs[i], err) < 0)
+			return rb_wrap(err, "--output");
+		b->n_outputs++;
+	}
+	if (o->iidfile && !has_output(b, RB_OUTPUT_IMAGE) && !has_output(b, RB_OUTPUT_OCI))
+		return rb_fail(err, RB_ERR_USAGE, "--iidfile needs an output that makes an image");
+	return 0;
+}
+
+/* The blobs an OCI output wants; NULL when diff IDs are enough. */
+static const struct rb_output_blobs *wanted_blobs(const struct build *b,
+						  struct rb_output_blobs *blobs)
+{
+	for (size_t i = 0; i < b->n_outputs; i++) {
+		if (b->outputs[i].type != RB_OUTPUT_OCI)
+			continue;
+		*blobs = (struct rb_output_blobs){
+			.compression = b->outputs[i].compression,
+			.level = b->outputs[i].level,
+			.threads = b->session.options.jobs,
+		};
+		return blobs;
+	}
+	return NULL;
+}
+
+struct export
+{
+	struct build *b;
+	struct rb_solved_image *im;
+};
+
+static int export_one(struct export *e, const struct rb_output_spec *spec,
+		      struct rb_worker_port *port, struct rb_error **err)
+{
+	struct rb_session *s = &e->b->session;
+	const struct rb_strv *names = spec->names.n ? &spec->names : &e->b->names;
+	RB_CLEANUP(rb_strv_clear) struct rb_strv notices = RB_STRV_INIT;
+	struct rb_digest digest;
+	char text[RB_DIGEST_TEXT_BYTES];
+
+	switch (spec->type) {
+	case RB_OUTPUT_IMAGE:
+		if (rb_output_image(s->store, s->snapshots, e->im, names,
+				    rb_rung_name(s->host.rung), &digest, err) < 0)
+			return -1;
+		rb_worker_status(port, "writing image %s", rb_digest_text(&digest, text));
+		for (size_t i = 0; i < names->n; i++)
+			rb_worker_status(port, "naming to %s", names->v[i]);
+		return 0;
+	case RB_OUTPUT_OCI:
+		if (rb_output_oci(s->store, e->im, spec, names, &digest, err) < 0)
+			return -1;
+		rb_worker_status(port, "writing %s, manifest %s", spec->dest,
+				 rb_digest_text(&digest, text));
+		return 0;
+	case RB_OUTPUT_LOCAL:
+		if (rb_output_local(s->snapshots, e->im->top, spec, &notices, err) < 0)
+			return -1;
+		for (size_t i = 0; i < notices.n; i++)
+			rb_worker_status(port, "%s", notices.v[i]);
+		return 0;
+	case RB_OUTPUT_CACHEONLY:
+		return 0;
+	}
+	rb_bug("unknown output type");
+}
+
+/* The exporting worker; its result is the image ID, or nothing. */
+static int export_all(void *ctx, struct rb_worker_port *port, struct rb_error **err)
+{
+	struct export *e = ctx;
+	struct rb_session *s = &e->b->session;
+	struct rb_output_blobs blobs;
+	char text[RB_DIGEST_TEXT_BYTES] = "";
+
+	if (wants_image(e->b)) {
+		rb_worker_status(port, "exporting layers");
+		if (rb_output_layers(s->store, s->snapshots, e->im, wanted_blobs(e->b, &blobs),
+				     err) < 0)
+			return -1;
+		struct rb_digest id = rb_output_image_id(e->im);
+		(void)rb_digest_text(&id, text);
+	}
+	for (size_t i = 0; i < e->b->n_outputs; i++)
+		if (export_one(e, &e->b->outputs[i], port, err) < 0)
+			return rb_wrap(err, "export");
+	rb_worker_result(port, text, strlen(text));
+	return 0;
+}
+
+static const char *export_name(const struct build *b)
+{
+	if (b->n_outputs > 1)
+		return "exporting";
+	switch (b->outputs[0].type) {
+	case RB_OUTPUT_OCI:
+		return "exporting to oci image format";
+	case RB_OUTPUT_LOCAL:
+		return "exporting to client directory";
+	case RB_OUTPUT_IMAGE:
+	case RB_OUTPUT_CACHEONLY:
+		break;
+	}
+	return "exporting to image";
+}
+
+/* A base that was only looked at must be there in full before something refers to its layers. */
+static bool base_is_incomplete(const struct rb_solved_image *im)
+{
+	for (size_t i = 0; i < im->n_layers; i++)
+		if (!*im->layers[i].snapshot)
+			return true;
+	return false;
+}
+
+/* Whether the outputs can be made outside of the user namespace: no tree has to be read or
+ * unpacked. */
+static int outputs_need_namespace(struct build *b, bool *ret, struct rb_error **err)
+{
+	struct rb_session *s = &b->session;
+	struct rb_solved_image im;
+	struct rb_output_blobs blobs;
+	bool work = false;
+
+	if (rb_solve_image(s->solver, &im, err) < 0)
+		return -1;
+	*ret = has_output(b, RB_OUTPUT_LOCAL) ||
+	       (wants_image(b) && !rb_output_layers_known(s->store, &im, wanted_blobs(b, &blobs)));
+	int r = rb_solve_materialize(s->solver, has_output(b, RB_OUTPUT_LOCAL),
+				     wants_image(b) && base_is_incomplete(&im), false, &work, err);
+	*ret |= work;
+	rb_solved_image_clear(&im);
+	return r;
+}
+
+static int write_iidfile(const struct build *b, const char *id, struct rb_error **err)
+{
+	if (!b->options.iidfile)
+		return 0;
+	return rb_publish_at(AT_FDCWD, b->options.iidfile, id, strlen(id), 0644, err) < 0
+		       ? rb_wrap(err, "--iidfile")
+		       : 0;
+}
+
+static int make_outputs(struct build *b, struct rb_error **err)
+{
+	struct rb_session *s = &b->session;
+	RB_CLEANUP(rb_buf_clear) struct rb_buf id = RB_BUF_INIT;
+	struct rb_solved_image im;
+	struct export e = {.b = b, .im = &im};
+	bool worked;
+
+	if (b->n_outputs == 1 && b->outputs[0].type == RB_OUTPUT_CACHEONLY)
+		return 0;
+	if (rb_solve_image(s->solver, &im, err) < 0)
+		return -1;
+	int r = rb_solve_materialize(s->solver, has_output(b, RB_OUTPUT_LOCAL),
+				     wants_image(b) && base_is_incomplete(&im), true, &worked, err);
+	if (r == 0)
+		r = rb_solve_task(s->solver, export_name(b), export_all, &e, &id, err);
+	rb_solved_image_clear(&im);
+	if (r < 0 || write_iidfile(b, id.ptr, err) < 0)
+		return -1;
+	if (b->options.quiet && id.len)
+		(void)printf("%s\n", id.ptr);
+	return 0;
+}
+
+/* --- the build
+ * -------------------------------------------------------------------------------------------------
+ */
+
+static int end_build(struct build *b, int r, struct rb_error **err)
+{
+	struct rb_session *s = &b->session;
+
+	if (s->progress)
+		rb_progress_finish(s->progress, r < 0, s->solver ? rb_solve_now_ns(s->solver) : 0);
+	if (r < 0) {
+		struct rb_cli_source source = rb_session_source(s);
+
+		return rb_cli_report(s->cli, &source, err);
+	}
+	return fflush(stdout) == 0 ? RB_EXIT_OK : RB_EXIT_FAILED;
+}
+
+/* Inside the user namespace. */
+static int inner(void *ctx)
+{
+	struct build *b = ctx;
+	struct rb_error *err = NULL;
+	int r = b->complete ? 0 : rb_solve_run(b->session.solver, &err);
+
+	if (r == 0)
+		r = make_outputs(b, &err);
+	return end_build(b, r, &err);
+}
+
+static int prepare(struct build *b, const char *context, struct rb_error **err)
+{
+	struct rb_session *s = &b->session;
+	const char *progress = b->options.quiet ? "quiet" : b->options.progress;
+
+	if (rb_build_options_check(&b->options, &b->plan_options, err) < 0 ||
+	    parse_outputs(b, err) < 0)
+		return -1;
+	if (b->options.iidfile && unlink(b->options.iidfile) < 0 && errno != ENOENT)
+		return rb_fail_errno(err, "cannot remove the old %s", b->options.iidfile);
+	if (rb_session_open(s, s->cli, err) < 0 || rb_session_progress(s, progress, err) < 0)
+		return -1;
+	if (b->options.jobs)
+		s->options.jobs = b->options.jobs;
+	s->options.pull = b->options.pull;
+	return rb_session_read(s, context, b->options.file, err) < 0 ||
+			       rb_session_plan(s, &b->plan_options, err) < 0
+		       ? -1
+		       : 0;
+}
+
+static void show_definition(struct rb_session *s)
+{
+	RB_CLEANUP(rb_strp)
+	char *name = rb_asprintf("[internal] load build definition from %s", s->file);
+	RB_CLEANUP(rb_strp) char *size = rb_asprintf("transferring dockerfile: %zuB", s->text.len);
+	unsigned ev = rb_solve_announce(s->solver, name);
+
+	rb_solve_emit(s->solver, ev, RB_EV_START, NULL);
+	rb_solve_emit(s->solver, ev, RB_EV_STATUS, size);
+	for (size_t i = 0; i < s->df->n_warnings; i++) {
+		const struct rb_dockerfile_warning *w = &s->df->warnings[i];
+		RB_CLEANUP(rb_strp)
+		char *text = rb_asprintf("%s: %s (line %u)", w->rule, w->text, w->line);
+
+		rb_solve_emit(s->solver, ev, RB_EV_WARN, text);
+	}
+	rb_solve_emit(s->solver, ev, RB_EV_DONE, NULL);
+}
+
+/* Everything; returns the exit status. */
+static int build(struct build *b, const char *context)
+{
+	struct rb_session *s = &b->session;
+	struct rb_error *err = NULL;
+	bool enter = true;
+	int r = prepare(b, context, &err);
+
+	if (r == 0) {
+		show_definition(s);
+		r = rb_solve_lookup(s->solver, &err);
+	}
+	if (r > 0) {
+		b->complete = true;
+		r = outputs_need_namespace(b, &enter, &err);
+	}
+	if (r == 0 && !enter)
+		r = make_outputs(b, &err);
+	else if (r == 0)
+		r = rb_session_enter(s, inner, b, &err);
+	if (r < 0 || !enter)
+		return end_build(b, r, &err);
+	return r; /* inner() has reported */
+}
+
+static int run_build(struct rb_cli *cli, int argc, char *const *argv, struct rb_error **err)
+{
+	RB_CLEANUP(rb_strv_clear) struct rb_strv rest = RB_STRV_INIT;
+	RB_CLEANUP(build_clear) struct build b = {.session = RB_SESSION_INIT};
+	const struct rb_option *table = rb_build_options_table(&b.options);
+	int r = rb_cli_parse(cli, &rb_verb_build, table, argc, argv, false, 1, 1, &rest, err);
+
+	if (r)
+		return r < 0 ? -1 : RB_EXIT_OK;
+	b.session.cli = cli;
+	return build(&b, rest.v[0]);
+}
+
+const struct rb_verb rb_verb_build = {
+	.name = "build",
+	.usage = "[build] [OPTIONS] CONTEXT",
+	.summary = "build an image from a Dockerfile",
+	.text = "Without --output the image is kept in the store, under the names given with --tag.",
+	.run = run_build,
+};
