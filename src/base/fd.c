@@ -55,6 +55,73 @@ ssize_t rb_read_full(int fd, void *data, size_t len)
 	return (ssize_t)got;
 }
 
+/* Where the kernel cannot copy between these two files (EXDEV before Linux 5.19, and others). */
+static int copy_by_hand(int in, int out, uint64_t pos, uint64_t end)
+{
+	char buf[64 * 1024];
+
+	while (pos < end) {
+		size_t want = rb_min_size(sizeof(buf), (size_t)(end - pos));
+		ssize_t n = pread(in, buf, want, (off_t)pos), done = 0;
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n < 0 ? -errno : -EIO;
+		while (done < n) {
+			ssize_t w = pwrite(out, buf + done, (size_t)(n - done), (off_t)pos + done);
+
+			if (w < 0 && errno != EINTR)
+				return -errno;
+			done += w > 0 ? w : 0;
+		}
+		pos += (uint64_t)n;
+	}
+	return 0;
+}
+
+static int copy_range(int in, int out, uint64_t pos, uint64_t end)
+{
+	while (pos < end) {
+		off_t from = (off_t)pos, to = (off_t)pos;
+		ssize_t n = copy_file_range(in, &from, out, &to, (size_t)(end - pos), 0);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && (errno == ENOSPC || errno == EDQUOT || errno == EFBIG || errno == EIO))
+			return -errno;
+		if (n <= 0) /* 0: also what some file systems say instead of an error */
+			return copy_by_hand(in, out, pos, end);
+		pos += (uint64_t)n;
+	}
+	return 0;
+}
+
+int rb_copy_data(int in, int out, uint64_t size)
+{
+	uint64_t pos = 0;
+
+	if (ftruncate(out, (off_t)size) < 0)
+		return -errno;
+	while (pos < size) {
+		off_t data = lseek(in, (off_t)pos, SEEK_DATA), hole = (off_t)size;
+
+		if (data < 0 && errno == ENXIO)
+			break; /* nothing but a hole from here on */
+		if (data < 0)
+			data = (off_t)pos; /* a file system that does not know holes */
+		else if ((hole = lseek(in, data, SEEK_HOLE)) < 0 || hole > (off_t)size)
+			hole = (off_t)size;
+		if (data >= (off_t)size)
+			break;
+		int r = copy_range(in, out, (uint64_t)data, (uint64_t)hole);
+		if (r < 0)
+			return r;
+		pos = (uint64_t)hole;
+	}
+	return 0;
+}
+
 int rb_read_fd(int fd, size_t max_bytes, struct rb_buf *ret, struct rb_error **err)
 {
 	size_t chunk = 4096;

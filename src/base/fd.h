@@ -25,6 +25,12 @@ int rb_write_full(int fd, const void *data, size_t len);
 ssize_t rb_read_full(int fd, void *data, size_t len);
 
 /*
+ * Copies size bytes from offset 0 of one regular file to another, in the kernel where it can; holes
+ * stay holes and size is the new size. -EIO when the source is shorter. Mechanism.
+ */
+int rb_copy_data(int in, int out, uint64_t size);
+
+/*
  * Reads a whole regular file of at most max_bytes. dirfd may be AT_FDCWD. Opens with
  * O_NONBLOCK|O_CLOEXEC, so that a FIFO cannot hang us, and refuses everything but regular files.
  * Errors: NOTFOUND (does not exist), SYS, UNSUPPORTED (not a regular file), CORRUPT (larger than
