@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The config blob and names in the store. */
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "image/manifest.h"
+#include "output/output-internal.h"
+
+struct rb_digest rb_output_image_id(const struct rb_solved_image *im)
+{
+	RB_CLEANUP(rb_strp) char *text = rb_image_config_dump(&im->config);
+
+	return rb_digest_of(text, strlen(text));
+}
+
+static void describe(const struct rb_solved_layer *l, struct rb_descriptor *d)
+{
+	d->media_type = rb_strdup(l->media_type);
+	d->digest = l->blob;
+	d->size = l->blob_size;
+}
+
+char *rb_output_manifest(const struct rb_solved_image *im, const struct rb_blob *config)
+{
+	struct rb_manifest m = {
+		.kind = RB_DOC_MANIFEST,
+		.config = {.media_type = rb_strdup(RB_MT_OCI_CONFIG),
+			   .digest = config->digest,
+			   .size = config->size},
+		.layers = rb_calloc(im->n_layers, sizeof(*m.layers)),
+		.n_layers = im->n_layers,
+	};
+
+	for (size_t i = 0; i < im->n_layers; i++)
+		describe(&im->layers[i], &m.layers[i]);
+	char *text = rb_manifest_dump(&m);
+	rb_manifest_clear(&m);
+	return text;
+}
+
+/* Whether the layers can be found without any snapshot. */
+static bool has_all_blobs(struct rb_store *store, const struct rb_solved_image *im)
+{
+	for (size_t i = 0; i < im->n_layers; i++) {
+		const struct rb_solved_layer *l = &im->layers[i];
+		uint64_t size;
+
+		if (!l->has_blob || !rb_store_has_blob(store, &l->blob, &size) ||
+		    size != l->blob_size)
+			return false;
+	}
+	return true;
+}
+
+static int put_manifest(struct rb_store *store, const struct rb_solved_image *im,
+			const struct rb_blob *config, struct rb_digest *ret, struct rb_error **err)
+{
+	RB_CLEANUP(rb_strp) char *text = rb_output_manifest(im, config);
+	struct rb_blob blob;
+
+	if (rb_store_put_blob(store, text, strlen(text), &blob, err) < 0)
+		return -1;
+	*ret = blob.digest;
+	return 0;
+}
+
+int rb_output_bind(struct rb_store *store, const struct rb_image_record *r,
+		   const struct rb_strv *names, struct rb_error **err)
+{
+	for (size_t i = 0; i < names->n; i++) {
+		struct rb_image_record named = *r;
+
+		named.name = names->v[i];
+		named.resolved = time(NULL);
+		if (rb_store_put_image(store, &named, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+int rb_output_image(struct rb_store *store, struct rb_snapshotter *snapshots,
+		    const struct rb_solved_image *im, const struct rb_strv *names, const char *rung,
+		    struct rb_digest *ret_image_id, struct rb_error **err)
+{
+	RB_CLEANUP(rb_strp) char *config = rb_image_config_dump(&im->config);
+	RB_CLEANUP(rb_strp) char *top = rb_strdup(im->top);
+	RB_CLEANUP(rb_strp) char *mode = rb_strdup(rung);
+	char platform[RB_PLATFORM_TEXT_BYTES], origin[] = "build";
+	struct rb_blob blob;
+
+	if (rb_store_put_blob(store, config, strlen(config), &blob, err) < 0)
+		return -1;
+	struct rb_image_record r = {
+		.platform = rb_platform_text(&im->config.platform, platform),
+		.config = blob.digest,
+		.origin = origin,
+	};
+	if (*im->top && rb_snapshot_exists(snapshots, im->top)) {
+		r.snapshot = top;
+		r.rung = mode;
+	}
+	if (has_all_blobs(store, im)) {
+		if (put_manifest(store, im, &blob, &r.manifest, err) < 0)
+			return -1;
+	} else if (!r.snapshot) {
+		return rb_fail(err, RB_ERR_NOTFOUND,
+			       "the layers of the base image are not in the store: pull it first");
+	}
+	if (rb_output_bind(store, &r, names, err) < 0)
+		return -1;
+	*ret_image_id = blob.digest;
+	return 0;
+}

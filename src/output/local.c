@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * type=local: the tree of the result as plain files of the caller. The source is an immutable view;
+ * the destination is the caller's and may change under us or hold links that somebody else made, so
+ * every directory of it is opened once, below the descriptor of its parent, without following.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/sys.h"
+#include "output/output.h"
+
+struct export
+{
+	const struct rb_ledger *ledger;
+	const struct rb_output_spec *spec;
+	struct rb_buf path; /* of the current entry in the tree, without leading slash */
+	unsigned depth;
+	unsigned devices, sockets, special, capabilities, acls; /* left out */
+};
+
+static int fail_at(const struct export *e, int neg, const char *what, struct rb_error **err)
+{
+	return rb_fail_sys(err, neg, "cannot %s %s/%s", what, e->spec->dest, e->path.ptr);
+}
+
+/* Makes room for an entry that is no directory. Mechanism. */
+static int clear_way(int dst, const char *name)
+{
+	return unlinkat(dst, name, 0) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+/* An existing directory is used; anything else of that name, also a link to a directory, is
+ * replaced. Mechanism: descriptor. */
+static int make_dir(int dst, const char *name)
+{
+	for (int tries = 0; tries < 3; tries++) {
+		if (mkdirat(dst, name, 0700) < 0 && errno != EEXIST)
+			return -errno;
+		int fd = openat(dst, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		if (fd >= 0)
+			return fd;
+		if (errno != ENOTDIR && errno != ELOOP)
+			return -errno;
+		int r = clear_way(dst, name);
+		if (r < 0)
+			return r;
+	}
+	return -EEXIST; /* somebody keeps putting it back */
+}
+
+static int make_file(int dst, const char *name)
+{
+	for (int tries = 0; tries < 3; tries++) {
+		int fd = openat(dst, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+				0600);
+
+		if (fd >= 0 || errno != EEXIST)
+			return fd >= 0 ? fd : -errno;
+		int r = clear_way(dst, name);
+		if (r < 0)
+			return r;
+	}
+	return -EEXIST;
+}
+
+/* Setuid files and capabilities would run as the caller for every user of this machine who reaches
+ * them (threats S45). */
+static mode_t allowed_mode(struct export *e, mode_t mode)
+{
+	if ((mode & 06000) && !e->spec->keep_special) {
+		e->special++;
+		mode &= ~(mode_t)06000;
+	}
+	return mode & 07777;
+}
+
+static int copy_xattrs(struct export *e, int in, int out)
+{
+	struct rb_xattr *v = NULL;
+	ssize_t n = rb_xattrs_read(in, "", &v);
+	int r = n < 0 ? (int)n : 0;
+
+	for (ssize_t i = 0; i < n && r == 0; i++) {
+		bool capability = rb_streq(v[i].name, "security.capability");
+
+		if (!capability && !rb_starts_with(v[i].name, "user.")) {
+			e->acls++; /* names ids that mean nothing outside */
+		} else if (capability && !e->spec->keep_special) {
+			e->capabilities++;
+		} else {
+			r = rb_sys_setxattr(out, "", v[i].name, v[i].value, v[i].len);
+			/* A file system without user attributes still takes the files. */
+			if (r == -EOPNOTSUPP && !capability)
+				r = 0;
+		}
+	}
+	if (n > 0)
+		rb_xattrs_free(v, (size_t)n);
+	return r;
+}
+
+/* Mode, attributes, times, in this order: setting an attribute may clear nothing, but writing does.
+ * Mechanism. */
+static int finish(struct export *e, int in, int out, const struct stat *st)
+{
+	const struct timespec times[2] = {st->st_atim, st->st_mtim};
+
+	if (fchmod(out, allowed_mode(e, st->st_mode)) < 0)
+		return -errno;
+	int r = copy_xattrs(e, in, out);
+	if (r < 0)
+		return r;
+	return futimens(out, times) < 0 ? -errno : 0;
+}
+
+static int copy_file(struct export *e, int src, int dst, const char *name, const struct stat *st,
+		     struct rb_error **err)
+{
+	RB_CLEANUP(rb_closep)
+	int in = openat(src, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	RB_CLEANUP(rb_closep) int out = -1;
+
+	if (in < 0)
+		return fail_at(e, -errno, "read the source of", err);
+	out = make_file(dst, name);
+	if (out == -EISDIR)
+		return rb_fail(err, RB_ERR_USAGE,
+			       "cannot replace the directory %s/%s by a file: remove it, or name "
+			       "another destination",
+			       e->spec->dest, e->path.ptr);
+	if (out < 0)
+		return fail_at(e, rb_steal_fd(&out), "create", err);
+	int r = rb_copy_data(in, out, (uint64_t)st->st_size);
+	if (r == 0)
+		r = finish(e, in, out, st);
+	return r < 0 ? fail_at(e, r, "write", err) : 0;
+}
+
+static int copy_symlink(struct export *e, int src, int dst, const char *name, const struct stat *st,
+			struct rb_error **err)
+{
+	const struct timespec times[2] = {st->st_atim, st->st_mtim};
+	char target[4096];
+	ssize_t n = readlinkat(src, name, target, sizeof(target) - 1);
+
+	if (n < 0)
+		return fail_at(e, -errno, "read the source of", err);
+	target[n] = '\0';
+	int r = clear_way(dst, name);
+	if (r == 0 && symlinkat(target, dst, name) < 0)
+		r = -errno;
+	if (r == 0 && utimensat(dst, name, times, AT_SYMLINK_NOFOLLOW) < 0)
+		r = -errno;
+	return r < 0 ? fail_at(e, r, "create the link", err) : 0;
+}
+
+static int copy_fifo(struct export *e, int dst, const char *name, const struct stat *st,
+		     struct rb_error **err)
+{
+	int r = clear_way(dst, name);
+
+	if (r == 0 && mkfifoat(dst, name, st->st_mode & 0777) < 0)
+		r = -errno;
+	return r < 0 ? fail_at(e, r, "create the FIFO", err) : 0;
+}
+
+static int copy_tree(struct export *e, int src, int dst, struct rb_error **err);
+
+static int copy_dir(struct export *e, int src, int dst, const char *name, const struct stat *st,
+		    struct rb_error **err)
+{
+	RB_CLEANUP(rb_closep)
+	int in = openat(src, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	RB_CLEANUP(rb_closep) int out = -1;
+
+	if (in < 0)
+		return fail_at(e, -errno, "read the source of", err);
+	if (++e->depth > rb_layer_limits_default.depth)
+		return rb_fail(err, RB_ERR_CORRUPT, "/%s is deeper than %u directories",
+			       e->path.ptr, rb_layer_limits_default.depth);
+	out = make_dir(dst, name);
+	if (out < 0)
+		return fail_at(e, rb_steal_fd(&out), "create", err);
+	if (copy_tree(e, in, out, err) < 0)
+		return -1;
+	e->depth--;
+	/* After its entries: they change its time and may need more rights than it ends with. */
+	int r = finish(e, in, out, st);
+	return r < 0 ? fail_at(e, r, "finish", err) : 0;
+}
+
+static int copy_entry(struct export *e, int src, int dst, const char *name, struct rb_error **err)
+{
+	struct stat st;
+	int r = rb_ledger_stat(e->ledger, src, name, e->path.ptr, &st);
+
+	if (r < 0)
+		return fail_at(e, r, "read the source of", err);
+	switch (st.st_mode & S_IFMT) {
+	case S_IFDIR:
+		return copy_dir(e, src, dst, name, &st, err);
+	case S_IFREG:
+		return copy_file(e, src, dst, name, &st, err);
+	case S_IFLNK:
+		return copy_symlink(e, src, dst, name, &st, err);
+	case S_IFIFO:
+		return copy_fifo(e, dst, name, &st, err);
+	case S_IFSOCK:
+		e->sockets++;
+		return 0;
+	default:
+		e->devices++;
+		return 0;
+	}
+}
+
+/* The entries of one directory. */
+static int copy_tree(struct export *e, int src, int dst, struct rb_error **err)
+{
+	int fd = openat(src, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = 0;
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	size_t len = e->path.len;
+
+	if (!d) {
+		int saved = errno;
+
+		rb_closep(&fd);
+		return fail_at(e, -saved, "read the source of", err);
+	}
+	for (struct dirent *entry; r == 0 && (errno = 0, entry = readdir(d));) {
+		if (rb_streq(entry->d_name, ".") || rb_streq(entry->d_name, ".."))
+			continue;
+		rb_buf_addf(&e->path, "%s%s", len ? "/" : "", entry->d_name);
+		r = copy_entry(e, src, dst, entry->d_name, err);
+		rb_buf_truncate(&e->path, len);
+	}
+	if (r == 0 && errno)
+		r = fail_at(e, -errno, "read the source of", err);
+	closedir(d);
+	return r;
+}
+
+static void report(const struct export *e, struct rb_strv *notices)
+{
+	if (e->special || e->capabilities)
+		rb_strv_addf(notices,
+			     "%s: setuid or setgid bits of %u entries and capabilities of %u files "
+			     "were dropped, because they would run as you for other users of this "
+			     "machine (keep-special=true keeps them)",
+			     e->spec->dest, e->special, e->capabilities);
+	if (e->devices || e->sockets || e->acls)
+		rb_strv_addf(notices,
+			     "%s: %u devices, %u sockets and %u access control lists were left out",
+			     e->spec->dest, e->devices, e->sockets, e->acls);
+}
+
+int rb_output_local(struct rb_snapshotter *snapshots, const char *top,
+		    const struct rb_output_spec *spec, struct rb_strv *notices,
+		    struct rb_error **err)
+{
+	RB_CLEANUP(rb_closep) int src = rb_snapshot_view(snapshots, top, err);
+	RB_CLEANUP(rb_closep) int dst = -1;
+	RB_CLEANUP(rb_ledger_freep) struct rb_ledger *ledger = NULL;
+	struct export e = {.spec = spec, .path = RB_BUF_INIT};
+
+	if (src < 0 || rb_snapshot_view_ledger(snapshots, top, &ledger, err) < 0)
+		return -1;
+	e.ledger = ledger;
+	int r = rb_mkdirs_at(AT_FDCWD, spec->dest, 0777);
+	if (r < 0)
+		return rb_fail_sys(err, r, "--output: cannot make the directory %s", spec->dest);
+	dst = open(spec->dest, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dst < 0)
+		return rb_fail_errno(err, "--output: cannot open the directory %s", spec->dest);
+	r = copy_tree(&e, src, dst, err);
+	rb_buf_clear(&e.path);
+	if (r == 0)
+		report(&e, notices);
+	return r;
+}

@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * OCI image layouts (image-spec image-layout.md): blobs/sha256/<hex>, index.json, oci-layout, as a
+ * tar file or as a directory. Both are lists of the same files in the same order.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "image/manifest.h"
+#include "image/reference.h"
+#include "output/output-internal.h"
+
+static const char layout_text[] = "{\"imageLayoutVersion\":\"1.0.0\"}";
+
+/* One file of the layout: text, or a blob of the store. */
+struct item {
+	char path[96];
+	const char *text; /* NULL: the blob */
+	struct rb_digest digest;
+	uint64_t size;
+};
+
+struct layout {
+	struct rb_store *store;
+	struct rb_output_target *target;
+	bool as_dir;
+	struct item *items;
+	size_t n;
+};
+
+enum { BLOCK = 512, COPY_BYTES = 256 << 10 };
+
+/* --- tar: ustar headers, as far as a layout needs them */
+
+static void put_octal(uint8_t *field, size_t digits, uint64_t v)
+{
+	for (size_t i = digits; i-- > 0; v >>= 3)
+		field[i] = (uint8_t)('0' + (v & 7));
+}
+
+/* Sizes from 8 GiB on are binary, big endian, as GNU tar, Go and libarchive read and write them. */
+static void put_size(uint8_t field[static 12], uint64_t v)
+{
+	if (v < 1ull << 33) {
+		put_octal(field, 11, v);
+		return;
+	}
+	field[0] = 0x80;
+	for (int i = 11; i > 3; i--, v >>= 8)
+		field[i] = (uint8_t)v;
+}
+
+/* Owner 0:0, time 0: the same image gives the same archive. */
+static void tar_header(uint8_t block[static BLOCK], const char *path, char type, unsigned mode,
+		       uint64_t size)
+{
+	unsigned sum = 0;
+
+	memset(block, 0, BLOCK);
+	memcpy(block, path, strlen(path)); /* shorter than 100 bytes */
+	put_octal(block + 100, 7, mode);
+	put_octal(block + 108, 7, 0); /* uid */
+	put_octal(block + 116, 7, 0); /* gid */
+	put_size(block + 124, size);
+	put_octal(block + 136, 11, 0); /* mtime */
+	memset(block + 148, ' ', 8);   /* the checksum counts as blanks */
+	block[156] = (uint8_t)type;
+	memcpy(block + 257,
+	       "ustar\0"
+	       "00",
+	       8);
+	for (size_t i = 0; i < BLOCK; i++)
+		sum += block[i];
+	put_octal(block + 148, 6, sum);
+	block[154] = '\0';
+}
+
+static int write_out(const struct layout *l, int fd, const void *data, size_t len,
+		     struct rb_error **err)
+{
+	int r = rb_write_full(fd, data, len);
+
+	return r < 0 ? rb_output_target_fail(l->target, r, err) : 0;
+}
+
+static int tar_begin(const struct layout *l, const char *path, char type, unsigned mode,
+		     uint64_t size, struct rb_error **err)
+{
+	uint8_t block[BLOCK];
+
+	tar_header(block, path, type, mode, size);
+	return write_out(l, rb_output_target_fd(l->target), block, sizeof(block), err);
+}
+
+static int tar_pad(const struct layout *l, uint64_t size, struct rb_error **err)
+{
+	static const uint8_t zeros[2 * BLOCK];
+
+	return write_out(l, rb_output_target_fd(l->target), zeros, -size % BLOCK, err);
+}
+
+/* --- content */
+
+/* Copies a blob and hashes what it copies (threats S35: verified on the bytes used). */
+static int copy_blob(const struct layout *l, const struct item *it, int fd, struct rb_error **err)
+{
+	char text[RB_DIGEST_TEXT_BYTES];
+	RB_CLEANUP(rb_closep) int in = rb_store_open_blob(l->store, &it->digest, err);
+	RB_CLEANUP(rb_hash_freep) struct rb_hash *hash = rb_hash_new();
+	RB_CLEANUP(rb_strp) char *buf = rb_malloc(COPY_BYTES);
+	uint64_t left = it->size;
+	ssize_t n;
+
+	if (in < 0)
+		return -1;
+	while ((n = rb_read_full(in, buf, COPY_BYTES)) > 0 && (uint64_t)n <= left) {
+		rb_hash_add(hash, buf, (size_t)n);
+		left -= (uint64_t)n;
+		if (write_out(l, fd, buf, (size_t)n, err) < 0)
+			return -1;
+	}
+	if (n < 0)
+		return rb_fail_sys(err, (int)n, "cannot read blob %s",
+				   rb_digest_text(&it->digest, text));
+	struct rb_digest got = rb_hash_final(hash);
+	if (n > 0 || left || !rb_digest_eq(&got, &it->digest))
+		return rb_fail(err, RB_ERR_CORRUPT,
+			       "blob %s in the store %s is damaged: its content does not hash to "
+			       "its name",
+			       rb_digest_text(&it->digest, text), rb_store_path(l->store));
+	return 0;
+}
+
+static int write_content(const struct layout *l, const struct item *it, int fd,
+			 struct rb_error **err)
+{
+	return it->text ? write_out(l, fd, it->text, it->size, err) : copy_blob(l, it, fd, err);
+}
+
+static int write_tar(const struct layout *l, struct rb_error **err)
+{
+	int fd = rb_output_target_fd(l->target);
+
+	if (tar_begin(l, "blobs/", '5', 0755, 0, err) < 0 ||
+	    tar_begin(l, "blobs/sha256/", '5', 0755, 0, err) < 0)
+		return -1;
+	for (size_t i = 0; i < l->n; i++) {
+		const struct item *it = &l->items[i];
+
+		if (tar_begin(l, it->path, '0', 0644, it->size, err) < 0 ||
+		    write_content(l, it, fd, err) < 0 || tar_pad(l, it->size, err) < 0)
+			return -1;
+	}
+	static const uint8_t end[2 * BLOCK];
+	return write_out(l, fd, end, sizeof(end), err);
+}
+
+static int write_dir(const struct layout *l, struct rb_error **err)
+{
+	int dir = rb_output_target_fd(l->target), r = rb_mkdirs_at(dir, "blobs/sha256", 0777);
+
+	if (r < 0)
+		return rb_output_target_fail(l->target, r, err);
+	for (size_t i = 0; i < l->n; i++) {
+		RB_CLEANUP(rb_closep)
+		int fd = openat(dir, l->items[i].path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC,
+				0666);
+
+		if (fd < 0)
+			return rb_output_target_fail(l->target, -errno, err);
+		if (write_content(l, &l->items[i], fd, err) < 0)
+			return -1;
+		if (close(rb_steal_fd(&fd)) < 0)
+			return rb_output_target_fail(l->target, -errno, err);
+	}
+	return 0;
+}
+
+/* --- the list of files */
+
+static void add_blob(struct layout *l, const struct rb_digest *d, uint64_t size, const char *text)
+{
+	struct item *it = &l->items[l->n];
+	char hex[RB_DIGEST_TEXT_BYTES];
+
+	for (size_t i = 0; i < l->n; i++)
+		if (rb_digest_eq(&l->items[i].digest, d))
+			return; /* a layer may occur twice */
+	*it = (struct item){.text = text, .digest = *d, .size = size};
+	(void)snprintf(it->path, sizeof(it->path), "blobs/sha256/%s", rb_digest_hex(d, hex));
+	l->n++;
+}
+
+static void add_file(struct layout *l, const char *path, const char *text)
+{
+	struct item *it = &l->items[l->n++];
+
+	*it = (struct item){.text = text, .size = strlen(text)};
+	(void)snprintf(it->path, sizeof(it->path), "%s", path);
+}
+
+static int compare_items(const void *a, const void *b)
+{
+	const struct item *x = a, *y = b;
+
+	return strcmp(x->path, y->path);
+}
+
+static char *make_index(const struct rb_solved_image *im, const struct rb_digest *manifest,
+			uint64_t size, const struct rb_strv *names)
+{
+	struct rb_descriptor d = {
+		.media_type = rb_strdup(RB_MT_OCI_MANIFEST),
+		.digest = *manifest,
+		.size = size,
+		.has_platform = true,
+		.platform = im->config.platform,
+	};
+	struct rb_manifest index = {.kind = RB_DOC_INDEX, .layers = &d, .n_layers = 1};
+
+	if (names->n) {
+		const char *colon = strrchr(names->v[0], ':'); /* normalised: there is a tag */
+
+		d.image_name = rb_strdup(names->v[0]);
+		d.ref_name = rb_strdup(colon ? colon + 1 : "latest");
+	}
+	char *text = rb_manifest_dump(&index);
+	free(d.media_type);
+	free(d.image_name);
+	free(d.ref_name);
+	return text;
+}
+
+static int write_layout(struct layout *l, const char *dest, struct rb_error **err)
+{
+	int r = l->as_dir ? rb_output_target_dir(dest, &l->target, err)
+			  : rb_output_target_file(dest, &l->target, err);
+
+	if (r < 0 || (l->as_dir ? write_dir(l, err) : write_tar(l, err)) < 0)
+		return -1;
+	return rb_output_target_commit(l->target, err);
+}
+
+int rb_output_oci(struct rb_store *store, const struct rb_solved_image *im,
+		  const struct rb_output_spec *spec, const struct rb_strv *names,
+		  struct rb_digest *ret_manifest, struct rb_error **err)
+{
+	RB_CLEANUP(rb_strp) char *config = rb_image_config_dump(&im->config);
+	struct rb_blob cb = {.digest = rb_digest_of(config, strlen(config)),
+			     .size = strlen(config)};
+	RB_CLEANUP(rb_strp) char *manifest = rb_output_manifest(im, &cb);
+	struct rb_digest md = rb_digest_of(manifest, strlen(manifest));
+	RB_CLEANUP(rb_strp)
+	char *index = make_index(im, &md, strlen(manifest), spec->names.n ? &spec->names : names);
+	struct layout l = {
+		.store = store,
+		.as_dir = spec->as_dir,
+		.items = rb_calloc(im->n_layers + 4, sizeof(*l.items)),
+	};
+
+	add_blob(&l, &cb.digest, cb.size, config);
+	add_blob(&l, &md, strlen(manifest), manifest);
+	for (size_t i = 0; i < im->n_layers; i++)
+		add_blob(&l, &im->layers[i].blob, im->layers[i].blob_size, NULL);
+	add_file(&l, "index.json", index);
+	add_file(&l, "oci-layout", layout_text);
+	qsort(l.items, l.n, sizeof(*l.items), compare_items);
+	int r = write_layout(&l, spec->dest, err);
+	rb_output_target_free(l.target);
+	free(l.items);
+	if (r == 0)
+		*ret_manifest = md;
+	return r;
+}

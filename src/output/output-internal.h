@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of output/ share. */
+#ifndef RB_OUTPUT_OUTPUT_INTERNAL_H
+#define RB_OUTPUT_OUTPUT_INTERNAL_H
+
+#include "output/output.h"
+
+/* Most bytes of a JSON document that is read whole. */
+enum { RB_OUTPUT_JSON_MAX = 8 << 20 };
+
+/* --- image.c */
+
+/* The manifest of an image whose layers all have blobs; caller frees. */
+char *rb_output_manifest(const struct rb_solved_image *im, const struct rb_blob *config);
+/* Binds each name to what `r` says, as of now; r->name is not looked at. */
+int rb_output_bind(struct rb_store *store, const struct rb_image_record *r,
+		   const struct rb_strv *names, struct rb_error **err);
+
+/* --- target.c: a destination that appears when it is complete, or not at all */
+
+struct rb_output_target;
+/* A regular file; what is there is replaced, unless it is not a regular file. */
+int rb_output_target_file(const char *dest, struct rb_output_target **ret, struct rb_error **err);
+/* A directory; `dest` must be missing or empty. */
+int rb_output_target_dir(const char *dest, struct rb_output_target **ret, struct rb_error **err);
+void rb_output_target_free(struct rb_output_target *t); /* drops it unless committed */
+RB_DEFINE_CLEANUP(rb_output_target)
+int rb_output_target_fd(const struct rb_output_target *t); /* borrowed */
+int rb_output_target_commit(struct rb_output_target *t, struct rb_error **err);
+/* SYS naming the destination, with what to do about a full disk. */
+int rb_output_target_fail(const struct rb_output_target *t, int neg, struct rb_error **err);
+
+#endif

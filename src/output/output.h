@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Exporters: what solve/ computed becomes layers with digests, an image config, names in the store,
+ * an OCI image layout or plain files (dockerfile.md 7). Takes solve/'s result as its input.
+ *
+ *	rb_solve_image -> rb_output_layers -> rb_output_image        names in the store
+ *	                                   -> rb_output_oci          archive or directory
+ *	               -> rb_output_local                            files
+ *
+ * Nothing here forks, so a worker of its own may compress with threads.
+ */
+#ifndef RB_OUTPUT_OUTPUT_H
+#define RB_OUTPUT_OUTPUT_H
+
+#include "layer/layer.h"
+#include "snapshot/snapshot.h"
+#include "solve/solve.h"
+#include "store/store.h"
+
+enum rb_output_type { RB_OUTPUT_IMAGE, RB_OUTPUT_OCI, RB_OUTPUT_LOCAL, RB_OUTPUT_CACHEONLY };
+
+/*
+ * --output, a line of CSV whose fields may be quoted ("dest=a,b"):
+ *
+ *	DIR                                   type=local,dest=DIR
+ *	type=image[,name=NAMES]               NAMES: one or several, separated by commas
+ *	type=oci,dest=PATH[,name=NAMES][,tar=BOOL][,compression=C][,compression-level=N]
+ *	type=local,dest=DIR[,keep-special=BOOL]
+ *	type=cacheonly
+ */
+struct rb_output_spec {
+	enum rb_output_type type;
+	char *dest;                      /* oci, local; else NULL */
+	struct rb_strv names;            /* normalised, with tag; empty: those of -t count */
+	bool as_dir;                     /* oci: tar=false */
+	enum rb_compression compression; /* oci: of layers that are made; gzip by default */
+	int level;                       /* oci: -1: default of the compressor */
+	bool keep_special;               /* local */
+};
+
+/* Errors: USAGE (unknown type, key or value, with a suggestion), UNSUPPORTED (known elsewhere, not
+ * here yet). */
+int rb_output_spec_parse(const char *text, struct rb_output_spec *ret, struct rb_error **err);
+void rb_output_spec_clear(struct rb_output_spec *spec);
+/* Adds the normalised form of a name with a tag (`-t`); USAGE for a bad one or one with a digest.
+ */
+int rb_output_add_name(struct rb_strv *names, const char *text, struct rb_error **err);
+
+/* How layers that have no blob are to be made. */
+struct rb_output_blobs {
+	enum rb_compression compression;
+	int level;        /* -1: default */
+	unsigned threads; /* 1: none are started */
+};
+
+/*
+ * Whether rb_output_layers() would find all it needs: then it and the exporters that follow need
+ * neither the user namespace nor time.
+ */
+bool rb_output_layers_known(struct rb_store *store, const struct rb_solved_image *im,
+			    const struct rb_output_blobs *blobs);
+/*
+ * Completes the layers and config.diff_ids. `blobs` NULL: only diff IDs are wanted; else every
+ * layer gets a blob in the store: base layers theirs as they came, layers of this and earlier
+ * builds one of the wanted compression. What is computed is recorded in the snapshots, so it is
+ * done once. Layers without a snapshot must have their blobs in the store when `blobs` is given
+ * (rb_solve_materialize). Errors: CORRUPT when a layer no longer has its diff ID, NOTFOUND when a
+ * blob is missing.
+ */
+int rb_output_layers(struct rb_store *store, struct rb_snapshotter *snapshots,
+		     struct rb_solved_image *im, const struct rb_output_blobs *blobs,
+		     struct rb_error **err);
+
+/*
+ * Writes the config blob and binds `names` (normalised; may be empty) to it. `rung` is that of the
+ * snapshots. When all layers have blobs in the store a manifest is written and recorded too, and
+ * the image can be used on every rung; without, a base that was never unpacked is NOTFOUND, because
+ * nothing could find its layers again.
+ */
+int rb_output_image(struct rb_store *store, struct rb_snapshotter *snapshots,
+		    const struct rb_solved_image *im, const struct rb_strv *names, const char *rung,
+		    struct rb_digest *ret_image_id, struct rb_error **err);
+
+/* Digest of the config of an image whose layers are complete: the image ID. */
+struct rb_digest rb_output_image_id(const struct rb_solved_image *im);
+
+/*
+ * Writes an OCI image layout: a tar file, or with spec->as_dir a directory, which must be missing
+ * or empty. Made beside spec->dest and renamed when complete: an error leaves nothing. Layers must
+ * have been completed with blobs; their bytes are verified as they are copied. `names` (may be
+ * empty): the first is written into the index, unless the spec has its own. The same image gives
+ * the same bytes.
+ */
+int rb_output_oci(struct rb_store *store, const struct rb_solved_image *im,
+		  const struct rb_output_spec *spec, const struct rb_strv *names,
+		  struct rb_digest *ret_manifest, struct rb_error **err);
+
+/*
+ * Copies the tree of snapshot `top` into spec->dest, which is made when missing. Files belong to
+ * the caller; modes and times are kept; setuid and setgid bits and capabilities only with
+ * keep_special (threats S45); devices and sockets are left out. Nothing in dest is followed (S12):
+ * a link or file in the way is replaced, a directory in the way of a file is an error, other files
+ * stay. Sentences about what was left out are appended to *notices. Inside the user namespace.
+ */
+int rb_output_local(struct rb_snapshotter *snapshots, const char *top,
+		    const struct rb_output_spec *spec, struct rb_strv *notices,
+		    struct rb_error **err);
+
+#endif

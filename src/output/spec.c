@@ -1,0 +1,350 @@
+// SPDX-License-Identifier: Apache-2.0
+/* --output TEXT (dockerfile.md 7.6). */
+#include <stdlib.h>
+#include <string.h>
+
+#include "image/reference.h"
+#include "output/output.h"
+
+static const struct {
+	const char *name;
+	int type; /* -1: known elsewhere, not here yet */
+} types[] = {
+	{"image", RB_OUTPUT_IMAGE},
+	{"oci", RB_OUTPUT_OCI},
+	{"local", RB_OUTPUT_LOCAL},
+	{"cacheonly", RB_OUTPUT_CACHEONLY},
+	{"none", RB_OUTPUT_CACHEONLY},
+	{"docker", -1},
+	{"registry", -1},
+	{"tar", -1},
+};
+
+/* Keys of the same options elsewhere: refused by name instead of as unknown. */
+static const char *const other_keys[] = {
+	"annotation",
+	"annotation-manifest",
+	"annotation-index",
+	"annotation-manifest-descriptor",
+	"annotation-index-descriptor",
+	"attestation-inline",
+	"attestation-prefix",
+	"dangling-name-prefix",
+	"force-compression",
+	"mode",
+	"name-canonical",
+	"oci-artifact",
+	"oci-mediatypes",
+	"platform-split",
+	"prefer-nondist-layers",
+	"push",
+	"push-by-digest",
+	"registry.insecure",
+	"rewrite-timestamp",
+	"source-date-epoch",
+	"store",
+	"unpack",
+};
+
+static int bad_value(const char *key, const char *value, const char *expected,
+		     struct rb_error **err)
+{
+	return rb_fail(err, RB_ERR_USAGE, "--output: invalid value \"%s\" for %s (expected %s)",
+		       value, key, expected);
+}
+
+int rb_output_add_name(struct rb_strv *names, const char *text, struct rb_error **err)
+{
+	struct rb_ref ref = {0};
+
+	if (rb_ref_parse(text, &ref, err) < 0)
+		return -1;
+	bool has_digest = ref.digest;
+	RB_CLEANUP(rb_strp) char *full = rb_ref_text(&ref);
+	rb_ref_clear(&ref);
+	if (has_digest)
+		return rb_fail(err, RB_ERR_USAGE,
+			       "invalid name \"%s\" for a new image: the digest is not known "
+			       "before the image is made",
+			       text);
+	if (rb_strv_find(names, full) < 0)
+		rb_strv_take(names, rb_steal_ptr(&full));
+	return 0;
+}
+
+static int set_dest(struct rb_output_spec *s, const char *value, struct rb_error **err)
+{
+	if (!*value)
+		return bad_value("dest", value, "a path", err);
+	if (rb_streq(value, "-"))
+		return rb_fail(err, RB_ERR_UNSUPPORTED,
+			       "--output: writing to standard output (dest=-) is not supported "
+			       "yet: name a file");
+	free(s->dest);
+	s->dest = rb_strdup(value);
+	return 0;
+}
+
+static int set_names(struct rb_output_spec *s, const char *value, struct rb_error **err)
+{
+	RB_CLEANUP(rb_strp) char *list = rb_strdup(value);
+
+	for (char *rest = list, *name; (name = strsep(&rest, ","));)
+		if (rb_output_add_name(&s->names, name, err) < 0)
+			return rb_wrap(err, "--output: name");
+	return 0;
+}
+
+static int parse_bool(const char *key, const char *value, bool *ret, struct rb_error **err)
+{
+	static const char *const yes[] = {"true", "1"}, *const no[] = {"false", "0"};
+
+	for (size_t i = 0; i < RB_ARRAY_LEN(yes); i++) {
+		if (rb_ascii_strcaseeq(value, yes[i]) || rb_ascii_strcaseeq(value, no[i])) {
+			*ret = rb_ascii_strcaseeq(value, yes[i]);
+			return 0;
+		}
+	}
+	return bad_value(key, value, "true or false", err);
+}
+
+static int set_tar(struct rb_output_spec *s, const char *value, struct rb_error **err)
+{
+	bool tar = true;
+
+	if (parse_bool("tar", value, &tar, err) < 0)
+		return -1;
+	s->as_dir = !tar;
+	return 0;
+}
+
+static int set_keep_special(struct rb_output_spec *s, const char *value, struct rb_error **err)
+{
+	return parse_bool("keep-special", value, &s->keep_special, err);
+}
+
+static int set_compression(struct rb_output_spec *s, const char *value, struct rb_error **err)
+{
+	static const struct {
+		const char *name;
+		enum rb_compression value;
+	} names[] = {
+		{"gzip", RB_COMPRESSION_GZIP},
+		{"zstd", RB_COMPRESSION_ZSTD},
+		{"uncompressed", RB_COMPRESSION_NONE},
+	};
+
+	for (size_t i = 0; i < RB_ARRAY_LEN(names); i++) {
+		if (rb_streq(value, names[i].name)) {
+			s->compression = names[i].value;
+			return 0;
+		}
+	}
+	if (rb_streq(value, "estargz"))
+		return rb_fail(err, RB_ERR_UNSUPPORTED,
+			       "--output: compression=estargz is not supported yet");
+	return bad_value("compression", value, "gzip, zstd or uncompressed", err);
+}
+
+static int set_level(struct rb_output_spec *s, const char *value, struct rb_error **err)
+{
+	uint64_t level;
+
+	if (rb_parse_u64(rb_slice_str(value), 22, &level) < 0)
+		return bad_value("compression-level", value, "a number from 0 to 22", err);
+	s->level = (int)level;
+	return 0;
+}
+
+#define ON(type) (1u << (type))
+
+static const struct {
+	const char *key;
+	unsigned types;
+	int (*set)(struct rb_output_spec *s, const char *value, struct rb_error **err);
+} keys[] = {
+	{"dest", ON(RB_OUTPUT_OCI) | ON(RB_OUTPUT_LOCAL), set_dest},
+	{"name", ON(RB_OUTPUT_OCI) | ON(RB_OUTPUT_IMAGE), set_names},
+	{"tar", ON(RB_OUTPUT_OCI), set_tar},
+	{"compression", ON(RB_OUTPUT_OCI), set_compression},
+	{"compression-level", ON(RB_OUTPUT_OCI), set_level},
+	{"keep-special", ON(RB_OUTPUT_LOCAL), set_keep_special},
+};
+
+static int unknown_key(const struct rb_output_spec *s, const char *type, const char *key,
+		       struct rb_error **err)
+{
+	RB_CLEANUP(rb_buf_clear) struct rb_buf hint = RB_BUF_INIT;
+	const char *candidates[RB_ARRAY_LEN(keys)];
+	size_t n = 0;
+
+	for (size_t i = 0; i < RB_ARRAY_LEN(other_keys); i++)
+		if (rb_streq(key, other_keys[i]))
+			return rb_fail(err, RB_ERR_UNSUPPORTED,
+				       "--output: the key %s of type=%s is not supported yet", key,
+				       type);
+	for (size_t i = 0; i < RB_ARRAY_LEN(keys); i++)
+		if (keys[i].types & ON(s->type))
+			candidates[n++] = keys[i].key;
+	return rb_fail(err, RB_ERR_USAGE, "--output: type=%s has no key \"%s\"%s", type, key,
+		       rb_suggest(&hint, key, candidates, n));
+}
+
+static int set_key(struct rb_output_spec *s, const char *type, const char *key, const char *value,
+		   struct rb_error **err)
+{
+	for (size_t i = 0; i < RB_ARRAY_LEN(keys); i++)
+		if (rb_streq(keys[i].key, key) && (keys[i].types & ON(s->type)))
+			return keys[i].set(s, value, err);
+	return unknown_key(s, type, key, err);
+}
+
+static int find_type(const char *name, enum rb_output_type *ret, struct rb_error **err)
+{
+	RB_CLEANUP(rb_buf_clear) struct rb_buf hint = RB_BUF_INIT;
+	const char *candidates[RB_ARRAY_LEN(types)];
+
+	for (size_t i = 0; i < RB_ARRAY_LEN(types); i++) {
+		candidates[i] = types[i].name;
+		if (!rb_streq(types[i].name, name))
+			continue;
+		if (types[i].type < 0)
+			return rb_fail(err, RB_ERR_UNSUPPORTED,
+				       "--output: type=%s is not supported yet; image, oci, local "
+				       "and cacheonly are",
+				       name);
+		*ret = (enum rb_output_type)types[i].type;
+		return 0;
+	}
+	return rb_fail(err, RB_ERR_USAGE, "--output: unknown type \"%s\"%s", name,
+		       rb_suggest(&hint, name, candidates, RB_ARRAY_LEN(candidates)));
+}
+
+/* One field of CSV from *p on (RFC 4180): quotes around the whole field, doubled inside. */
+static int csv_field(const char **p, struct rb_strv *ret, const char *text, struct rb_error **err)
+{
+	RB_CLEANUP(rb_buf_clear) struct rb_buf field = RB_BUF_INIT;
+	const char *s = *p;
+
+	if (*s == '"') {
+		for (s++; *s && (*s != '"' || s[1] == '"'); s++) {
+			s += *s == '"';
+			rb_buf_addch(&field, *s);
+		}
+		if (*s != '"' || (s[1] && s[1] != ','))
+			return rb_fail(err, RB_ERR_USAGE,
+				       "--output: a quote is not closed, or text follows it: %s",
+				       text);
+		s++;
+	} else {
+		size_t n = strcspn(s, ",");
+
+		if (memchr(s, '"', n))
+			return rb_fail(err, RB_ERR_USAGE,
+				       "--output: quotes go around a whole field, as in "
+				       "\"dest=a,b\": %s",
+				       text);
+		rb_buf_add(&field, s, n);
+		s += n;
+	}
+	rb_strv_take(ret, rb_buf_steal(&field));
+	*p = s;
+	return 0;
+}
+
+static int csv_split(const char *text, struct rb_strv *ret, struct rb_error **err)
+{
+	const char *p = text;
+
+	for (;;) {
+		if (csv_field(&p, ret, text, err) < 0)
+			return -1;
+		if (!*p)
+			return 0;
+		p++;
+	}
+}
+
+/* Splits "key=value" in place; keys are lower-cased as buildx does. */
+static char *split_value(char *field)
+{
+	char *eq = strchr(field, '=');
+
+	if (!eq)
+		return NULL;
+	*eq = '\0';
+	for (char *c = field; *c; c++)
+		*c = rb_ascii_lower(*c);
+	return eq + 1;
+}
+
+static int check_complete(const struct rb_output_spec *s, const char *type, struct rb_error **err)
+{
+	if ((s->type == RB_OUTPUT_OCI || s->type == RB_OUTPUT_LOCAL) && !s->dest)
+		return rb_fail(err, RB_ERR_USAGE, "--output: type=%s needs dest=%s", type,
+			       s->type == RB_OUTPUT_LOCAL || s->as_dir ? "DIR" : "FILE");
+	if (s->level >= 0 && s->compression == RB_COMPRESSION_NONE)
+		return rb_fail(err, RB_ERR_USAGE,
+			       "--output: compression-level needs compression=gzip or zstd");
+	if (s->compression == RB_COMPRESSION_GZIP && s->level > 9)
+		return rb_fail(err, RB_ERR_USAGE,
+			       "--output: compression-level of gzip is 0 to 9, not %d", s->level);
+	return 0;
+}
+
+static int parse_fields(struct rb_strv *fields, struct rb_output_spec *s, struct rb_error **err)
+{
+	const char *type = NULL;
+	RB_CLEANUP(rb_strv_clear) struct rb_strv values = RB_STRV_INIT;
+
+	/* The type first, wherever it stands: it says which keys there are. */
+	for (size_t i = 0; i < fields->n; i++) {
+		const char *value = split_value(fields->v[i]);
+
+		if (!value)
+			return rb_fail(err, RB_ERR_USAGE, "--output: \"%s\" is not key=value",
+				       fields->v[i]);
+		rb_strv_add(&values, value);
+		if (rb_streq(fields->v[i], "type"))
+			type = values.v[i];
+	}
+	if (!type)
+		return rb_fail(err, RB_ERR_USAGE,
+			       "--output: type is required (image, oci, local or cacheonly)");
+	if (find_type(type, &s->type, err) < 0)
+		return -1;
+	for (size_t i = 0; i < fields->n; i++)
+		if (!rb_streq(fields->v[i], "type") &&
+		    set_key(s, type, fields->v[i], values.v[i], err) < 0)
+			return -1;
+	return check_complete(s, type, err);
+}
+
+int rb_output_spec_parse(const char *text, struct rb_output_spec *ret, struct rb_error **err)
+{
+	RB_CLEANUP(rb_strv_clear) struct rb_strv fields = RB_STRV_INIT;
+	struct rb_output_spec s = {.compression = RB_COMPRESSION_GZIP, .level = -1};
+	int r;
+
+	if (csv_split(text, &fields, err) < 0)
+		return -1;
+	if (fields.n == 1 && !strchr(fields.v[0], '=')) {
+		s.type = RB_OUTPUT_LOCAL;
+		r = set_dest(&s, fields.v[0], err);
+	} else {
+		r = parse_fields(&fields, &s, err);
+	}
+	if (r < 0) {
+		rb_output_spec_clear(&s);
+		return -1;
+	}
+	*ret = s;
+	return 0;
+}
+
+void rb_output_spec_clear(struct rb_output_spec *spec)
+{
+	free(spec->dest);
+	rb_strv_clear(&spec->names);
+	*spec = (struct rb_output_spec){.level = -1};
+}
