@@ -173,10 +173,13 @@ struct rb_platform rb_platform_host(void)
 	};
 }
 
-char *rb_platform_text(const struct rb_platform *p, char buf[static RB_PLATFORM_TEXT_BYTES])
+char *rb_platform_text(const struct rb_platform *platform, char buf[static RB_PLATFORM_TEXT_BYTES])
 {
-	(void)snprintf(buf, RB_PLATFORM_TEXT_BYTES, "%s%s%s%s%s", p->os, p->arch[0] ? "/" : "",
-		       p->arch, p->variant[0] ? "/" : "", p->variant);
+	struct rb_platform p = *platform;
+
+	normalize(&p);
+	(void)snprintf(buf, RB_PLATFORM_TEXT_BYTES, "%s%s%s%s%s", p.os, p.arch[0] ? "/" : "",
+		       p.arch, p.variant[0] ? "/" : "", p.variant);
 	return buf;
 }
 

@@ -19,8 +19,9 @@ struct rb_platform {
 int rb_platform_parse(const char *text, struct rb_platform *ret, struct rb_error **err);
 /* The platform this program was built for. */
 struct rb_platform rb_platform_host(void);
-/* "linux/arm/v7" into buf, which is returned. */
-char *rb_platform_text(const struct rb_platform *p, char buf[static RB_PLATFORM_TEXT_BYTES]);
+/* "linux/arm/v7" into buf, which is returned. One spelling: arm64 with variant v8 is "linux/arm64".
+ */
+char *rb_platform_text(const struct rb_platform *platform, char buf[static RB_PLATFORM_TEXT_BYTES]);
 bool rb_platform_eq(const struct rb_platform *a, const struct rb_platform *b);
 /*
  * How well an image of platform `have` serves a request for `want`: 0 not at all, higher is better.

@@ -59,6 +59,13 @@ struct rb_apply_result {
 int rb_layer_apply(const struct rb_apply_spec *spec, struct rb_apply_result *ret,
 		   struct rb_error **err);
 
+/*
+ * Reads a layer to its end without unpacking: its digests, and that it is a tar within the limits.
+ * plain_archive as above. Errors: CORRUPT, SYS.
+ */
+int rb_layer_scan(int src_fd, const struct rb_layer_limits *limits, bool plain_archive,
+		  struct rb_apply_result *ret, struct rb_error **err);
+
 struct rb_layer_write_spec {
 	int diff_fd; /* the tree: an overlay upperdir or a whole root file system */
 	const struct rb_ledger *ledger; /* of that tree alone */

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The config blob and names in the store. */
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -65,28 +64,15 @@ static int put_manifest(struct rb_store *store, const struct rb_solved_image *im
 	return 0;
 }
 
-int rb_output_bind(struct rb_store *store, const struct rb_image_record *r,
-		   const struct rb_strv *names, struct rb_error **err)
-{
-	for (size_t i = 0; i < names->n; i++) {
-		struct rb_image_record named = *r;
-
-		named.name = names->v[i];
-		named.resolved = time(NULL);
-		if (rb_store_put_image(store, &named, err) < 0)
-			return -1;
-	}
-	return 0;
-}
-
-int rb_output_image(struct rb_store *store, struct rb_snapshotter *snapshots,
-		    const struct rb_solved_image *im, const struct rb_strv *names, const char *rung,
-		    struct rb_digest *ret_image_id, struct rb_error **err)
+int rb_output_record(struct rb_store *store, const struct rb_solved_image *im,
+		     const struct rb_strv *names, const char *rung, const char *origin,
+		     struct rb_digest *ret_image_id, struct rb_error **err)
 {
 	RB_CLEANUP(rb_strp) char *config = rb_image_config_dump(&im->config);
-	RB_CLEANUP(rb_strp) char *top = rb_strdup(im->top);
-	RB_CLEANUP(rb_strp) char *mode = rb_strdup(rung);
-	char platform[RB_PLATFORM_TEXT_BYTES], origin[] = "build";
+	RB_CLEANUP(rb_strp) char *top = rung ? rb_strdup(im->top) : NULL;
+	RB_CLEANUP(rb_strp) char *mode = rung ? rb_strdup(rung) : NULL;
+	RB_CLEANUP(rb_strp) char *from = rb_strdup(origin);
+	char platform[RB_PLATFORM_TEXT_BYTES];
 	struct rb_blob blob;
 
 	if (rb_store_put_blob(store, config, strlen(config), &blob, err) < 0)
@@ -94,21 +80,34 @@ int rb_output_image(struct rb_store *store, struct rb_snapshotter *snapshots,
 	struct rb_image_record r = {
 		.platform = rb_platform_text(&im->config.platform, platform),
 		.config = blob.digest,
-		.origin = origin,
+		.snapshot = top,
+		.rung = mode,
+		.resolved = time(NULL),
+		.origin = from,
 	};
-	if (*im->top && rb_snapshot_exists(snapshots, im->top)) {
-		r.snapshot = top;
-		r.rung = mode;
-	}
 	if (has_all_blobs(store, im)) {
 		if (put_manifest(store, im, &blob, &r.manifest, err) < 0)
 			return -1;
-	} else if (!r.snapshot) {
+	} else if (!rung) {
 		return rb_fail(err, RB_ERR_NOTFOUND,
 			       "the layers of the base image are not in the store: pull it first");
 	}
-	if (rb_output_bind(store, &r, names, err) < 0)
-		return -1;
+	for (size_t i = 0; i < names->n; i++) {
+		r.name = names->v[i];
+		if (rb_store_put_image(store, &r, err) < 0)
+			return -1;
+	}
 	*ret_image_id = blob.digest;
 	return 0;
+}
+
+int rb_output_image(struct rb_store *store, struct rb_snapshotter *snapshots,
+		    const struct rb_solved_image *im, const struct rb_strv *names, const char *rung,
+		    struct rb_digest *ret_image_id, struct rb_error **err)
+{
+	/* A base that was never unpacked is found again by its blobs alone. */
+	bool unpacked = *im->top && rb_snapshot_exists(snapshots, im->top);
+
+	return rb_output_record(store, im, names, unpacked ? rung : NULL, "build", ret_image_id,
+				err);
 }

@@ -5,9 +5,9 @@
 
 #include "base/fd.h"
 #include "image/manifest.h"
-#include "output/output.h"
+#include "output/output-internal.h"
 
-static const char *media_type(enum rb_compression c)
+const char *rb_output_layer_type(enum rb_compression c)
 {
 	switch (c) {
 	case RB_COMPRESSION_GZIP:
@@ -32,7 +32,8 @@ static bool has_usable_blob(struct rb_store *store, const struct rb_solved_layer
 	uint64_t size;
 
 	return l->has_blob && rb_store_has_blob(store, &l->blob, &size) && size == l->blob_size &&
-	       (is_base_layer(l) || rb_streq(l->media_type, media_type(blobs->compression)));
+	       (is_base_layer(l) ||
+		rb_streq(l->media_type, rb_output_layer_type(blobs->compression)));
 }
 
 static bool is_known(struct rb_store *store, const struct rb_solved_layer *l,
@@ -130,7 +131,7 @@ static int complete_layer(struct rb_store *store, struct rb_snapshotter *snapsho
 		meta.blob = l->blob = blob.digest;
 		meta.blob_size = l->blob_size = blob.size;
 		(void)snprintf(meta.media_type, sizeof(meta.media_type), "%s",
-			       media_type(blobs->compression));
+			       rb_output_layer_type(blobs->compression));
 		memcpy(l->media_type, meta.media_type, sizeof(l->media_type));
 	}
 	return rb_snapshot_update(snapshots, &meta, err);

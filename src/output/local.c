@@ -275,10 +275,10 @@ int rb_output_local(struct rb_snapshotter *snapshots, const char *top,
 	e.ledger = ledger;
 	int r = rb_mkdirs_at(AT_FDCWD, spec->dest, 0777);
 	if (r < 0)
-		return rb_fail_sys(err, r, "--output: cannot make the directory %s", spec->dest);
+		return rb_fail_sys(err, r, "cannot make the directory %s", spec->dest);
 	dst = open(spec->dest, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dst < 0)
-		return rb_fail_errno(err, "--output: cannot open the directory %s", spec->dest);
+		return rb_fail_errno(err, "cannot open the directory %s", spec->dest);
 	r = copy_tree(&e, src, dst, err);
 	rb_buf_clear(&e.path);
 	if (r == 0)

@@ -8,13 +8,25 @@
 /* Most bytes of a JSON document that is read whole. */
 enum { RB_OUTPUT_JSON_MAX = 8 << 20 };
 
+/* --- layers.c */
+
+/* The OCI media type of a layer. */
+const char *rb_output_layer_type(enum rb_compression c);
+
 /* --- image.c */
 
 /* The manifest of an image whose layers all have blobs; caller frees. */
 char *rb_output_manifest(const struct rb_solved_image *im, const struct rb_blob *config);
-/* Binds each name to what `r` says, as of now; r->name is not looked at. */
-int rb_output_bind(struct rb_store *store, const struct rb_image_record *r,
-		   const struct rb_strv *names, struct rb_error **err);
+/* Config blob, manifest where all layers have blobs, names. `rung` NULL: no tree of im->top. */
+int rb_output_record(struct rb_store *store, const struct rb_solved_image *im,
+		     const struct rb_strv *names, const char *rung, const char *origin,
+		     struct rb_digest *ret_image_id, struct rb_error **err);
+
+/* --- import.c */
+
+/* Opens a tar file or directory that the user named; compressions that are not read are UNSUPPORTED
+ * by name. */
+int rb_output_open_source(const char *path, struct rb_error **err);
 
 /* --- target.c: a destination that appears when it is complete, or not at all */
 

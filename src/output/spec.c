@@ -49,8 +49,8 @@ static const char *const other_keys[] = {
 static int bad_value(const char *key, const char *value, const char *expected,
 		     struct rb_error **err)
 {
-	return rb_fail(err, RB_ERR_USAGE, "--output: invalid value \"%s\" for %s (expected %s)",
-		       value, key, expected);
+	return rb_fail(err, RB_ERR_USAGE, "invalid value \"%s\" for %s (expected %s)", value, key,
+		       expected);
 }
 
 int rb_output_add_name(struct rb_strv *names, const char *text, struct rb_error **err)
@@ -78,7 +78,7 @@ static int set_dest(struct rb_output_spec *s, const char *value, struct rb_error
 		return bad_value("dest", value, "a path", err);
 	if (rb_streq(value, "-"))
 		return rb_fail(err, RB_ERR_UNSUPPORTED,
-			       "--output: writing to standard output (dest=-) is not supported "
+			       "writing to standard output (dest=-) is not supported "
 			       "yet: name a file");
 	free(s->dest);
 	s->dest = rb_strdup(value);
@@ -91,7 +91,7 @@ static int set_names(struct rb_output_spec *s, const char *value, struct rb_erro
 
 	for (char *rest = list, *name; (name = strsep(&rest, ","));)
 		if (rb_output_add_name(&s->names, name, err) < 0)
-			return rb_wrap(err, "--output: name");
+			return rb_wrap(err, "name");
 	return 0;
 }
 
@@ -141,8 +141,7 @@ static int set_compression(struct rb_output_spec *s, const char *value, struct r
 		}
 	}
 	if (rb_streq(value, "estargz"))
-		return rb_fail(err, RB_ERR_UNSUPPORTED,
-			       "--output: compression=estargz is not supported yet");
+		return rb_fail(err, RB_ERR_UNSUPPORTED, "compression=estargz is not supported yet");
 	return bad_value("compression", value, "gzip, zstd or uncompressed", err);
 }
 
@@ -181,12 +180,11 @@ static int unknown_key(const struct rb_output_spec *s, const char *type, const c
 	for (size_t i = 0; i < RB_ARRAY_LEN(other_keys); i++)
 		if (rb_streq(key, other_keys[i]))
 			return rb_fail(err, RB_ERR_UNSUPPORTED,
-				       "--output: the key %s of type=%s is not supported yet", key,
-				       type);
+				       "the key %s of type=%s is not supported yet", key, type);
 	for (size_t i = 0; i < RB_ARRAY_LEN(keys); i++)
 		if (keys[i].types & ON(s->type))
 			candidates[n++] = keys[i].key;
-	return rb_fail(err, RB_ERR_USAGE, "--output: type=%s has no key \"%s\"%s", type, key,
+	return rb_fail(err, RB_ERR_USAGE, "type=%s has no key \"%s\"%s", type, key,
 		       rb_suggest(&hint, key, candidates, n));
 }
 
@@ -210,13 +208,13 @@ static int find_type(const char *name, enum rb_output_type *ret, struct rb_error
 			continue;
 		if (types[i].type < 0)
 			return rb_fail(err, RB_ERR_UNSUPPORTED,
-				       "--output: type=%s is not supported yet; image, oci, local "
+				       "type=%s is not supported yet; image, oci, local "
 				       "and cacheonly are",
 				       name);
 		*ret = (enum rb_output_type)types[i].type;
 		return 0;
 	}
-	return rb_fail(err, RB_ERR_USAGE, "--output: unknown type \"%s\"%s", name,
+	return rb_fail(err, RB_ERR_USAGE, "unknown type \"%s\"%s", name,
 		       rb_suggest(&hint, name, candidates, RB_ARRAY_LEN(candidates)));
 }
 
@@ -233,15 +231,14 @@ static int csv_field(const char **p, struct rb_strv *ret, const char *text, stru
 		}
 		if (*s != '"' || (s[1] && s[1] != ','))
 			return rb_fail(err, RB_ERR_USAGE,
-				       "--output: a quote is not closed, or text follows it: %s",
-				       text);
+				       "a quote is not closed, or text follows it: %s", text);
 		s++;
 	} else {
 		size_t n = strcspn(s, ",");
 
 		if (memchr(s, '"', n))
 			return rb_fail(err, RB_ERR_USAGE,
-				       "--output: quotes go around a whole field, as in "
+				       "quotes go around a whole field, as in "
 				       "\"dest=a,b\": %s",
 				       text);
 		rb_buf_add(&field, s, n);
@@ -281,14 +278,14 @@ static char *split_value(char *field)
 static int check_complete(const struct rb_output_spec *s, const char *type, struct rb_error **err)
 {
 	if ((s->type == RB_OUTPUT_OCI || s->type == RB_OUTPUT_LOCAL) && !s->dest)
-		return rb_fail(err, RB_ERR_USAGE, "--output: type=%s needs dest=%s", type,
+		return rb_fail(err, RB_ERR_USAGE, "type=%s needs dest=%s", type,
 			       s->type == RB_OUTPUT_LOCAL || s->as_dir ? "DIR" : "FILE");
 	if (s->level >= 0 && s->compression == RB_COMPRESSION_NONE)
 		return rb_fail(err, RB_ERR_USAGE,
-			       "--output: compression-level needs compression=gzip or zstd");
+			       "compression-level needs compression=gzip or zstd");
 	if (s->compression == RB_COMPRESSION_GZIP && s->level > 9)
-		return rb_fail(err, RB_ERR_USAGE,
-			       "--output: compression-level of gzip is 0 to 9, not %d", s->level);
+		return rb_fail(err, RB_ERR_USAGE, "compression-level of gzip is 0 to 9, not %d",
+			       s->level);
 	return 0;
 }
 
@@ -302,15 +299,14 @@ static int parse_fields(struct rb_strv *fields, struct rb_output_spec *s, struct
 		const char *value = split_value(fields->v[i]);
 
 		if (!value)
-			return rb_fail(err, RB_ERR_USAGE, "--output: \"%s\" is not key=value",
-				       fields->v[i]);
+			return rb_fail(err, RB_ERR_USAGE, "\"%s\" is not key=value", fields->v[i]);
 		rb_strv_add(&values, value);
 		if (rb_streq(fields->v[i], "type"))
 			type = values.v[i];
 	}
 	if (!type)
 		return rb_fail(err, RB_ERR_USAGE,
-			       "--output: type is required (image, oci, local or cacheonly)");
+			       "type is required (image, oci, local or cacheonly)");
 	if (find_type(type, &s->type, err) < 0)
 		return -1;
 	for (size_t i = 0; i < fields->n; i++)

@@ -48,15 +48,13 @@ static int open_parent(const char *dest, struct rb_output_target **ret, struct r
 		t->dest[--n] = '\0';
 	t->name = rb_path_base(t->dest);
 	if (rb_streq(t->name, "/") || rb_streq(t->name, ".") || rb_streq(t->name, ".."))
-		return rb_fail(err, RB_ERR_USAGE, "--output: \"%s\" cannot be replaced by a result",
-			       dest);
+		return rb_fail(err, RB_ERR_USAGE, "\"%s\" cannot be replaced by a result", dest);
 	RB_CLEANUP(rb_strp)
 	char *dir = t->name == t->dest ? rb_strdup(".")
 				       : rb_strndup(t->dest, (size_t)(t->name - t->dest));
 	t->parent_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (t->parent_fd < 0)
-		return rb_fail_errno(err, "--output: cannot open the directory %s of %s", dir,
-				     t->name);
+		return rb_fail_errno(err, "cannot open the directory %s of %s", dir, t->name);
 	*ret = rb_steal_ptr(&t);
 	return 0;
 }
@@ -69,8 +67,7 @@ int rb_output_target_file(const char *dest, struct rb_output_target **ret, struc
 	if (open_parent(dest, &t, err) < 0)
 		return -1;
 	if (fstatat(t->parent_fd, t->name, &st, 0) == 0 && !S_ISREG(st.st_mode))
-		return rb_fail(err, RB_ERR_USAGE, "--output: %s exists and is not a regular file%s",
-			       t->dest,
+		return rb_fail(err, RB_ERR_USAGE, "%s exists and is not a regular file%s", t->dest,
 			       S_ISDIR(st.st_mode) ? " (tar=false writes a directory)" : "");
 	/* Without a name, so that also kill -9 leaves nothing behind; where the file system cannot,
 	 * with one. */
@@ -115,7 +112,7 @@ int rb_output_target_dir(const char *dest, struct rb_output_target **ret, struct
 	if (fstatat(t->parent_fd, t->name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
 	    !is_empty_dir(t->parent_fd, t->name))
 		return rb_fail(err, RB_ERR_USAGE,
-			       "--output: %s exists and is not an empty directory: remove it, or "
+			       "%s exists and is not an empty directory: remove it, or "
 			       "name another",
 			       t->dest);
 	RB_CLEANUP(rb_strp) char *temp = temp_name();
