@@ -26,6 +26,7 @@ RB_DEFINE_CLEANUP(rb_ignore)
 bool rb_ignore_matches(const struct rb_ignore *ig, const char *path, const char **ret_pattern);
 /* Whether an excluded directory may hold re-included entries. */
 bool rb_ignore_may_reinclude(const struct rb_ignore *ig, const char *dir);
+/* Both keep what they learn inside of ig: one thread at a time. */
 
 /* Go's path.Match: `*` and `?` never match "/", classes, `\` escapes. 1 match, 0 none, -EINVAL bad
  * pattern. Pure. */
@@ -53,7 +54,8 @@ RB_DEFINE_CLEANUP(rb_context)
  * Reads the Dockerfile: `file` NULL: Dockerfile, then dockerfile in the context; else relative to
  * the current directory. *ret_name is the name for messages (base name as given). Also loads the
  * ignore file (5.1). Regular files only; never blocks on a FIFO; at most 16 MiB. `-` (stdin) is
- * refused by name.
+ * refused by name. Links in the context are followed inside of it only (threats S13); a file
+ * elsewhere, which the user has named, is opened as it is.
  */
 int rb_context_dockerfile(struct rb_context *c, const char *file, struct rb_buf *ret,
 			  char **ret_name, struct rb_error **err);
@@ -70,10 +72,10 @@ struct rb_source_root {
 };
 
 struct rb_match {
-	char *path; /* inside the root, clean, relative, "." for the root; the last component is not
-		       resolved */
-	char *name; /* base name for a directory destination */
-	bool is_dir; /* after following links */
+	char *path; /* inside the root, clean, relative, "." for the root; every link in it is
+		       resolved, also the last one, so that ignore rules see what they are about */
+	char *name; /* base name for a directory destination: that of the entry as named */
+	bool is_dir;
 };
 struct rb_matches {
 	struct rb_match *v;

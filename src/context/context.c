@@ -1,0 +1,314 @@
+// SPDX-License-Identifier: Apache-2.0
+/* A local directory as build context; its Dockerfile and ignore file (dockerfile.md 5.1). */
+#include "context/context.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/path.h"
+
+enum { DOCKERFILE_BYTES_MAX = 16 << 20, IGNORE_FILE_BYTES_MAX = 1 << 20 };
+
+#define DEFAULT_NAME "Dockerfile"
+
+/* Contexts that are not a directory of this machine are refused by name. */
+static const char *remote_kind(const char *path)
+{
+	static const struct {
+		const char *prefix, *kind;
+	} kinds[] = {{"http://", "a URL"},           {"https://", "a URL"},
+		     {"git://", "a git repository"}, {"ssh://", "a git repository"},
+		     {"git@", "a git repository"},   {"github.com/", "a git repository"}};
+
+	if (rb_streq(path, "-"))
+		return "standard input";
+	for (size_t i = 0; i < RB_ARRAY_LEN(kinds); i++)
+		if (rb_starts_with(path, kinds[i].prefix))
+			return kinds[i].kind;
+	return NULL;
+}
+
+static int fail_open(const char *path, struct rb_error **err)
+{
+	const char *kind = remote_kind(path);
+
+	if (kind)
+		return rb_fail(
+			err, RB_ERR_UNSUPPORTED,
+			"unable to prepare context: \"%s\": %s as build context is not supported; name a directory",
+			path, kind);
+	if (errno == ENOENT)
+		return rb_fail(err, RB_ERR_CONTEXT,
+			       "unable to prepare context: path \"%s\" not found", path);
+	if (errno == ENOTDIR)
+		return rb_fail(err, RB_ERR_CONTEXT,
+			       "unable to prepare context: \"%s\" is not a directory", path);
+	return rb_error_push(err, RB_ERR_CONTEXT, errno, RB_HERE,
+			     "unable to prepare context: cannot read directory \"%s\": %s", path,
+			     strerrordesc_np(errno));
+}
+
+int rb_context_open(const char *path, struct rb_context **ret, struct rb_error **err)
+{
+	RB_CLEANUP(rb_closep) int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	RB_CLEANUP(rb_strp) char *abs_path = fd < 0 ? NULL : realpath(path, NULL);
+	struct stat st;
+
+	if (fd < 0 || !abs_path || fstat(fd, &st) < 0)
+		return fail_open(path, err);
+	struct rb_context *c = rb_calloc(1, sizeof(*c));
+	c->root_fd = rb_steal_fd(&fd);
+	c->path = rb_strdup(path);
+	c->abs_path = rb_steal_ptr(&abs_path);
+	c->dev = st.st_dev;
+	c->ino = st.st_ino;
+	*ret = c;
+	return 0;
+}
+
+void rb_context_free(struct rb_context *c)
+{
+	if (!c)
+		return;
+	rb_closep(&c->root_fd);
+	rb_ignore_free(c->ignore);
+	free(c->path);
+	free(c->abs_path);
+	free(c->ignore_file);
+	free(c);
+}
+
+/*
+ * A directory with a name to open in it, and the root that links may not leave: a link of a hostile
+ * context must not show files of the host (threats S13).
+ */
+struct place {
+	int root_fd; /* borrowed or own_fd */
+	int own_fd;
+	char *dir; /* relative to the root */
+	char *name;
+};
+
+#define PLACE_INIT                                                                                 \
+	{                                                                                          \
+		.root_fd = -1, .own_fd = -1                                                        \
+	}
+
+static void place_clear(struct place *p)
+{
+	rb_closep(&p->own_fd);
+	free(p->dir);
+	free(p->name);
+}
+
+/* The part of `abs` below the context, "" for its root; NULL when it is elsewhere. */
+static const char *below_context(const struct rb_context *c, const char *abs)
+{
+	size_t n = strlen(c->abs_path);
+
+	if (rb_streq(c->abs_path, "/"))
+		return abs + 1;
+	if (strncmp(abs, c->abs_path, n) != 0 || (abs[n] && abs[n] != '/'))
+		return NULL;
+	return abs[n] ? abs + n + 1 : abs + n;
+}
+
+/* Where -f points: inside of the context, whatever way it is written, or elsewhere. Mechanism. */
+static int find_place(const struct rb_context *c, const char *file, struct place *ret)
+{
+	const char *slash = strrchr(file, '/');
+	RB_CLEANUP(rb_strp)
+	char *dir = slash ? rb_strndup(file, (size_t)(slash - file) + 1) : rb_strdup(".");
+	RB_CLEANUP(rb_strp) char *abs = realpath(dir, NULL);
+
+	if (!abs)
+		return -errno;
+	ret->name = rb_strdup(slash ? slash + 1 : file);
+	const char *rel = below_context(c, abs);
+	if (rel) {
+		ret->root_fd = c->root_fd;
+		ret->dir = rb_strdup(*rel ? rel : ".");
+		return 0;
+	}
+	ret->own_fd = open(abs, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (ret->own_fd < 0)
+		return -errno;
+	ret->root_fd = ret->own_fd;
+	ret->dir = rb_strdup(".");
+	return 0;
+}
+
+/* Below a root, or with AT_FDCWD as the user sees it. Mechanism. */
+static int open_at(int root_fd, const char *path, int flags)
+{
+	if (root_fd != AT_FDCWD)
+		return rb_open_in_root(root_fd, path, flags, 0);
+	int fd = open(path, flags | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+/* Opens without waiting for the writer of a FIFO; -EPROTOTYPE: not a regular file. Mechanism. */
+static int open_regular(int root_fd, const char *path)
+{
+	RB_CLEANUP(rb_closep)
+	int fd = open_at(root_fd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+	struct stat st;
+
+	if (fd == -ENXIO || fd == -ENODEV) /* a socket, a device without driver */
+		return -EPROTOTYPE;
+	if (fd < 0)
+		return rb_steal_fd(&fd);
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	return S_ISREG(st.st_mode) ? rb_steal_fd(&fd) : -EPROTOTYPE;
+}
+
+static bool is_link(int root_fd, const char *path)
+{
+	RB_CLEANUP(rb_closep) int fd = open_at(root_fd, path, O_PATH | O_NOFOLLOW);
+	struct stat st;
+
+	return fd >= 0 && fstat(fd, &st) == 0 && S_ISLNK(st.st_mode);
+}
+
+/*
+ * Reads a file. `what` starts the message ("failed to read dockerfile"), `name` is the file in it.
+ * Returns 0, or 1 when there is none, or -1 with *err.
+ */
+static int read_regular(int root_fd, const char *path, size_t max, const char *what,
+			const char *name, struct rb_buf *ret, struct rb_error **err)
+{
+	RB_CLEANUP(rb_closep) int fd = open_regular(root_fd, path);
+
+	if (fd == -ENOENT && !is_link(root_fd, path))
+		return 1;
+	if (fd == -ENOENT || fd == -ELOOP)
+		return rb_fail(
+			err, RB_ERR_CONTEXT,
+			"%s: %s is a symbolic link that leads out of the build context or to nothing; use the file itself",
+			what, name);
+	if (fd == -EPROTOTYPE)
+		return rb_fail(err, RB_ERR_CONTEXT, "%s: %s is not a regular file", what, name);
+	if (fd < 0)
+		return rb_error_push(err, RB_ERR_CONTEXT, -fd, RB_HERE, "%s: open %s: %s", what,
+				     name, strerrordesc_np(-fd));
+	if (rb_read_fd(fd, max, ret, err) < 0)
+		return rb_error_push(err, RB_ERR_CONTEXT, 0, RB_HERE, "%s: %s", what, name);
+	return 0;
+}
+
+/* --- the ignore file --- */
+
+static int load_ignore(struct rb_context *c, int root_fd, const char *path, const char *name,
+		       struct rb_error **err)
+{
+	RB_CLEANUP(rb_buf_clear) struct rb_buf text = RB_BUF_INIT;
+	int r = read_regular(root_fd, path, IGNORE_FILE_BYTES_MAX, "failed to read ignore file",
+			     name, &text, err);
+
+	if (r != 0)
+		return r;
+	rb_ignore_free(c->ignore);
+	c->ignore = NULL;
+	if (rb_ignore_parse(text.ptr, text.len, name, &c->ignore, err) < 0)
+		return -1;
+	free(c->ignore_file);
+	c->ignore_file = rb_strdup(name);
+	return 0;
+}
+
+/* <Dockerfile>.dockerignore beside the Dockerfile wins over the context's own. */
+static int find_ignore(struct rb_context *c, const struct place *p, struct rb_error **err)
+{
+	RB_CLEANUP(rb_strp) char *name = rb_asprintf("%s.dockerignore", p->name);
+	RB_CLEANUP(rb_strp) char *path = rb_asprintf("%s/%s", p->dir, name);
+	int r = load_ignore(c, p->root_fd, path, name, err);
+
+	if (r == 1)
+		r = load_ignore(c, c->root_fd, ".dockerignore", ".dockerignore", err);
+	return r < 0 ? -1 : 0;
+}
+
+/* --- the Dockerfile --- */
+
+static const char what_dockerfile[] = "failed to read dockerfile";
+
+static int not_found(const char *file, struct rb_error **err)
+{
+	return rb_fail(err, RB_ERR_CONTEXT, "%s: open %s: %s", what_dockerfile, file,
+		       "no such file or directory");
+}
+
+static int read_dockerfile(const struct place *p, const char *shown, struct rb_buf *ret,
+			   struct rb_error **err)
+{
+	RB_CLEANUP(rb_strp) char *path = rb_asprintf("%s/%s", p->dir, p->name);
+
+	return read_regular(p->root_fd, path, DOCKERFILE_BYTES_MAX, what_dockerfile, shown, ret,
+			    err);
+}
+
+static int default_dockerfile(struct rb_context *c, struct place *p, struct rb_buf *ret,
+			      struct rb_error **err)
+{
+	static const char *const names[] = {DEFAULT_NAME, "dockerfile"};
+	int r = 1;
+
+	p->root_fd = c->root_fd;
+	p->dir = rb_strdup(".");
+	for (size_t i = 0; r == 1 && i < RB_ARRAY_LEN(names); i++) {
+		free(p->name);
+		p->name = rb_strdup(names[i]);
+		r = read_dockerfile(p, p->name, ret, err);
+	}
+	return r == 1 ? not_found(DEFAULT_NAME, err) : r;
+}
+
+/* -f: a file that the user names may lie anywhere, and outside of the context its links too. */
+static int named_dockerfile(struct rb_context *c, const char *file, struct place *p,
+			    struct rb_buf *ret, struct rb_error **err)
+{
+	if (rb_streq(file, "-"))
+		return rb_fail(
+			err, RB_ERR_UNSUPPORTED,
+			"%s: reading it from standard input (-f -) is not supported; name a file",
+			what_dockerfile);
+	if (rb_starts_with(file, "http://") || rb_starts_with(file, "https://"))
+		return rb_fail(err, RB_ERR_UNSUPPORTED,
+			       "%s: a URL is not supported; download %s and name the file",
+			       what_dockerfile, file);
+	int r = find_place(c, file, p);
+	if (r == -ENOENT || r == -ENOTDIR)
+		return not_found(file, err);
+	if (r < 0)
+		return rb_error_push(err, RB_ERR_CONTEXT, -r, RB_HERE, "%s: open %s: %s",
+				     what_dockerfile, file, strerrordesc_np(-r));
+	if (p->own_fd < 0)
+		r = read_dockerfile(p, file, ret, err);
+	else
+		r = read_regular(AT_FDCWD, file, DOCKERFILE_BYTES_MAX, what_dockerfile, file, ret,
+				 err);
+	return r == 1 ? not_found(file, err) : r;
+}
+
+int rb_context_dockerfile(struct rb_context *c, const char *file, struct rb_buf *ret,
+			  char **ret_name, struct rb_error **err)
+{
+	RB_CLEANUP(place_clear) struct place p = PLACE_INIT;
+	RB_CLEANUP(rb_buf_clear) struct rb_buf text = RB_BUF_INIT;
+
+	if ((file ? named_dockerfile(c, file, &p, &text, err)
+		  : default_dockerfile(c, &p, &text, err)) < 0 ||
+	    find_ignore(c, &p, err) < 0)
+		return -1;
+	rb_buf_clear(ret);
+	*ret = text;
+	text = (struct rb_buf)RB_BUF_INIT;
+	*ret_name = rb_steal_ptr(&p.name);
+	return 0;
+}

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Ignore rules against a second, naive reading of dockerfile.md 5.2 that backtracks over the text
+ * of the patterns. Input: a path, a newline, the file.
+ */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/path.h"
+#include "context/context-internal.h"
+
+/* Beyond these the naive matcher takes too long. */
+enum { PATH_BYTES = 48, STEPS_MAX = 20000 };
+
+static unsigned steps;
+
+static bool plain(const char *p)
+{
+	return !p[strcspn(p, "*?[]\\")];
+}
+
+/* One class at *p, from behind "[". Valid, since the parser took it. */
+static bool class_has(const char **p, uint32_t c)
+{
+	bool negated = **p == '^', found = false;
+
+	*p += negated;
+	for (bool first = true; first || **p != ']'; first = false) {
+		*p += **p == '\\';
+		uint32_t lo = rb_glob_char(p), hi = lo;
+
+		if (**p == '-') {
+			(*p)++;
+			*p += **p == '\\';
+			hi = rb_glob_char(p);
+		}
+		found |= c >= lo && c <= hi;
+	}
+	(*p)++;
+	return found != negated;
+}
+
+static bool match(const char *start, const char *p, const char *s)
+{
+	if (++steps > STEPS_MAX)
+		return false;
+	if (!*p)
+		return !*s;
+	if (p[0] == '*' && p[1] == '*') {
+		const char *rest = p + 2 + (p[2] == '/');
+
+		if (!*rest)
+			return true;
+		if (match(start, rest, s))
+			return true;
+		bool any = p == start && p[2] != '/' && plain(rest);
+		while (*s) {
+			uint32_t c = rb_glob_char(&s);
+
+			if ((any || c == '/') && match(start, rest, s))
+				return true;
+		}
+		return false;
+	}
+	if (*p == '*') {
+		for (;;) {
+			/* "*" before "*" is read from the left: "***" is "**" and "*" */
+			if (match(start, p + 1, s))
+				return true;
+			if (!*s || rb_glob_char(&s) == '/')
+				return false;
+		}
+	}
+	if (!*s)
+		return false;
+	uint32_t c = rb_glob_char(&s);
+	if (*p == '[') {
+		p++;
+		return class_has(&p, c) && match(start, p, s);
+	}
+	if (*p == '?')
+		return c != '/' && match(start, p + 1, s);
+	p += *p == '\\';
+	return rb_glob_char(&p) == c && match(start, p, s);
+}
+
+static bool match_or_parent(const char *pattern, const char *path)
+{
+	RB_CLEANUP(rb_strp) char *copy = rb_strdup(path);
+
+	for (char *slash = strchr(copy, '/'); slash; slash = strchr(slash + 1, '/')) {
+		*slash = '\0';
+		bool m = match(pattern, pattern, copy);
+		*slash = '/';
+		if (m)
+			return true;
+	}
+	return match(pattern, pattern, path);
+}
+
+/* What the lines decide; they are valid. */
+static bool naive(const char *text, const char *path)
+{
+	RB_CLEANUP(rb_strp) char *copy = rb_strdup(text);
+	bool excluded = false;
+
+	for (char *save = NULL, *line = strtok_r(copy, "\n", &save); line;
+	     line = strtok_r(NULL, "\n", &save)) {
+		static const char blank[] = " \t\v\f\r";
+
+		if (*line == '#')
+			continue;
+		line += strspn(line, blank);
+		for (size_t n = strlen(line); n && strchr(blank, line[n - 1]); n--)
+			line[n - 1] = '\0';
+		if (!*line)
+			continue;
+		bool except = *line == '!';
+		line += except;
+		line += except ? strspn(line, blank) : 0;
+		RB_CLEANUP(rb_strp) char *clean = rb_path_clean(line);
+		if (match_or_parent(clean[0] == '/' && clean[1] ? clean + 1 : clean, path))
+			excluded = !except;
+	}
+	return excluded;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	RB_CLEANUP(rb_strp) char *input = rb_strndup((const char *)data, size);
+	RB_CLEANUP(rb_ignore_freep) struct rb_ignore *ig = NULL;
+	char *text = strchr(input, '\n');
+	const char *pattern = NULL;
+
+	if (!text || text - input > PATH_BYTES)
+		return 0;
+	*text++ = '\0';
+	RB_CLEANUP(rb_strp) char *path = rb_path_clean(input);
+	if (rb_ignore_parse(text, strlen(text), "f", &ig, NULL) < 0 || path[0] == '/')
+		return 0;
+	bool got = rb_ignore_matches(ig, path, &pattern);
+	/* what is not excluded below an excluded directory must have been announced */
+	for (char *s = strchr(path, '/'); s && !got; s = strchr(s + 1, '/')) {
+		*s = '\0';
+		if (rb_ignore_matches(ig, path, NULL) && !rb_ignore_may_reinclude(ig, path))
+			abort();
+		*s = '/';
+	}
+	if (got && (!pattern || *pattern == '!'))
+		abort();
+	if (rb_starts_with(text, "\xef\xbb\xbf"))
+		return 0;
+	steps = 0;
+	if (!rb_streq(path, ".") && naive(text, path) != got && steps <= STEPS_MAX)
+		abort();
+	return 0;
+}
