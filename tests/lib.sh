@@ -56,12 +56,12 @@ bail_out() {
 	exit 1
 }
 
-# is GOT WANT NAME
+# is GOT WANT NAME: on failure the difference is shown.
 is() {
 	if [ "$1" = "$2" ]; then
 		ok "$3"
 	else
-		not_ok "$3" "got:" "$1" "want:" "$2"
+		not_ok "$3" "$(diff -U1 --label want --label got <(echo "$2") <(echo "$1"))"
 	fi
 }
 
@@ -243,7 +243,7 @@ free_port() {
 
 # push_archive OCI-ARCHIVE NAME: puts an image into $REGISTRY by other people's tools.
 push_archive() {
-	skopeo --insecure-policy copy --quiet --dest-tls-verify=false "oci-archive:$1" "docker://$REGISTRY/$2"
+	skopeo copy --quiet --remove-signatures --dest-tls-verify=false "oci-archive:$1" "docker://$REGISTRY/$2"
 }
 
 # push_base NAME REFERENCE: base_image NAME as an image of one layer, pushed without rbuild.
@@ -255,7 +255,7 @@ push_base() {
 			umoci raw add-layer --image "$layout:base" "$tar" &&
 			umoci config --image "$layout:base" --config.cmd /bin/sh \
 				--config.env "PATH=/usr/sbin:/usr/bin:/sbin:/bin" &&
-			skopeo --insecure-policy copy --quiet --dest-tls-verify=false \
+			skopeo copy --quiet --remove-signatures --dest-tls-verify=false \
 				"oci:$layout:base" "docker://$REGISTRY/$2"
 	} >"$T/.push" 2>&1; then
 		bail_out "cannot push $1 to the registry: $(tail -n 1 "$T/.push")"
@@ -265,11 +265,19 @@ push_base() {
 
 # --- reading images with other people's tools ------------------------------------------------
 
+# skopeo without signatures, policies and directories of the machine. Uid 0 of a user namespace
+# would look for signatures where only the real root may read.
+skopeo() {
+	mkdir -p "$T/.registries.d"
+	printf 'default-docker: {lookaside: "file://%s"}\n' "$T/.registries.d" >"$T/.registries.d/none.yaml"
+	command skopeo --insecure-policy --tmpdir "$T" --registries.d "$T/.registries.d" "$@"
+}
+
 # unpack_oci ARCHIVE DIR: the root file system of an OCI archive at DIR/rootfs (owners are the caller's).
 unpack_oci() {
 	local layout=$T/unpack-$RANDOM status=0
 	{
-		skopeo --insecure-policy copy --quiet "oci-archive:$1" "oci:$layout:image" &&
+		skopeo copy --quiet --remove-signatures "oci-archive:$1" "oci:$layout:image" &&
 			umoci unpack --rootless --image "$layout:image" "$2"
 	} >"$T/.umoci" 2>&1 || status=$?
 	[ $status = 0 ] || diag "$(cat "$T/.umoci")"

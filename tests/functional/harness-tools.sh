@@ -22,7 +22,7 @@ like "$(tree_list "$T/dir.tar")" '^b h 0600 .* 0 2 -> a$' 'tree_list knows hard 
 # shellcheck disable=SC2119
 start_registry
 push_base busybox base:1
-works 'the registry gives back what was pushed' skopeo --insecure-policy copy --quiet \
+works 'the registry gives back what was pushed' skopeo copy --quiet \
 	--src-tls-verify=false "docker://$REGISTRY/base:1" "oci-archive:$T/image.tar"
 is "$(oci "$T/image.tar" layers)" 1 'the archive has one layer'
 is "$(oci "$T/image.tar" get .config.Cmd[0])" /bin/sh 'the config is read'
