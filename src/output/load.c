@@ -203,9 +203,10 @@ static int copy_dir_blob(struct loader *l, const struct rb_digest *digest, struc
 	(void)snprintf(name, sizeof(name), "%s%s", blob_prefix, rb_digest_hex(digest, hex));
 	RB_CLEANUP(rb_closep)
 	int fd = openat(l->dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0 && errno == ENOENT)
+		return rb_fail(err, RB_ERR_NOTFOUND, "the blob %s is missing", name);
 	if (fd < 0)
-		return rb_error_push(err, errno == ENOENT ? RB_ERR_NOTFOUND : RB_ERR_SYS, errno,
-				     RB_HERE, "cannot open %s", name);
+		return rb_fail_errno(err, "cannot open %s", name);
 	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
 		return rb_fail(err, RB_ERR_CORRUPT, "%s is not a regular file", name);
 	if (rb_blob_writer_new(l->store, &w, err) < 0)

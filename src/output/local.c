@@ -14,7 +14,7 @@
 
 #include "base/fd.h"
 #include "base/sys.h"
-#include "output/output.h"
+#include "output/output-internal.h"
 
 struct export
 {
@@ -261,22 +261,15 @@ static void report(const struct export *e, struct rb_strv *notices)
 			     e->spec->dest, e->devices, e->sockets, e->acls);
 }
 
-int rb_output_local(struct rb_snapshotter *snapshots, const char *top,
-		    const struct rb_output_spec *spec, struct rb_strv *notices,
-		    struct rb_error **err)
+int rb_output_tree(int src, const struct rb_ledger *ledger, const struct rb_output_spec *spec,
+		   struct rb_strv *notices, struct rb_error **err)
 {
-	RB_CLEANUP(rb_closep) int src = rb_snapshot_view(snapshots, top, err);
-	RB_CLEANUP(rb_closep) int dst = -1;
-	RB_CLEANUP(rb_ledger_freep) struct rb_ledger *ledger = NULL;
-	struct export e = {.spec = spec, .path = RB_BUF_INIT};
-
-	if (src < 0 || rb_snapshot_view_ledger(snapshots, top, &ledger, err) < 0)
-		return -1;
-	e.ledger = ledger;
+	struct export e = {.ledger = ledger, .spec = spec, .path = RB_BUF_INIT};
 	int r = rb_mkdirs_at(AT_FDCWD, spec->dest, 0777);
+
 	if (r < 0)
 		return rb_fail_sys(err, r, "cannot make the directory %s", spec->dest);
-	dst = open(spec->dest, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	RB_CLEANUP(rb_closep) int dst = open(spec->dest, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dst < 0)
 		return rb_fail_errno(err, "cannot open the directory %s", spec->dest);
 	r = copy_tree(&e, src, dst, err);
@@ -284,4 +277,16 @@ int rb_output_local(struct rb_snapshotter *snapshots, const char *top,
 	if (r == 0)
 		report(&e, notices);
 	return r;
+}
+
+int rb_output_local(struct rb_snapshotter *snapshots, const char *top,
+		    const struct rb_output_spec *spec, struct rb_strv *notices,
+		    struct rb_error **err)
+{
+	RB_CLEANUP(rb_closep) int src = rb_snapshot_view(snapshots, top, err);
+	RB_CLEANUP(rb_ledger_freep) struct rb_ledger *ledger = NULL;
+
+	if (src < 0 || rb_snapshot_view_ledger(snapshots, top, &ledger, err) < 0)
+		return -1;
+	return rb_output_tree(src, ledger, spec, notices, err);
 }

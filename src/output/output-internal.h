@@ -22,6 +22,12 @@ int rb_output_record(struct rb_store *store, const struct rb_solved_image *im,
 		     const struct rb_strv *names, const char *rung, const char *origin,
 		     struct rb_digest *ret_image_id, struct rb_error **err);
 
+/* --- local.c */
+
+/* rb_output_local() of any tree, which must not change meanwhile. */
+int rb_output_tree(int src, const struct rb_ledger *ledger, const struct rb_output_spec *spec,
+		   struct rb_strv *notices, struct rb_error **err);
+
 /* --- import.c */
 
 /* Opens a tar file or directory that the user named; compressions that are not read are UNSUPPORTED
