@@ -67,7 +67,10 @@ bool rb_snapshot_exists(struct rb_snapshotter *s, const char *id)
 	if (!rb_snapshot_id_valid(id))
 		return false;
 	RB_CLEANUP(rb_strp) char *name = rb_asprintf("%s/meta", id);
-	return faccessat(s->dirfd, name, F_OK, 0) == 0;
+	struct stat st;
+
+	/* Lost power may leave an empty file, which is no snapshot. */
+	return fstatat(s->dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_size > 0;
 }
 
 int rb_snapshot_stat(struct rb_snapshotter *s, const char *id, struct rb_snapshot_meta *ret,
@@ -384,9 +387,11 @@ int rb_snapshot_reap(struct rb_snapshotter *s, struct rb_error **err)
 		return 0;
 	int r = list_abandoned(fd, &names);
 	rb_closep(&fd); /* nobody takes up an abandoned state, so removing needs no lock */
-	for (size_t i = 0; r == 0 && i < names.n; i++) {
+	for (size_t i = 0; i < names.n; i++) {
 		rb_log_debug("removing left-over %s/%s", s->path, names.v[i]);
-		r = rb_remove_tree_at(s->dirfd, names.v[i]);
+		int removed = rb_remove_tree_at(s->dirfd, names.v[i]);
+
+		r = r < 0 ? r : removed; /* goes on, and reports the first failure */
 	}
 	if (r < 0)
 		return rb_fail_sys(err, r, "cannot remove left-over states in %s", s->path);

@@ -444,6 +444,7 @@ static void existing_wins(struct fixture *f)
 	int dir = openat(f->s->dirfd, "c-same", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	put(dir, "meta", "");
 	close(dir);
+	CHECK(!rb_snapshot_exists(f->s, "c-same"));
 	step(f, "", "c-same", "third");
 	rb_closep(&fd);
 	fd = view(f, "c-same");
