@@ -57,11 +57,28 @@ int rb_host_doctor(const char *store_path, struct rb_host *ret, struct rb_error 
 void rb_host_clear(struct rb_host *h);
 
 /*
+ * Directory below /proc of a child of ours (O_PATH), found through its pidfd because our /proc may
+ * show another pid namespace than the one we live in. *ret_pid (may be NULL) is the pid that /proc
+ * uses. The file system is checked to be procfs (threats S16). Mechanism: descriptor or -errno.
+ */
+int rb_host_open_proc(int pidfd, pid_t *ret_pid);
+/* Writes the file "uid_map" or "gid_map" of the process whose directory below /proc is proc_fd. 0
+ * or -errno. */
+int rb_id_map_write(int proc_fd, const char *file, const struct rb_id_map *map);
+
+/*
  * Runs fn(ctx) in a forked process that is uid 0 of a new user namespace with the maps of `h`, in
  * new mount (all private) and pid namespaces (as its pid 1; fn reaps what it forks). The caller
  * must be single-threaded. The calling process waits, forwards SIGINT, SIGTERM and SIGHUP, and when
- * it dies everything in the namespace dies. Returns fn's return value (0..255), or -1 with *err
- * when the namespace cannot be entered.
+ * it dies everything in the namespace dies. A second SIGINT kills at once. Returns fn's return
+ * value (0..255; 128 + signal when it was killed), or -1 with *err when the namespace cannot be
+ * entered.
+ *
+ * fn starts with the caller's signal mask and, as a pid 1, gets a signal only when it handles or
+ * blocks it; from a terminal it gets SIGINT twice, directly and forwarded, so it counts none. The
+ * caller's supplementary groups stay: the build context may be readable through them only. /proc is
+ * the outer one. A descriptor opened before lies in a mount of the outer mount namespace: good for
+ * files, but the kernel refuses it (EINVAL) as overlay layer and for open_tree: open anew inside.
  */
 int rb_host_enter(const struct rb_host *h, int (*fn)(void *ctx), void *ctx, struct rb_error **err);
 
