@@ -7,25 +7,35 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <search.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/path.h"
 #include "base/sys.h"
 #include "output/output-internal.h"
 
-struct export
-{
+/* A file with several names that was written under one of them. */
+struct linked {
+	dev_t dev;
+	ino_t ino;
+	char *path;
+};
+
+struct copying {
 	const struct rb_ledger *ledger;
 	const struct rb_output_spec *spec;
+	int root;           /* the destination */
+	void *links;        /* tsearch(3) tree of struct linked */
 	struct rb_buf path; /* of the current entry in the tree, without leading slash */
 	unsigned depth;
 	unsigned devices, sockets, special, capabilities, acls; /* left out */
 };
 
-static int fail_at(const struct export *e, int neg, const char *what, struct rb_error **err)
+static int fail_at(const struct copying *e, int neg, const char *what, struct rb_error **err)
 {
 	return rb_fail_sys(err, neg, "cannot %s %s/%s", what, e->spec->dest, e->path.ptr);
 }
@@ -72,7 +82,7 @@ static int make_file(int dst, const char *name)
 
 /* Setuid files and capabilities would run as the caller for every user of this machine who reaches
  * them (threats S45). */
-static mode_t allowed_mode(struct export *e, mode_t mode)
+static mode_t allowed_mode(struct copying *e, mode_t mode)
 {
 	if ((mode & 06000) && !e->spec->keep_special) {
 		e->special++;
@@ -81,7 +91,7 @@ static mode_t allowed_mode(struct export *e, mode_t mode)
 	return mode & 07777;
 }
 
-static int copy_xattrs(struct export *e, int in, int out)
+static int copy_xattrs(struct copying *e, int in, int out)
 {
 	struct rb_xattr *v = NULL;
 	ssize_t n = rb_xattrs_read(in, "", &v);
@@ -108,7 +118,7 @@ static int copy_xattrs(struct export *e, int in, int out)
 
 /* Mode, attributes, times, in this order: setting an attribute may clear nothing, but writing does.
  * Mechanism. */
-static int finish(struct export *e, int in, int out, const struct stat *st)
+static int finish(struct copying *e, int in, int out, const struct stat *st)
 {
 	const struct timespec times[2] = {st->st_atim, st->st_mtim};
 
@@ -120,9 +130,60 @@ static int finish(struct export *e, int in, int out, const struct stat *st)
 	return futimens(out, times) < 0 ? -errno : 0;
 }
 
-static int copy_file(struct export *e, int src, int dst, const char *name, const struct stat *st,
+static int compare_linked(const void *a, const void *b)
+{
+	const struct linked *x = a, *y = b;
+
+	if (x->dev != y->dev)
+		return x->dev < y->dev ? -1 : 1;
+	return x->ino == y->ino ? 0 : x->ino < y->ino ? -1 : 1;
+}
+
+static void free_linked(void *p)
+{
+	free(((struct linked *)p)->path);
+	free(p);
+}
+
+static void remember_link(struct copying *e, const struct stat *st)
+{
+	struct linked *l = rb_malloc(sizeof(*l));
+
+	*l = (struct linked){.dev = st->st_dev, .ino = st->st_ino, .path = rb_strdup(e->path.ptr)};
+	struct linked **slot = tsearch(l, &e->links, compare_linked);
+	if (!slot)
+		rb_bug("out of memory for hard links");
+	if (*slot != l) { /* that one could not be linked to */
+		free((*slot)->path);
+		(*slot)->path = l->path;
+		free(l);
+	}
+}
+
+/* A further name of a file that was written before; false: write it as a file of its own. */
+static bool link_again(struct copying *e, int dst, const char *name, const struct stat *st)
+{
+	const struct linked key = {.dev = st->st_dev, .ino = st->st_ino};
+	struct linked *const *found =
+		st->st_nlink > 1 ? tfind(&key, &e->links, compare_linked) : NULL;
+
+	if (!found)
+		return false;
+	const char *path = (*found)->path, *base = rb_path_base(path);
+	RB_CLEANUP(rb_strp)
+	char *dir = base == path ? rb_strdup(".") : rb_strndup(path, (size_t)(base - path));
+	/* By name again, so without links: the destination may have changed. */
+	RB_CLEANUP(rb_closep)
+	int parent = rb_sys_openat2(e->root, dir, O_PATH | O_DIRECTORY | O_CLOEXEC, 0,
+				    RB_RESOLVE_BENEATH | RB_RESOLVE_NO_SYMLINKS);
+	return parent >= 0 && clear_way(dst, name) == 0 && linkat(parent, base, dst, name, 0) == 0;
+}
+
+static int copy_file(struct copying *e, int src, int dst, const char *name, const struct stat *st,
 		     struct rb_error **err)
 {
+	if (link_again(e, dst, name, st))
+		return 0;
 	RB_CLEANUP(rb_closep)
 	int in = openat(src, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	RB_CLEANUP(rb_closep) int out = -1;
@@ -140,11 +201,15 @@ static int copy_file(struct export *e, int src, int dst, const char *name, const
 	int r = rb_copy_data(in, out, (uint64_t)st->st_size);
 	if (r == 0)
 		r = finish(e, in, out, st);
-	return r < 0 ? fail_at(e, r, "write", err) : 0;
+	if (r < 0)
+		return fail_at(e, r, "write", err);
+	if (st->st_nlink > 1)
+		remember_link(e, st);
+	return 0;
 }
 
-static int copy_symlink(struct export *e, int src, int dst, const char *name, const struct stat *st,
-			struct rb_error **err)
+static int copy_symlink(struct copying *e, int src, int dst, const char *name,
+			const struct stat *st, struct rb_error **err)
 {
 	const struct timespec times[2] = {st->st_atim, st->st_mtim};
 	char target[4096];
@@ -161,7 +226,7 @@ static int copy_symlink(struct export *e, int src, int dst, const char *name, co
 	return r < 0 ? fail_at(e, r, "create the link", err) : 0;
 }
 
-static int copy_fifo(struct export *e, int dst, const char *name, const struct stat *st,
+static int copy_fifo(struct copying *e, int dst, const char *name, const struct stat *st,
 		     struct rb_error **err)
 {
 	int r = clear_way(dst, name);
@@ -171,9 +236,9 @@ static int copy_fifo(struct export *e, int dst, const char *name, const struct s
 	return r < 0 ? fail_at(e, r, "create the FIFO", err) : 0;
 }
 
-static int copy_tree(struct export *e, int src, int dst, struct rb_error **err);
+static int copy_tree(struct copying *e, int src, int dst, struct rb_error **err);
 
-static int copy_dir(struct export *e, int src, int dst, const char *name, const struct stat *st,
+static int copy_dir(struct copying *e, int src, int dst, const char *name, const struct stat *st,
 		    struct rb_error **err)
 {
 	RB_CLEANUP(rb_closep)
@@ -196,7 +261,7 @@ static int copy_dir(struct export *e, int src, int dst, const char *name, const 
 	return r < 0 ? fail_at(e, r, "finish", err) : 0;
 }
 
-static int copy_entry(struct export *e, int src, int dst, const char *name, struct rb_error **err)
+static int copy_entry(struct copying *e, int src, int dst, const char *name, struct rb_error **err)
 {
 	struct stat st;
 	int r = rb_ledger_stat(e->ledger, src, name, e->path.ptr, &st);
@@ -222,7 +287,7 @@ static int copy_entry(struct export *e, int src, int dst, const char *name, stru
 }
 
 /* The entries of one directory. */
-static int copy_tree(struct export *e, int src, int dst, struct rb_error **err)
+static int copy_tree(struct copying *e, int src, int dst, struct rb_error **err)
 {
 	int fd = openat(src, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = 0;
 	DIR *d = fd < 0 ? NULL : fdopendir(fd);
@@ -247,7 +312,7 @@ static int copy_tree(struct export *e, int src, int dst, struct rb_error **err)
 	return r;
 }
 
-static void report(const struct export *e, struct rb_strv *notices)
+static void report(const struct copying *e, struct rb_strv *notices)
 {
 	if (e->special || e->capabilities)
 		rb_strv_addf(notices,
@@ -264,7 +329,7 @@ static void report(const struct export *e, struct rb_strv *notices)
 int rb_output_tree(int src, const struct rb_ledger *ledger, const struct rb_output_spec *spec,
 		   struct rb_strv *notices, struct rb_error **err)
 {
-	struct export e = {.ledger = ledger, .spec = spec, .path = RB_BUF_INIT};
+	struct copying e = {.ledger = ledger, .spec = spec, .path = RB_BUF_INIT};
 	int r = rb_mkdirs_at(AT_FDCWD, spec->dest, 0777);
 
 	if (r < 0)
@@ -272,8 +337,10 @@ int rb_output_tree(int src, const struct rb_ledger *ledger, const struct rb_outp
 	RB_CLEANUP(rb_closep) int dst = open(spec->dest, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dst < 0)
 		return rb_fail_errno(err, "cannot open the directory %s", spec->dest);
+	e.root = dst;
 	r = copy_tree(&e, src, dst, err);
 	rb_buf_clear(&e.path);
+	tdestroy(e.links, free_linked);
 	if (r == 0)
 		report(&e, notices);
 	return r;

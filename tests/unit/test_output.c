@@ -633,6 +633,7 @@ static void make_tree(void)
 	CHECK_INT(symlinkat("/etc/passwd", scratch_fd, "tree/link"), 0);
 	CHECK_INT(mkfifoat(scratch_fd, "tree/pipe", 0640), 0);
 	CHECK_INT(utimensat(scratch_fd, "tree/sub/file", times, 0), 0);
+	CHECK_INT(linkat(scratch_fd, "tree/sub/file", scratch_fd, "tree/other-name", 0), 0);
 	CHECK_INT(fchmodat(scratch_fd, "tree/sub/deep", 0500, 0), 0);
 	CHECK_INT(utimensat(scratch_fd, "tree/sub", times, 0), 0);
 }
@@ -650,6 +651,8 @@ static void test_local__copies_a_tree(void)
 	check_content("made/out/sub/file", "content");
 	CHECK_INT(fstatat(scratch_fd, "made/out/sub/file", &st, 0), 0);
 	CHECK_INT(st.st_mtim.tv_sec, 1234567890);
+	CHECK_INT(st.st_nlink, 2);
+	check_content("made/out/other-name", "content");
 	CHECK_INT(fstatat(scratch_fd, "made/out/sub", &st, 0), 0);
 	CHECK_INT(st.st_mtim.tv_sec, 1234567890);
 	CHECK_INT(mode_of("made/out/sub/deep"), S_IFDIR | 0500);
