@@ -30,9 +30,11 @@ need_packages() {
 		return 1
 	fi
 	echo "# installing:$missing"
-	# The names are known once the lists are: an image may come without any.
 	# shellcheck disable=SC2086
-	DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $missing ||
-		{ apt-get -qq update && DEBIAN_FRONTEND=noninteractive \
-			apt-get install -qq -y --no-install-recommends $missing; }
+	# The names are known once the lists are: a machine image may come without any.
+	install_packages $missing 2>/dev/null || { apt-get -qq update && install_packages $missing; }
+}
+
+install_packages() {
+	DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$@" >/dev/null
 }
