@@ -37,12 +37,22 @@ static const char *reach_hint(const char *host)
 	return "check the name and the network; behind a proxy, set https_proxy";
 }
 
+/* Where CA certificates were looked for; caller frees. */
+static char *trust_places(const struct rb_http *h)
+{
+	const char *dir = h->ca_dir ? h->ca_dir : "", *file = h->ca_file ? h->ca_file : "";
+
+	return rb_asprintf("%s%s%s", dir, *dir && *file ? " and " : "", file);
+}
+
 static int explain_certificate(CURL *easy, const char *host, const char *detail,
 			       const struct rb_http *h, struct rb_error **err)
 {
 	RB_CLEANUP(rb_buf_clear) struct rb_buf words = RB_BUF_INIT;
+	RB_CLEANUP(rb_strp) char *places = trust_places(h);
 	long verdict = X509_V_OK;
 
+	rb_registry_quote(&words, detail, strlen(detail));
 	(void)curl_easy_getinfo(easy, CURLINFO_SSL_VERIFYRESULT, &verdict);
 	switch (verdict) {
 	case X509_V_ERR_CERT_HAS_EXPIRED:
@@ -63,12 +73,15 @@ static int explain_certificate(CURL *easy, const char *host, const char *detail,
 		return rb_fail(
 			err, RB_ERR_NETWORK,
 			"the TLS certificate of %s has an issuer unknown to this machine (looked in %s): if you trust it, set SSL_CERT_FILE to its CA certificate",
-			host, h->ca_file ? h->ca_file : h->ca_dir);
-	case X509_V_OK: /* the chain is good, so it is the name */
+			host, places);
+	/* libcurl compares the name before it asks for the verdict on the chain, which is then as
+	 * it was initialised. A bad chain ends the handshake, with one of the verdicts above. */
+	case X509_V_ERR_UNSPECIFIED:
+	case X509_V_OK:
 		return rb_fail(err, RB_ERR_NETWORK,
-			       "the TLS certificate of %s was issued for another host name", host);
+			       "the TLS certificate of %s was issued for another host name (%s)",
+			       host, words.ptr);
 	default:
-		rb_registry_quote(&words, detail, strlen(detail));
 		return rb_fail(err, RB_ERR_NETWORK,
 			       "the TLS certificate of %s is not acceptable: %s", host, words.ptr);
 	}
@@ -105,6 +118,7 @@ int rb_registry_explain_transport(void *easy, int code, const struct rb_url_part
 				  struct rb_error **err)
 {
 	RB_CLEANUP(rb_buf_clear) struct rb_buf words = RB_BUF_INIT;
+	RB_CLEANUP(rb_strp) char *places = trust_places(h);
 
 	*ret_transient = false;
 	rb_registry_quote(&words, detail, strlen(detail));
@@ -113,7 +127,7 @@ int rb_registry_explain_transport(void *easy, int code, const struct rb_url_part
 		return explain_certificate(easy, at->name, detail, h, err);
 	case CURLE_SSL_CACERT_BADFILE:
 		return rb_fail(err, RB_ERR_NETWORK, "cannot read the CA certificates in %s",
-			       h->ca_file ? h->ca_file : h->ca_dir);
+			       places);
 	case CURLE_COULDNT_CONNECT:
 		return explain_connect(easy, at, ret_transient, err);
 	default:

@@ -238,11 +238,10 @@ static int choose(struct pull *p, const struct rb_manifest *index, const struct 
 			       "there is no image for platform %s (there is: %s)",
 			       rb_platform_text(want, platform), names.ptr);
 	}
+	/* The entry's media type is a manifest's, and its document is held to that: no second
+	 * index. */
 	if (get_document(p, rb_digest_text(&entry->digest, digest), entry, ret, err) < 0)
 		return -1;
-	if (ret->m.kind != RB_DOC_MANIFEST)
-		return rb_fail(err, RB_ERR_UNSUPPORTED, "the index names another index (%s)",
-			       digest);
 	ret->any_platform = !entry->has_platform;
 	return 0;
 }
