@@ -38,7 +38,7 @@ static char *temp_name(void)
 	return rb_asprintf(".rbuild-%s", rnd);
 }
 
-static int open_parent(const char *dest, struct rb_output_target **ret, struct rb_error **err)
+static struct rb_output_target *open_parent(const char *dest, struct rb_error **err)
 {
 	RB_CLEANUP(rb_output_target_freep) struct rb_output_target *t = rb_calloc(1, sizeof(*t));
 
@@ -47,24 +47,27 @@ static int open_parent(const char *dest, struct rb_output_target **ret, struct r
 	while (n > 1 && t->dest[n - 1] == '/')
 		t->dest[--n] = '\0';
 	t->name = rb_path_base(t->dest);
-	if (rb_streq(t->name, "/") || rb_streq(t->name, ".") || rb_streq(t->name, ".."))
-		return rb_fail(err, RB_ERR_USAGE, "\"%s\" cannot be replaced by a result", dest);
+	if (rb_streq(t->name, "/") || rb_streq(t->name, ".") || rb_streq(t->name, "..")) {
+		(void)rb_fail(err, RB_ERR_USAGE, "\"%s\" cannot be replaced by a result", dest);
+		return NULL;
+	}
 	RB_CLEANUP(rb_strp)
 	char *dir = t->name == t->dest ? rb_strdup(".")
 				       : rb_strndup(t->dest, (size_t)(t->name - t->dest));
 	t->parent_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (t->parent_fd < 0)
-		return rb_fail_errno(err, "cannot open the directory %s of %s", dir, t->name);
-	*ret = rb_steal_ptr(&t);
-	return 0;
+	if (t->parent_fd < 0) {
+		(void)rb_fail_errno(err, "cannot open the directory %s of %s", dir, t->name);
+		return NULL;
+	}
+	return rb_steal_ptr(&t);
 }
 
 int rb_output_target_file(const char *dest, struct rb_output_target **ret, struct rb_error **err)
 {
-	RB_CLEANUP(rb_output_target_freep) struct rb_output_target *t = NULL;
+	RB_CLEANUP(rb_output_target_freep) struct rb_output_target *t = open_parent(dest, err);
 	struct stat st;
 
-	if (open_parent(dest, &t, err) < 0)
+	if (!t)
 		return -1;
 	if (fstatat(t->parent_fd, t->name, &st, 0) == 0 && !S_ISREG(st.st_mode))
 		return rb_fail(err, RB_ERR_USAGE, "%s exists and is not a regular file%s", t->dest,
@@ -103,10 +106,10 @@ static bool is_empty_dir(int dirfd, const char *name)
 
 int rb_output_target_dir(const char *dest, struct rb_output_target **ret, struct rb_error **err)
 {
-	RB_CLEANUP(rb_output_target_freep) struct rb_output_target *t = NULL;
+	RB_CLEANUP(rb_output_target_freep) struct rb_output_target *t = open_parent(dest, err);
 	struct stat st;
 
-	if (open_parent(dest, &t, err) < 0)
+	if (!t)
 		return -1;
 	t->is_dir = true;
 	if (fstatat(t->parent_fd, t->name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
