@@ -53,6 +53,12 @@ struct rb_exec {
 };
 
 /*
+ * Makes the system call filter ready, from the cache below cache_fd (the store's directory for
+ * per-boot results) or anew, 2 ms, then kept there. Without this call the first step makes it.
+ */
+int rb_exec_filter_prepare(int cache_fd, struct rb_error **err);
+
+/*
  * Starts the step and returns when its set-up is over and execve worked (a few milliseconds), or
  * with the sentence of what failed: an executable that is not in PATH, a missing interpreter
  * (named), a missing user, a user that this rung cannot become (names the reason). Errors:

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the files of exec/ share. A step is prepared as struct rb_step: descriptors, strings and the
+ * array of set-up operations, all of it flat memory that the child only reads.
+ */
+#ifndef RB_EXEC_INTERNAL_H
+#define RB_EXEC_INTERNAL_H
+
+#include <linux/capability.h>
+#include <linux/filter.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "exec/exec.h"
+
+/* --- the filter --- */
+
+struct rb_filter_arg {
+	const char *name;
+	unsigned arg;
+	uint32_t mask, value;
+};
+struct rb_filter_number {
+	uint32_t number;
+	int answer; /* 0: allowed */
+};
+extern const char *const rb_filter_allowed[];
+extern const struct rb_filter_arg rb_filter_allowed_if[];
+extern const char *const rb_filter_not_implemented[];
+extern const struct rb_filter_number rb_filter_by_number[];
+
+#if defined(__s390__)
+#define RB_FILTER_CLONE_FLAGS_ARG 1
+#else
+#define RB_FILTER_CLONE_FLAGS_ARG 0
+#endif
+
+/* Makes the program with the library, without any cache. */
+int rb_filter_build(struct rb_buf *ret, struct rb_error **err);
+/* The program of this process, made at first use. Borrowed. */
+int rb_filter_get(struct sock_fprog *ret, struct rb_error **err);
+
+/* --- operations --- */
+
+enum rb_op_kind {
+	RB_OP_MOVE,    /* mount src on dst/path */
+	RB_OP_BIND,    /* clone src/from, set attributes, mount the clone on dst/path */
+	RB_OP_MOUNT,   /* new file system `from`, mounted on dst/path */
+	RB_OP_PREPARE, /* new file system `from`; its descriptor goes to slot `dst` for a later MOVE
+			*/
+	RB_OP_ENTER,   /* mount src over / and pivot into it */
+	RB_OP_UNLINK,  /* remove dst/path, a directory when attrs says AT_REMOVEDIR */
+	RB_OP_LOOPBACK,
+	RB_OP_HOSTNAME, /* `from` */
+	RB_OP_USERNS,
+	RB_OP_SESSION,
+	RB_OP_STDIO,
+	RB_OP_CWD, /* `from`, below src */
+	RB_OP_CAPS,
+	RB_OP_IDS,
+	RB_OP_FILTER,
+	RB_OP_EXEC,
+};
+
+struct rb_op {
+	enum rb_op_kind kind;
+	int src, dst;     /* indices into rb_step.fds */
+	const char *from; /* borrowed from the step or static */
+	const char *path;
+	unsigned attrs;
+	const char *what; /* "mounting /proc": for the sentence of a failure */
+};
+
+enum { RB_STEP_OPS_MAX = 96, RB_STEP_FDS_MAX = 64, RB_STEP_CANDIDATES_MAX = 256 };
+
+/* A mount point made in the root because the image had none. */
+struct rb_stub {
+	int dir_fd; /* open directory that holds it; owned */
+	char *name; /* owned */
+	bool is_dir;
+	ino_t ino;
+	struct timespec before, after; /* mtime of the directory before and after it was made */
+};
+
+enum { RB_STEP_STUBS_MAX = 64 };
+
+struct rb_stubs {
+	struct rb_stub v[RB_STEP_STUBS_MAX];
+	size_t n;
+};
+
+struct rb_step {
+	const struct rb_exec_spec *spec; /* borrowed, until start returns */
+	struct rb_user user;
+	struct rb_op ops[RB_STEP_OPS_MAX];
+	size_t n_ops;
+	int fds[RB_STEP_FDS_MAX]; /* owned */
+	size_t n_fds;
+	int dev; /* index of the step's /dev */
+	struct rb_stubs stubs;
+	struct rb_strv envp;
+	struct rb_strv candidates; /* what execve is tried with, in this order */
+	struct sock_fprog filter;
+	uint64_t caps; /* what root of the step has */
+	unsigned cap_last;
+	int stdio[3]; /* borrowed or made; -1 as 0: the step's /dev/null */
+	int channel;  /* the child's end */
+};
+
+/* Adds a descriptor (takes it) and gives its index. */
+int rb_step_fd(struct rb_step *s, int fd);
+struct rb_op *rb_step_op(struct rb_step *s, enum rb_op_kind kind, const char *what);
+
+/* --- the parts of prepare --- */
+
+/* Mounts: from RB_OP_PREPARE of /proc to the last mask. */
+int rb_step_add_mounts(struct rb_step *s, struct rb_error **err);
+/* For a set-up that failed with EPERM at `op`: switches a fresh procfs or sysfs off for this
+ * process; true when another try makes sense. */
+bool rb_step_mounts_retry(const struct rb_op *op, int sys_errno);
+
+/*
+ * Descriptor (O_PATH) of a mount point in the root, with links followed inside of it, made as
+ * a directory or an empty file when missing. What is made is added to stubs. Links of the last
+ * component are followed when follow_last is set, else refused.
+ */
+int rb_target_open(int root_fd, const char *path, bool is_dir, bool follow_last,
+		   struct rb_stubs *stubs, struct rb_error **err);
+/* Removes what is still as it was made, the last one first, and restores directory times. */
+void rb_stubs_remove(struct rb_stubs *stubs);
+
+/* argv[0] as the paths to try. */
+int rb_command_candidates(const struct rb_exec_spec *spec, const struct rb_strv *envp,
+			  struct rb_strv *ret, struct rb_error **err);
+/* The sentence for an execve that failed. Always -1. */
+int rb_command_explain(const struct rb_step *s, int sys_errno, struct rb_error **err);
+
+/* --- the child --- */
+
+struct rb_child_message {
+	uint32_t op; /* index of the operation that failed, or RB_EXEC_WANT_MAPS */
+	int32_t sys_errno;
+};
+#define RB_EXEC_WANT_MAPS UINT32_MAX
+
+void rb_step_child(const struct rb_step *s) RB_NORETURN;
+
+/* --- out of memory --- */
+
+struct rb_oom_mark {
+	uint64_t kills, group_kills;
+};
+/* The kernel's counters now; zeros where they cannot be read. */
+struct rb_oom_mark rb_oom_now(void);
+
+#endif
