@@ -22,8 +22,8 @@
 enum {
 	RESOLV_CONF_MAX = 1 << 20,
 	NOTHING = RB_MOUNT_ATTR_NOSUID | RB_MOUNT_ATTR_NODEV | RB_MOUNT_ATTR_NOEXEC,
-	/* A mask over a file is /dev/null, which NODEV would make unreadable. */
-	MASK = RB_MOUNT_ATTR_RDONLY | RB_MOUNT_ATTR_NOSUID | RB_MOUNT_ATTR_NOEXEC,
+	/* For device nodes, and for /dev/null over a file: NODEV would make them unreadable. */
+	NODE = RB_MOUNT_ATTR_RDONLY | RB_MOUNT_ATTR_NOSUID | RB_MOUNT_ATTR_NOEXEC,
 };
 
 static const struct {
@@ -105,7 +105,11 @@ static int put_dir(int dir_fd, const char *name, mode_t mode, struct rb_error **
 	return 0;
 }
 
-/* A detached clone of a device node of the host, verified on the descriptor (threats S14). */
+/*
+ * A detached clone of a device node of the host, verified on the descriptor (threats S14).
+ * Read-only says nothing about the device, only about the node: a step of real root could chmod the
+ * host's.
+ */
 static int clone_device(size_t i, struct rb_error **err)
 {
 	RB_CLEANUP(rb_strp) char *path = rb_asprintf("/dev/%s", devices[i].name);
@@ -118,8 +122,10 @@ static int clone_device(size_t i, struct rb_error **err)
 		return rb_fail(err, RB_ERR_UNSUPPORTED,
 			       "%s of this host is not the character device %u:%u", path,
 			       devices[i].major, devices[i].minor);
-	int clone = rb_sys_open_tree(fd, "", RB_OPEN_TREE_CLONE);
-	return clone < 0 ? rb_fail_sys(err, clone, "cannot clone %s of this host", path) : clone;
+	RB_CLEANUP(rb_closep) int clone = rb_sys_open_tree(fd, "", RB_OPEN_TREE_CLONE);
+	int r = clone < 0 ? clone : rb_sys_mount_setattr(clone, "", 0, NODE, 0);
+	return r < 0 ? rb_fail_sys(err, r, "cannot clone %s of this host", path)
+		     : rb_steal_fd(&clone);
 }
 
 static int fill_dev(int dev_fd, struct rb_error **err)
@@ -276,7 +282,7 @@ static void add_masks(struct rb_step *s, int dev, int tree, const char *host,
 	for (size_t i = 0; i < n; i++) {
 		if (fstatat(dir, names[i], &st, AT_SYMLINK_NOFOLLOW) < 0)
 			continue; /* not on this kernel */
-		add_bind(s, dev, S_ISDIR(st.st_mode) ? EMPTY_TMP : "null", tree, names[i], MASK,
+		add_bind(s, dev, S_ISDIR(st.st_mode) ? EMPTY_TMP : "null", tree, names[i], NODE,
 			 what);
 	}
 }

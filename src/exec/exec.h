@@ -26,7 +26,8 @@
 enum rb_network { RB_NET_HOST, RB_NET_NONE };
 
 struct rb_exec_spec {
-	int root_fd;                /* detached mount of the step's root (writable); borrowed */
+	int root_fd; /* detached mount of the step's root (writable); borrowed. It serves one step:
+			the kernel takes the mount away with the step's namespace */
 	const struct rb_host *host; /* rung and maps we are in */
 	const char *const
 		*argv; /* argv[0] without "/" is searched in PATH of envp inside the root */

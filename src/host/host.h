@@ -46,9 +46,11 @@ struct rb_host {
 };
 
 /*
- * Chooses the rung. `mode` NULL: the highest that works; "range" or "single": that one, or
- * UNSUPPORTED with the reason and what would unlock it. `cache_fd`: the store's directory for
- * per-boot results, or -1.
+ * Chooses the rung. Real root without subordinate ids of its own maps all ids to themselves: its
+ * steps are confined like those of a daemon that runs as root, with the ids of the host; lines for
+ * root in /etc/subuid and /etc/subgid change that for all ids but 0. `mode` NULL: the highest that
+ * works; "range" or "single": that one, or UNSUPPORTED with the reason and what would unlock it.
+ * `cache_fd`: the store's directory for per-boot results, or -1.
  */
 int rb_host_probe(const char *mode, int cache_fd, struct rb_host *ret, struct rb_error **err);
 /* Everything doctor prints: checks of each capability on the actual directory of the store. Never
