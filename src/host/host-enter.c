@@ -163,7 +163,7 @@ static int run_map_helpers(const struct rb_host *h, pid_t proc_pid, struct rb_er
 
 static int make_maps(const struct rb_host *h, int pidfd, struct rb_error **err)
 {
-	pid_t proc_pid;
+	pid_t proc_pid = 0;
 	RB_CLEANUP(rb_closep) int proc_fd = rb_host_open_proc(pidfd, &proc_pid);
 
 	if (proc_fd < 0)
