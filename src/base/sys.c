@@ -169,11 +169,13 @@ static unsigned at_flags(const char *name)
  * process. */
 static bool no_xattrat;
 
-static bool try_fallback(long r)
+/* The *xattrat calls answer EBADF to an O_PATH descriptor with an empty name (Linux 6.13 to 6.18);
+ * the magic link does not. */
+static bool try_fallback(long r, const char *name)
 {
 	if (r == -ENOSYS)
 		no_xattrat = true;
-	return r == -ENOSYS;
+	return r == -ENOSYS || (r == -EBADF && !*name);
 }
 
 ssize_t rb_sys_getxattr(int dirfd, const char *name, const char *key, void *buf, size_t size)
@@ -185,7 +187,7 @@ ssize_t rb_sys_getxattr(int dirfd, const char *name, const char *key, void *buf,
 	if (!no_xattrat) {
 		r = ret_errno(syscall(__NR_getxattrat, dirfd, name, at_flags(name), key, &args,
 				      sizeof(args)));
-		if (!try_fallback(r))
+		if (!try_fallback(r, name))
 			return r;
 	}
 	if ((r = proc_path(path, dirfd, name)) < 0)
@@ -201,7 +203,7 @@ ssize_t rb_sys_listxattr(int dirfd, const char *name, char *buf, size_t size)
 
 	if (!no_xattrat) {
 		r = ret_errno(syscall(__NR_listxattrat, dirfd, name, at_flags(name), buf, size));
-		if (!try_fallback(r))
+		if (!try_fallback(r, name))
 			return r;
 	}
 	if ((r = proc_path(path, dirfd, name)) < 0)
@@ -219,7 +221,7 @@ int rb_sys_setxattr(int dirfd, const char *name, const char *key, const void *va
 	if (!no_xattrat) {
 		r = (int)ret_errno(syscall(__NR_setxattrat, dirfd, name, at_flags(name), key, &args,
 					   sizeof(args)));
-		if (!try_fallback(r))
+		if (!try_fallback(r, name))
 			return r;
 	}
 	if ((r = proc_path(path, dirfd, name)) < 0)
@@ -235,7 +237,7 @@ int rb_sys_removexattr(int dirfd, const char *name, const char *key)
 
 	if (!no_xattrat) {
 		r = (int)ret_errno(syscall(__NR_removexattrat, dirfd, name, at_flags(name), key));
-		if (!try_fallback(r))
+		if (!try_fallback(r, name))
 			return r;
 	}
 	if ((r = proc_path(path, dirfd, name)) < 0)
