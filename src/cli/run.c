@@ -40,7 +40,8 @@ static int run_process(const struct run_request *rq, const struct rb_image_confi
 	struct rb_exec exec;
 	struct rb_exec_result result;
 
-	if (command(rq, c, &argv, err) < 0)
+	RB_CLEANUP(rb_closep) int cache = rb_store_dir(rq->s->store, "cache", err);
+	if (cache < 0 || rb_exec_filter_prepare(cache, err) < 0 || command(rq, c, &argv, err) < 0)
 		return -1;
 	rb_strv_copy(&env, &c->env);
 	for (size_t i = 0; i < rq->env.n; i++)

@@ -4,12 +4,24 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/fd.h"
 #include "base/log.h"
 #include "image/reference.h"
+
+/* Trees are walked with a descriptor a level, and a deep stack of snapshots needs one each. */
+static void raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+		limit.rlim_cur = limit.rlim_max < 65536 ? limit.rlim_max : 65536;
+		(void)setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
 
 int rb_session_open(struct rb_session *s, struct rb_cli *cli, struct rb_error **err)
 {
@@ -24,6 +36,7 @@ int rb_session_open(struct rb_session *s, struct rb_cli *cli, struct rb_error **
 	s->options.debug = cli->debug;
 	if (rb_cli_store(cli, &s->store, err) < 0 || rb_cli_host(cli, s->store, &s->host, err) < 0)
 		return -1;
+	raise_descriptor_limit();
 	rb_log_debug("mode %s, store %s", rb_rung_name(s->host.rung), rb_store_path(s->store));
 	return rb_snapshotter_open(s->store, &s->host, &s->snapshots, err);
 }

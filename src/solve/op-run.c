@@ -70,6 +70,18 @@ static int start(struct rb_solver *s, const struct rb_vertex *v, struct op_run *
 	return 0;
 }
 
+/* The filter is the same for every step: read from the store's cache once a build. */
+static int prepare_filter(struct rb_solver *s, struct rb_error **err)
+{
+	if (s->filter_ready)
+		return 0;
+	RB_CLEANUP(rb_closep) int cache = rb_store_dir(s->in.store, "cache", err);
+	if (cache < 0 || rb_exec_filter_prepare(cache, err) < 0)
+		return -1;
+	s->filter_ready = true;
+	return 0;
+}
+
 int rb_op_run_start(struct rb_solver *s, struct job *job, struct rb_error **err)
 {
 	const struct rb_vertex *v = job->vertex;
@@ -78,7 +90,7 @@ int rb_op_run_start(struct rb_solver *s, struct job *job, struct rb_error **err)
 	run->root_fd = run->log_fd = -1;
 	run->exec = (struct rb_exec){.pidfd = -1, .out_fd = -1, .err_fd = -1};
 	run->tail = (struct rb_buf)RB_BUF_INIT;
-	if (start(s, v, run, err) < 0) {
+	if (prepare_filter(s, err) < 0 || start(s, v, run, err) < 0) {
 		op_run_free(run);
 		return rb_error_at(err, v->inst->line_first, v->inst->line_last);
 	}

@@ -73,7 +73,7 @@ struct rb_solver {
 	int64_t start_ns;
 	unsigned context_ev; /* "[internal] load build context" */
 	int signal_fd;
-	bool interrupted;
+	bool filter_ready; /* rb_exec_filter_prepare() was called */
 	struct rb_error *error; /* first failure */
 };
 

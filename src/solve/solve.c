@@ -406,9 +406,8 @@ static void take_signals(struct rb_solver *s)
 				s->in.sink->resized(s->in.sink->ctx);
 			break;
 		default:
-			if (s->interrupted)
-				_exit(130); /* pid 1 of the namespace: everything goes with it */
-			s->interrupted = true;
+			/* From a terminal a SIGINT comes twice, so it is not counted here: the
+			 * process outside of the namespace ends everything at the second one. */
 			cancelled_by(s, si.ssi_signo == SIGINT    ? "interrupted"
 					: si.ssi_signo == SIGTERM ? "terminated"
 								  : "the terminal was closed");
