@@ -117,10 +117,8 @@ int rb_op_pull_config(void *ctx, struct rb_worker_port *port, struct rb_error **
 	struct rb_pulled pulled;
 	char platform[RB_PLATFORM_TEXT_BYTES];
 
-	if (pull(op, NULL, true, port, &pulled, err) < 0) {
-		(void)rb_wrap(err, "%s", op->image->shown);
+	if (pull(op, NULL, true, port, &pulled, err) < 0)
 		return rb_error_at(err, op->image->line_first, op->image->line_last);
-	}
 	const struct rb_image_record record = {
 		.name = rb_strdup(op->image->name),
 		.platform = rb_platform_text(&op->image->platform, platform),
