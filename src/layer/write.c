@@ -1,0 +1,420 @@
+// SPDX-License-Identifier: Apache-2.0
+/* A tree as a changeset: one sorted walk, one pass over the data. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <uthash.h>
+
+#include "base/fd.h"
+#include "base/path.h"
+#include "base/sys.h"
+#include "layer/layer-internal.h"
+
+enum { TAR_BLOCK_BYTES = 512, TAR_END_BYTES = 2 * TAR_BLOCK_BYTES };
+
+struct inode_key {
+	dev_t dev;
+	ino_t ino;
+};
+
+/* The first name of a file with several. */
+struct first_name {
+	struct inode_key key;
+	char *path;
+	UT_hash_handle hh;
+};
+
+struct writer {
+	const struct rb_layer_write_spec *spec;
+	struct rb_layer_sink *sink;
+	struct rb_buf path;   /* of the entry, no leading or trailing slash */
+	struct rb_buf header; /* kept for its memory */
+	struct first_name *names;
+};
+
+static void writer_clear(struct writer *w)
+{
+	struct first_name *n, *tmp;
+
+	HASH_ITER (hh, w->names, n, tmp) {
+		HASH_DEL(w->names, n);
+		free(n->path);
+		free(n);
+	}
+	rb_buf_clear(&w->path);
+	rb_buf_clear(&w->header);
+	rb_layer_sink_free(w->sink);
+}
+
+/* --- one entry */
+
+static int put_header(struct writer *w, const struct rb_tar_entry *e, struct rb_error **err)
+{
+	rb_buf_truncate(&w->header, 0);
+	if (rb_tar_header(&w->header, e, err) < 0)
+		return -1;
+	return rb_layer_sink_add(w->sink, w->header.ptr, w->header.len, err);
+}
+
+/* An empty file that deletes; it has no metadata of its own. */
+static int put_whiteout(struct writer *w, const char *prefix, const char *name,
+			struct rb_error **err)
+{
+	const char *slash = strrchr(w->path.ptr, '/');
+	int dir_len = slash ? (int)(slash - w->path.ptr) + 1 : 0;
+	RB_CLEANUP(rb_strp)
+	char *path = rb_asprintf("%.*s%s%s", dir_len, w->path.ptr, prefix, name);
+	const struct rb_tar_entry e = {.path = path, .type = '0', .mode = 0644};
+
+	return put_header(w, &e, err);
+}
+
+static int changed(const struct writer *w, struct rb_error **err)
+{
+	return rb_fail(err, RB_ERR_SYS, "%s changed while its layer was written", w->path.ptr);
+}
+
+/* Bytes [pos, end) of the file. */
+static int put_range(struct writer *w, int fd, uint64_t pos, uint64_t end, struct rb_error **err)
+{
+	while (pos < end) {
+		void *room;
+		size_t len;
+
+		if (rb_layer_sink_room(w->sink, &room, &len, err) < 0)
+			return -1;
+		ssize_t n =
+			pread(fd, room, end - pos < len ? (size_t)(end - pos) : len, (off_t)pos);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return rb_fail_errno(err, "cannot read %s", w->path.ptr);
+		if (n == 0)
+			return changed(w, err);
+		rb_layer_sink_advance(w->sink, (size_t)n);
+		pos += (uint64_t)n;
+	}
+	return 0;
+}
+
+/* Holes are not read; the layer has zeros there, for the format we write knows no holes. */
+static int put_data(struct writer *w, int fd, const struct stat *st, struct rb_error **err)
+{
+	uint64_t size = (uint64_t)st->st_size, pos = 0;
+	bool sparse = (uint64_t)st->st_blocks * 512 < size;
+
+	while (pos < size) {
+		off_t data = sparse ? lseek(fd, (off_t)pos, SEEK_DATA) : (off_t)pos;
+		off_t hole = (off_t)size;
+
+		if (data < 0) /* ENXIO: a hole to the end; anything else: no holes known here */
+			data = errno == ENXIO ? (off_t)size : (off_t)pos;
+		else if (sparse && (hole = lseek(fd, data, SEEK_HOLE)) < 0)
+			hole = (off_t)size;
+		if ((uint64_t)data > size)
+			data = (off_t)size;
+		if ((uint64_t)hole > size)
+			hole = (off_t)size;
+		if (rb_layer_sink_add(w->sink, NULL, (uint64_t)data - pos, err) < 0 ||
+		    put_range(w, fd, (uint64_t)data, (uint64_t)hole, err) < 0)
+			return -1;
+		pos = (uint64_t)hole;
+	}
+	return rb_layer_sink_add(w->sink, NULL, -size % TAR_BLOCK_BYTES, err);
+}
+
+static int put_file(struct writer *w, int dirfd, const char *name, const struct stat *disk,
+		    const struct rb_tar_entry *e, struct rb_error **err)
+{
+	RB_CLEANUP(rb_closep)
+	int fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	struct stat st;
+
+	if (fd < 0)
+		return rb_fail_errno(err, "cannot open %s", w->path.ptr);
+	if (fstat(fd, &st) < 0)
+		return rb_fail_errno(err, "cannot stat %s", w->path.ptr);
+	if (st.st_dev != disk->st_dev || st.st_ino != disk->st_ino || st.st_size != disk->st_size)
+		return changed(w, err);
+	if (put_header(w, e, err) < 0 || put_data(w, fd, &st, err) < 0)
+		return -1;
+	if (fstat(fd, &st) < 0 || st.st_size != disk->st_size)
+		return changed(w, err);
+	return 0;
+}
+
+/* The earlier name of the same file, or NULL the first time. */
+static const char *earlier_name(struct writer *w, const struct stat *disk)
+{
+	struct inode_key key;
+	struct first_name *n = NULL;
+
+	if (S_ISDIR(disk->st_mode) || disk->st_nlink < 2)
+		return NULL;
+	memset(&key, 0, sizeof(key)); /* it is hashed with its padding */
+	key.dev = disk->st_dev;
+	key.ino = disk->st_ino;
+	HASH_FIND(hh, w->names, &key, sizeof(key), n);
+	if (n)
+		return n->path;
+	n = rb_calloc(1, sizeof(*n));
+	n->key = key;
+	n->path = rb_strdup(w->path.ptr);
+	HASH_ADD(hh, w->names, key, sizeof(key), n);
+	return NULL;
+}
+
+static int read_target(const struct writer *w, int dirfd, const char *name, char **ret,
+		       struct rb_error **err)
+{
+	char buf[PATH_MAX];
+	ssize_t n = readlinkat(dirfd, name, buf, sizeof(buf));
+
+	if (n < 0)
+		return rb_fail_errno(err, "cannot read the link %s", w->path.ptr);
+	*ret = rb_strndup(buf, (size_t)n);
+	return 0;
+}
+
+static char tar_type(mode_t mode)
+{
+	switch (mode & S_IFMT) {
+	case S_IFLNK:
+		return '2';
+	case S_IFCHR:
+		return '3';
+	case S_IFBLK:
+		return '4';
+	case S_IFDIR:
+		return '5';
+	case S_IFIFO:
+		return '6';
+	default:
+		return '0';
+	}
+}
+
+/* Header, and data of a regular file. `st` is the image's view, `disk` the disk's. */
+static int put_entry(struct writer *w, int dirfd, const char *name, const char *tar_path,
+		     const struct stat *st, const struct stat *disk, struct rb_error **err)
+{
+	const char *first = earlier_name(w, disk);
+	RB_CLEANUP(rb_strp) char *target = NULL;
+	struct rb_xattr *xattrs = NULL;
+	ssize_t n = 0;
+	struct rb_tar_entry e = {
+		.path = tar_path,
+		.linkname = first,
+		.type = first ? '1' : tar_type(st->st_mode),
+		.mode = st->st_mode & 07777,
+		.uid = st->st_uid,
+		.gid = st->st_gid,
+		.mtime = st->st_mtim,
+	};
+
+	if (!first && S_ISLNK(st->st_mode)) {
+		if (read_target(w, dirfd, name, &target, err) < 0)
+			return -1;
+		e.linkname = target;
+		e.mode = 0777;
+	}
+	if (!first && (S_ISCHR(st->st_mode) || S_ISBLK(st->st_mode)))
+		e.rdev = st->st_rdev;
+	if (!first && (n = rb_xattrs_read(dirfd, name, &xattrs)) < 0)
+		return rb_fail_sys(err, (int)n, "cannot read the attributes of %s", w->path.ptr);
+	e.xattrs = xattrs;
+	e.n_xattrs = (size_t)n;
+	bool data = e.type == '0';
+	if (data)
+		e.size = (uint64_t)st->st_size;
+	int r = data ? put_file(w, dirfd, name, disk, &e, err) : put_header(w, &e, err);
+	rb_xattrs_free(xattrs, (size_t)n);
+	return r;
+}
+
+/* --- the walk */
+
+static int list_dir(const struct writer *w, int fd, struct rb_strv *ret, struct rb_error **err)
+{
+	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	DIR *d = copy < 0 ? NULL : fdopendir(copy);
+
+	if (!d) {
+		(void)rb_fail_errno(err, "cannot list %s", *w->path.ptr ? w->path.ptr : "/");
+		rb_closep(&copy);
+		return -1;
+	}
+	errno = 0;
+	for (const struct dirent *e; (e = readdir(d));)
+		if (!rb_streq(e->d_name, ".") && !rb_streq(e->d_name, ".."))
+			rb_strv_add(ret, e->d_name);
+	int r = errno ? rb_fail_errno(err, "cannot list %s", w->path.ptr) : 0;
+	closedir(d);
+	return r;
+}
+
+static int by_bytes(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static bool has_mark(int dirfd, const char *name, const char *key, const char *value)
+{
+	char buf[8];
+	ssize_t n = rb_sys_getxattr(dirfd, name, key, buf, sizeof(buf));
+
+	return n >= 0 && (!value || ((size_t)n == strlen(value) && !memcmp(buf, value, (size_t)n)));
+}
+
+/* A deletion as overlay records it: a device 0:0, or an attribute where devices cannot be made. */
+static bool is_whiteout(int dirfd, const char *name, const struct stat *disk)
+{
+	if (S_ISCHR(disk->st_mode))
+		return disk->st_rdev == 0;
+	return S_ISREG(disk->st_mode) && disk->st_size == 0 &&
+	       has_mark(dirfd, name, "user.overlay.whiteout", NULL);
+}
+
+static int write_entry(struct writer *w, int dirfd, const char *name, unsigned depth,
+		       struct rb_error **err);
+
+/* What is in a directory, after its own entry. */
+static int write_children(struct writer *w, int fd, unsigned depth, struct rb_error **err)
+{
+	struct rb_strv names = RB_STRV_INIT;
+	int r = list_dir(w, fd, &names, err);
+
+	if (names.n)
+		qsort(names.v, names.n, sizeof(*names.v), by_bytes);
+	for (size_t i = 0; i < names.n && r == 0; i++) {
+		size_t before = rb_layer_push(&w->path, names.v[i]);
+
+		r = write_entry(w, fd, names.v[i], depth, err);
+		rb_buf_truncate(&w->path, before);
+	}
+	rb_strv_clear(&names);
+	return r;
+}
+
+static int write_dir(struct writer *w, int dirfd, const char *name, const struct stat *st,
+		     unsigned depth, struct rb_error **err)
+{
+	RB_CLEANUP(rb_strp) char *tar_path = rb_asprintf("%s/", w->path.ptr);
+
+	if (depth >= rb_layer_limits_default.depth)
+		return rb_fail(err, RB_ERR_CORRUPT,
+			       "%.80s...: deeper than %u directories, which no layer may be",
+			       w->path.ptr, rb_layer_limits_default.depth);
+	if (put_entry(w, dirfd, name, tar_path, st, st, err) < 0)
+		return -1;
+	RB_CLEANUP(rb_closep)
+	int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return rb_fail_errno(err, "cannot open %s", w->path.ptr);
+	/* "x" only says that whiteouts in it are attributes. */
+	if (has_mark(fd, "", "user.overlay.opaque", "y")) {
+		size_t before = rb_layer_push(&w->path, "");
+		int r = put_whiteout(w, RB_WHITEOUT_OPAQUE, "", err);
+
+		rb_buf_truncate(&w->path, before);
+		if (r < 0)
+			return -1;
+	}
+	return write_children(w, fd, depth + 1, err);
+}
+
+static int write_entry(struct writer *w, int dirfd, const char *name, unsigned depth,
+		       struct rb_error **err)
+{
+	struct stat disk, st;
+
+	if (rb_starts_with(name, RB_WHITEOUT_PREFIX))
+		return rb_fail(
+			err, RB_ERR_CORRUPT,
+			"%s: names that begin with .wh. mean deletions in layers and cannot be files of an image",
+			w->path.ptr);
+	if (fstatat(dirfd, name, &disk, AT_SYMLINK_NOFOLLOW) < 0)
+		return rb_fail_errno(err, "cannot stat %s", w->path.ptr);
+	if (is_whiteout(dirfd, name, &disk))
+		return put_whiteout(w, RB_WHITEOUT_PREFIX, name, err);
+	if (S_ISSOCK(disk.st_mode))
+		return 0;
+	st = disk;
+	int r = rb_ledger_fix(w->spec->ledger, dirfd, name, w->path.ptr, &st);
+	if (r < 0)
+		return rb_fail_sys(err, r, "cannot read the owner of %s", w->path.ptr);
+	if (S_ISDIR(st.st_mode))
+		return write_dir(w, dirfd, name, &st, depth, err);
+	return put_entry(w, dirfd, name, w->path.ptr, &st, &disk, err);
+}
+
+static bool same_xattrs(const struct rb_xattr *a, ssize_t n_a, const struct rb_xattr *b,
+			ssize_t n_b)
+{
+	if (n_a != n_b)
+		return false;
+	for (ssize_t i = 0; i < n_a; i++)
+		if (!rb_streq(a[i].name, b[i].name) || a[i].len != b[i].len ||
+		    memcmp(a[i].value, b[i].value, a[i].len) != 0)
+			return false;
+	return true;
+}
+
+/* Whether the root of the tree is as the layers below leave it (without any: 0755, 0:0). */
+static int root_is_same(const struct writer *w, const struct stat *st, bool *ret,
+			struct rb_error **err)
+{
+	struct stat below = {.st_mode = S_IFDIR | 0755};
+	struct rb_xattr *a = NULL, *b = NULL;
+	ssize_t n_a = rb_xattrs_read(w->spec->diff_fd, "", &a), n_b = 0;
+	int r = n_a < 0 ? (int)n_a : 0;
+
+	if (r == 0 && w->spec->parent_fd >= 0) {
+		/* A directory's owner is in its attribute: no table is asked. */
+		r = rb_ledger_stat(w->spec->ledger, w->spec->parent_fd, "", "", &below);
+		n_b = rb_xattrs_read(w->spec->parent_fd, "", &b);
+		if (r == 0 && n_b < 0)
+			r = (int)n_b;
+	}
+	*ret = r == 0 && below.st_mode == st->st_mode && below.st_uid == st->st_uid &&
+	       below.st_gid == st->st_gid && same_xattrs(a, n_a, b, n_b);
+	rb_xattrs_free(a, n_a > 0 ? (size_t)n_a : 0);
+	rb_xattrs_free(b, n_b > 0 ? (size_t)n_b : 0);
+	return r < 0 ? rb_fail_sys(err, r, "cannot read the metadata of the root directory") : 0;
+}
+
+static int write_root(struct writer *w, struct rb_error **err)
+{
+	struct stat st;
+	bool same = false;
+	int r = rb_ledger_stat(w->spec->ledger, w->spec->diff_fd, "", "", &st);
+
+	if (r < 0)
+		return rb_fail_sys(err, r, "cannot stat the root directory");
+	if (root_is_same(w, &st, &same, err) < 0)
+		return -1;
+	if (!same && put_entry(w, w->spec->diff_fd, "", "./", &st, &st, err) < 0)
+		return -1;
+	RB_CLEANUP(rb_closep)
+	int fd = openat(w->spec->diff_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return rb_fail_errno(err, "cannot open the root directory");
+	return write_children(w, fd, 0, err);
+}
+
+int rb_layer_write(const struct rb_layer_write_spec *spec, struct rb_layer_write_result *ret,
+		   struct rb_error **err)
+{
+	RB_CLEANUP(writer_clear)
+	struct writer w = {.spec = spec, .path = RB_BUF_INIT, .header = RB_BUF_INIT};
+
+	w.sink = rb_layer_sink_new(spec, err);
+	if (!w.sink || write_root(&w, err) < 0 ||
+	    rb_layer_sink_add(w.sink, NULL, TAR_END_BYTES, err) < 0)
+		return -1;
+	return rb_layer_sink_finish(w.sink, ret, err);
+}
