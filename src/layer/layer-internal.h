@@ -37,6 +37,9 @@ char *rb_layer_clean_name(const char *name);
 /* Appends a component to a real path; returns the length to truncate back to. */
 size_t rb_layer_push(struct rb_buf *path, const char *name);
 
+/* Names in a directory without "." and "..", sorted bytewise. Mechanism. */
+int rb_layer_list(int dirfd, struct rb_strv *ret);
+
 /* --- xattr.c */
 
 /* Capabilities of any version as version 2 (20 bytes) into `ret`; -EINVAL when malformed. */

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -158,4 +159,28 @@ int rb_layer_mkdirs(int rootfd, const char *real, const struct rb_layer_made *ma
 		name = slash ? slash + 1 : NULL;
 	}
 	return rb_steal_fd(&dir);
+}
+
+static int by_bytes(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+int rb_layer_list(int dirfd, struct rb_strv *ret)
+{
+	RB_CLEANUP(rb_closep) int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+
+	if (!d)
+		return -errno;
+	(void)rb_steal_fd(&fd);
+	errno = 0;
+	for (const struct dirent *e; (e = readdir(d));)
+		if (!rb_streq(e->d_name, ".") && !rb_streq(e->d_name, ".."))
+			rb_strv_add(ret, e->d_name);
+	int r = -errno;
+	closedir(d);
+	if (r == 0 && ret->n)
+		qsort(ret->v, ret->n, sizeof(*ret->v), by_bytes);
+	return r;
 }

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -81,18 +80,10 @@ static int clear_root(const struct rb_apply_spec *spec, struct rb_strv *opaque,
 		      struct rb_error **err)
 {
 	struct rb_strv names = RB_STRV_INIT;
-	int fd = rb_layer_open(spec->root_fd, "", O_RDONLY | O_DIRECTORY);
-	DIR *d = fd < 0 ? NULL : fdopendir(fd);
-	int r = 0;
+	int r = rb_layer_list(spec->root_fd, &names);
 
-	if (!d) {
-		rb_closep(&fd);
-		return rb_fail_errno(err, "cannot list the root directory");
-	}
-	for (const struct dirent *e; (e = readdir(d));)
-		if (!rb_streq(e->d_name, ".") && !rb_streq(e->d_name, ".."))
-			rb_strv_add(&names, e->d_name);
-	closedir(d);
+	if (r < 0)
+		r = rb_fail_sys(err, r, "cannot list the root directory");
 	for (size_t i = 0; i < names.n && r == 0; i++)
 		r = rb_whiteout_delete(spec, names.v[i], opaque, err);
 	rb_strv_clear(&names);

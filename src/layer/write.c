@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* A tree as a changeset: one sorted walk, one pass over the data. */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -238,30 +238,6 @@ static int put_entry(struct writer *w, int dirfd, const char *name, const char *
 
 /* --- the walk */
 
-static int list_dir(const struct writer *w, int fd, struct rb_strv *ret, struct rb_error **err)
-{
-	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-	DIR *d = copy < 0 ? NULL : fdopendir(copy);
-
-	if (!d) {
-		(void)rb_fail_errno(err, "cannot list %s", *w->path.ptr ? w->path.ptr : "/");
-		rb_closep(&copy);
-		return -1;
-	}
-	errno = 0;
-	for (const struct dirent *e; (e = readdir(d));)
-		if (!rb_streq(e->d_name, ".") && !rb_streq(e->d_name, ".."))
-			rb_strv_add(ret, e->d_name);
-	int r = errno ? rb_fail_errno(err, "cannot list %s", w->path.ptr) : 0;
-	closedir(d);
-	return r;
-}
-
-static int by_bytes(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 static bool has_mark(int dirfd, const char *name, const char *key, const char *value)
 {
 	char buf[8];
@@ -286,10 +262,10 @@ static int write_entry(struct writer *w, int dirfd, const char *name, unsigned d
 static int write_children(struct writer *w, int fd, unsigned depth, struct rb_error **err)
 {
 	struct rb_strv names = RB_STRV_INIT;
-	int r = list_dir(w, fd, &names, err);
+	int r = rb_layer_list(fd, &names);
 
-	if (names.n)
-		qsort(names.v, names.n, sizeof(*names.v), by_bytes);
+	if (r < 0)
+		r = rb_fail_sys(err, r, "cannot list /%s", w->path.ptr);
 	for (size_t i = 0; i < names.n && r == 0; i++) {
 		size_t before = rb_layer_push(&w->path, names.v[i]);
 
