@@ -16,7 +16,7 @@
 #include "cli/apt-sources.h"
 #include "host/host.h"
 
-#define IMPORT_HINT      "a root file system made elsewhere can be imported: rbuild import %s rootfs.tar"
+#define IMPORT_HINT      "a root file system made elsewhere can be imported: rbuild import rootfs.tar %s"
 #define CONFIG_BYTES_MAX (4u << 20)
 #define TAIL_BYTES       (64u * 1024)
 

@@ -246,7 +246,7 @@ static void check_bootstrap(struct rb_host *h)
 		add(h, "bootstrap", false,
 		    rb_strdup("mmdebstrap needs subordinate ids; a root file system made elsewhere "
 			      "can be imported"),
-		    rb_strdup("rbuild import debian:bookworm rootfs.tar"));
+		    rb_strdup("rbuild import rootfs.tar debian:bookworm"));
 	else
 		add(h, "bootstrap", true, rb_asprintf("%s", path), NULL);
 }
