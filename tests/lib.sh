@@ -176,6 +176,23 @@ rb() { "$RBUILD" --root "$RB_ROOT" "$@"; }
 # context DIR < Dockerfile: makes a build context with this Dockerfile.
 context() { mkdir -p "$1" && cat >"$1/Dockerfile"; }
 
+# step_states < PROGRESS: what became of each step of plain progress, by its number: "DONE NAME", or
+# CACHED, CANCELED, ERROR.
+step_states() {
+	awk '/^#[0-9]+ / {
+		n = $1
+		text = substr($0, length(n) + 2)
+		if (!(n in name)) {
+			name[n] = text
+			order[++count] = n
+		} else if (text ~ /^(DONE [0-9.]+s|CACHED|CANCELED|ERROR: .*)$/) {
+			split(text, word, /[ :]/)
+			state[n] = word[1]
+		}
+	}
+	END { for (i = 1; i <= count; i++) print state[order[i]], name[order[i]] }'
+}
+
 # base_image NAME: prints the path of NAME.tar (busybox, debian, debian-build; see tests/base-image).
 # tests/run has made those that it finds named literally; they are shared and read-only.
 base_image() {
@@ -291,10 +308,14 @@ unpack_oci() {
 #   oci F get .path[0].key  one value of the config; strings bare, others as JSON
 #   oci F layers            number of layers
 #   oci F list N            listing of layer N (0 is the lowest; -1 the last): tree_list's lines
+#   oci F xattrs N          extended attributes of layer N: PATH NAME=VALUE
 #   oci F tree              listing of all layers applied in order, whiteouts included
 #   oci F cat N PATH        bytes of a file of layer N
 #   oci F check             verifies sizes, digests and diff IDs; prints what is wrong
 oci() { python3 "$RB_TEST_SRC/tests/oci.py" "$@"; }
+
+# craft < PROGRAM: Python with all of tests/helpers/craft.py, in $T; for archives that nobody's tools make.
+craft() { (cd "$T" && { echo 'from craft import *' && cat; } | PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$RB_TEST_SRC/tests/helpers python3 -); }
 
 # tree_list DIR|TAR: one line an entry, sorted: path type mode owner size links [-> target]
 tree_list() { python3 "$RB_TEST_SRC/tests/oci.py" --tree "$1"; }
