@@ -5,6 +5,7 @@
     oci.py ARCHIVE config|manifest|layers|check|tree
     oci.py ARCHIVE get .path[0].key
     oci.py ARCHIVE list N
+    oci.py ARCHIVE xattrs N
     oci.py ARCHIVE cat N PATH
     oci.py --tree DIR|TAR
 
@@ -143,6 +144,12 @@ class Image:
     def layer_tar(self, number):
         return tarfile.open(fileobj=io.BytesIO(self.layer(number)), errors="surrogateescape")
 
+    def xattrs(self, number):
+        """PATH NAME=VALUE of a layer, sorted."""
+        with self.layer_tar(number) as tar:
+            return sorted(f"{printable(clean(info.name))} {key[13:]}={printable(value)}" for info in tar
+                          for key, value in info.pax_headers.items() if key.startswith("SCHILY.xattr."))
+
     def tree(self):
         """Paths after all layers. A lower hard link stays what its own layer said."""
         tree = {}
@@ -212,6 +219,8 @@ def main(first, verb, *rest):
     elif verb == "list":
         with image.layer_tar(int(rest[0])) as tar:
             show(entries_of_tar(tar))
+    elif verb == "xattrs":
+        print("\n".join(image.xattrs(int(rest[0]))))
     elif verb == "tree":
         show(image.tree())
     elif verb == "cat":
