@@ -10,7 +10,12 @@
 
 #include "layer/layer-internal.h"
 
-enum { BLOCK_BYTES = 512, NAME_BYTES = 100, PREFIX_BYTES = 155 };
+enum {
+	BLOCK_BYTES = 512,
+	NAME_BYTES = 100,
+	PREFIX_BYTES = 155,
+	PAX_BYTES_MAX = 1 << 20, /* readers, ours included, refuse longer pax headers */
+};
 
 struct ustar {
 	char name[NAME_BYTES];
@@ -168,14 +173,19 @@ static int add_xattrs(struct rb_buf *out, const struct rb_tar_entry *e, struct r
 	return 0;
 }
 
-/* A pax header in front of the entry's own. */
+/* A pax header in front of the entry's own, named after its base name. */
 static void add_pax_header(struct rb_buf *out, const char *path, const struct rb_buf *records)
 {
 	static const char zeros[BLOCK_BYTES];
 	struct ustar h = {.type = 'x'};
 	char name[NAME_BYTES + 1];
+	size_t len = strlen(path);
 
-	(void)snprintf(name, sizeof(name), "PaxHeaders.0/%s", path);
+	while (len && path[len - 1] == '/')
+		len--;
+	const char *slash = memrchr(path, '/', len);
+	const char *base = slash ? slash + 1 : path;
+	(void)snprintf(name, sizeof(name), "PaxHeaders.0/%.*s", (int)(path + len - base), base);
 	put_text(h.name, NAME_BYTES, name, strlen(name));
 	put_octal(h.mode, 8, 0644);
 	put_octal(h.uid, 8, 0);
@@ -213,9 +223,9 @@ static void put_numbers(struct ustar *h, struct rb_buf *records, const struct rb
 	if (!fits || e->mtime.tv_nsec)
 		add_time(records, "mtime", e->mtime);
 	put_octal(h->mode, 8, e->mode & 07777);
-	/* Linux has 12 and 20 bits: they always fit. */
-	put_octal(h->devmajor, 8, major(e->rdev));
-	put_octal(h->devminor, 8, minor(e->rdev));
+	/* Linux has 12 and 20 bits. What an image claims beyond them names no device anywhere. */
+	put_octal(h->devmajor, 8, major(e->rdev) & OCTAL_7_MAX);
+	put_octal(h->devminor, 8, minor(e->rdev) & OCTAL_7_MAX);
 }
 
 int rb_tar_header(struct rb_buf *out, const struct rb_tar_entry *e, struct rb_error **err)
@@ -236,6 +246,12 @@ int rb_tar_header(struct rb_buf *out, const struct rb_tar_entry *e, struct rb_er
 	put_numbers(&h, &records, e);
 	if (add_xattrs(&records, e, err) < 0)
 		return -1;
+	if (records.len > PAX_BYTES_MAX)
+		return rb_fail(
+			err, RB_ERR_CORRUPT,
+			"%s: its extended attributes need more than the %d bytes that readers "
+			"of layers take",
+			e->path, PAX_BYTES_MAX);
 	if (records.len)
 		add_pax_header(out, e->path, &records);
 	finish_header(out, &h);

@@ -274,8 +274,6 @@ static int pass_on(struct rb_layer_sink *s, struct rb_error **err)
 	struct slot *slot = slot_of(s, s->tail);
 	int r = 0;
 
-	if (slot->in_len == 0)
-		return 0;
 	rb_hash_add(s->diff, slot->in, slot->in_len);
 	s->diff_size += slot->in_len;
 	if (s->n_threads)
@@ -334,7 +332,8 @@ int rb_layer_sink_finish(struct rb_layer_sink *s, struct rb_layer_write_result *
 {
 	struct rb_layer_write_result res = {0};
 
-	if (pass_on(s, err) < 0)
+	/* Nothing at all still makes one empty member or frame. */
+	if ((s->diff_size == 0 || slot_of(s, s->tail)->in_len) && pass_on(s, err) < 0)
 		return -1;
 	while (s->head < s->tail)
 		if (retire(s, err) < 0)

@@ -21,10 +21,14 @@ struct inode_key {
 	ino_t ino;
 };
 
-/* The first name of a file with several. */
+/*
+ * The first name of a file with several, and its owner: of a link the ledger may know the owner by
+ * one of its names only.
+ */
 struct first_name {
 	struct inode_key key;
 	char *path;
+	uint32_t uid, gid;
 	UT_hash_handle hh;
 };
 
@@ -68,9 +72,16 @@ static int put_whiteout(struct writer *w, const char *prefix, const char *name,
 	int dir_len = slash ? (int)(slash - w->path.ptr) + 1 : 0;
 	RB_CLEANUP(rb_strp)
 	char *path = rb_asprintf("%.*s%s%s", dir_len, w->path.ptr, prefix, name);
-	const struct rb_tar_entry e = {.path = path, .type = '0', .mode = 0644};
+	const struct rb_tar_entry e = {.path = path, .type = '0'};
 
 	return put_header(w, &e, err);
+}
+
+/* One descriptor is open for each directory above the entry. */
+static int fail_open(const struct writer *w, int neg, struct rb_error **err)
+{
+	return rb_fail_sys(err, neg, "cannot open /%s%s", w->path.ptr,
+			   neg == -EMFILE ? " (raise the limit of open files, ulimit -n)" : "");
 }
 
 static int changed(const struct writer *w, struct rb_error **err)
@@ -135,7 +146,7 @@ static int put_file(struct writer *w, int dirfd, const char *name, const struct 
 	struct stat st;
 
 	if (fd < 0)
-		return rb_fail_errno(err, "cannot open %s", w->path.ptr);
+		return fail_open(w, -errno, err);
 	if (fstat(fd, &st) < 0)
 		return rb_fail_errno(err, "cannot stat %s", w->path.ptr);
 	if (st.st_dev != disk->st_dev || st.st_ino != disk->st_ino || st.st_size != disk->st_size)
@@ -147,8 +158,9 @@ static int put_file(struct writer *w, int dirfd, const char *name, const struct 
 	return 0;
 }
 
-/* The earlier name of the same file, or NULL the first time. */
-static const char *earlier_name(struct writer *w, const struct stat *disk)
+/* The earlier name of the same file, or NULL the first time. `st` is the image's view. */
+static const struct first_name *earlier_name(struct writer *w, const struct stat *st,
+					     const struct stat *disk)
 {
 	struct inode_key key;
 	struct first_name *n = NULL;
@@ -160,10 +172,12 @@ static const char *earlier_name(struct writer *w, const struct stat *disk)
 	key.ino = disk->st_ino;
 	HASH_FIND(hh, w->names, &key, sizeof(key), n);
 	if (n)
-		return n->path;
+		return n;
 	n = rb_calloc(1, sizeof(*n));
 	n->key = key;
 	n->path = rb_strdup(w->path.ptr);
+	n->uid = st->st_uid;
+	n->gid = st->st_gid;
 	HASH_ADD(hh, w->names, key, sizeof(key), n);
 	return NULL;
 }
@@ -202,17 +216,17 @@ static char tar_type(mode_t mode)
 static int put_entry(struct writer *w, int dirfd, const char *name, const char *tar_path,
 		     const struct stat *st, const struct stat *disk, struct rb_error **err)
 {
-	const char *first = earlier_name(w, disk);
+	const struct first_name *first = earlier_name(w, st, disk);
 	RB_CLEANUP(rb_strp) char *target = NULL;
 	struct rb_xattr *xattrs = NULL;
 	ssize_t n = 0;
 	struct rb_tar_entry e = {
 		.path = tar_path,
-		.linkname = first,
+		.linkname = first ? first->path : NULL,
 		.type = first ? '1' : tar_type(st->st_mode),
 		.mode = st->st_mode & 07777,
-		.uid = st->st_uid,
-		.gid = st->st_gid,
+		.uid = first ? first->uid : st->st_uid,
+		.gid = first ? first->gid : st->st_gid,
 		.mtime = st->st_mtim,
 	};
 
@@ -238,21 +252,44 @@ static int put_entry(struct writer *w, int dirfd, const char *name, const char *
 
 /* --- the walk */
 
-static bool has_mark(int dirfd, const char *name, const char *key, const char *value)
+/* 1 when the entry has the attribute (with this value, if one is given), 0, or -1. */
+static int has_mark(const struct writer *w, int dirfd, const char *name, const char *key,
+		    const char *value, struct rb_error **err)
 {
 	char buf[8];
 	ssize_t n = rb_sys_getxattr(dirfd, name, key, buf, sizeof(buf));
 
-	return n >= 0 && (!value || ((size_t)n == strlen(value) && !memcmp(buf, value, (size_t)n)));
+	if (n == -ENODATA || n == -EOPNOTSUPP)
+		return 0;
+	if (n == -ERANGE) /* longer than every value that means something */
+		return value == NULL;
+	if (n < 0)
+		return rb_fail_sys(err, (int)n, "cannot read the attributes of %s", w->path.ptr);
+	return !value || ((size_t)n == strlen(value) && memcmp(buf, value, (size_t)n) == 0);
 }
 
 /* A deletion as overlay records it: a device 0:0, or an attribute where devices cannot be made. */
-static bool is_whiteout(int dirfd, const char *name, const struct stat *disk)
+static int is_whiteout(const struct writer *w, int dirfd, const char *name, const struct stat *disk,
+		       struct rb_error **err)
 {
 	if (S_ISCHR(disk->st_mode))
 		return disk->st_rdev == 0;
-	return S_ISREG(disk->st_mode) && disk->st_size == 0 &&
-	       has_mark(dirfd, name, "user.overlay.whiteout", NULL);
+	if (!S_ISREG(disk->st_mode) || disk->st_size)
+		return 0;
+	return has_mark(w, dirfd, name, "user.overlay.whiteout", NULL, err);
+}
+
+/* The mark of an opaque directory ("x" only says that whiteouts in it are attributes). */
+static int put_opaque(struct writer *w, int fd, struct rb_error **err)
+{
+	int r = has_mark(w, fd, "", "user.overlay.opaque", "y", err);
+
+	if (r <= 0)
+		return r;
+	size_t before = rb_layer_push(&w->path, "");
+	r = put_whiteout(w, RB_WHITEOUT_OPAQUE, "", err);
+	rb_buf_truncate(&w->path, before);
+	return r;
 }
 
 static int write_entry(struct writer *w, int dirfd, const char *name, unsigned depth,
@@ -265,7 +302,7 @@ static int write_children(struct writer *w, int fd, unsigned depth, struct rb_er
 	int r = rb_layer_list(fd, &names);
 
 	if (r < 0)
-		r = rb_fail_sys(err, r, "cannot list /%s", w->path.ptr);
+		r = fail_open(w, r, err);
 	for (size_t i = 0; i < names.n && r == 0; i++) {
 		size_t before = rb_layer_push(&w->path, names.v[i]);
 
@@ -290,16 +327,9 @@ static int write_dir(struct writer *w, int dirfd, const char *name, const struct
 	RB_CLEANUP(rb_closep)
 	int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
-		return rb_fail_errno(err, "cannot open %s", w->path.ptr);
-	/* "x" only says that whiteouts in it are attributes. */
-	if (has_mark(fd, "", "user.overlay.opaque", "y")) {
-		size_t before = rb_layer_push(&w->path, "");
-		int r = put_whiteout(w, RB_WHITEOUT_OPAQUE, "", err);
-
-		rb_buf_truncate(&w->path, before);
-		if (r < 0)
-			return -1;
-	}
+		return fail_open(w, -errno, err);
+	if (put_opaque(w, fd, err) < 0)
+		return -1;
 	return write_children(w, fd, depth + 1, err);
 }
 
@@ -315,12 +345,13 @@ static int write_entry(struct writer *w, int dirfd, const char *name, unsigned d
 			w->path.ptr);
 	if (fstatat(dirfd, name, &disk, AT_SYMLINK_NOFOLLOW) < 0)
 		return rb_fail_errno(err, "cannot stat %s", w->path.ptr);
-	if (is_whiteout(dirfd, name, &disk))
-		return put_whiteout(w, RB_WHITEOUT_PREFIX, name, err);
+	int r = is_whiteout(w, dirfd, name, &disk, err);
+	if (r)
+		return r < 0 ? -1 : put_whiteout(w, RB_WHITEOUT_PREFIX, name, err);
 	if (S_ISSOCK(disk.st_mode))
 		return 0;
 	st = disk;
-	int r = rb_ledger_fix(w->spec->ledger, dirfd, name, w->path.ptr, &st);
+	r = rb_ledger_fix(w->spec->ledger, dirfd, name, w->path.ptr, &st);
 	if (r < 0)
 		return rb_fail_sys(err, r, "cannot read the owner of %s", w->path.ptr);
 	if (S_ISDIR(st.st_mode))
@@ -378,7 +409,9 @@ static int write_root(struct writer *w, struct rb_error **err)
 	RB_CLEANUP(rb_closep)
 	int fd = openat(w->spec->diff_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
-		return rb_fail_errno(err, "cannot open the root directory");
+		return fail_open(w, -errno, err);
+	if (put_opaque(w, fd, err) < 0)
+		return -1;
 	return write_children(w, fd, 0, err);
 }
 
