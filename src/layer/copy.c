@@ -1,469 +1,637 @@
 // SPDX-License-Identifier: Apache-2.0
+/*
+ * COPY's rules 3 to 9 (dockerfile.md 3.9). Only DEST itself and its parents are resolved through
+ * links; below it every step is one component relative to an open directory, never followed.
+ */
 #include "layer/copy.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include <uthash.h>
 
 #include "base/fd.h"
-#include "base/path.h"
 #include "layer/layer-internal.h"
 
-/* Two descriptors a level; 1024 is what a process may have everywhere. */
-enum { COPY_DEPTH_MAX = 400 };
+/* Each level holds two descriptors; the usual limit of a process is 1024. */
+enum { DEPTH_MAX = 400 };
 
-struct inode_key {
-	dev_t dev;
-	ino_t ino;
+/* A source file with several names, by what makes it one. */
+struct inode {
+	uint64_t dev, ino;
 };
 
-/* Where a source file with several names was copied to first. */
-struct first_copy {
-	struct inode_key key;
-	char *path; /* real path in the destination */
+struct linked {
+	struct inode inode; /* key */
+	char *path;         /* where it was copied first: a real path of the destination */
 	UT_hash_handle hh;
 };
 
 struct copier {
 	const struct rb_copy_spec *spec;
-	struct rb_buf src, dst; /* real paths of the entry in both roots */
-	struct first_copy *copies;
+	struct rb_buf src, dst; /* real paths of what is being copied */
+	struct linked *linked;
 };
 
-/* A directory being copied; its destination is made when something needs it. */
-struct level {
-	struct level *up;
-	const char *name;
-	struct stat st; /* of the source, as its image sees it */
+/* A source directory that is being copied. */
+struct dir {
+	struct dir *parent; /* NULL: dst_fd is open from the start */
 	int src_fd;
-	int dst_fd;     /* -1: not made yet */
-	size_t dst_len; /* of copier.dst, for its own path */
+	int dst_fd;     /* -1 until something in it is copied */
+	size_t dst_len; /* of its path, with which every path below begins */
 	unsigned depth;
+};
+
+/* One entry: where it is and where it goes. Its paths are the copier's. */
+struct entry {
+	int src_dir;
+	const char *src_name;
+	int dst_dir;
+	const char *dst_name;
+	struct stat st; /* of the source, as its image sees it */
 };
 
 static void copier_clear(struct copier *c)
 {
-	struct first_copy *f, *tmp;
+	struct linked *l, *tmp;
 
-	HASH_ITER (hh, c->copies, f, tmp) {
-		HASH_DEL(c->copies, f);
-		free(f->path);
-		free(f);
+	HASH_ITER (hh, c->linked, l, tmp) {
+		HASH_DEL(c->linked, l);
+		free(l->path);
+		free(l);
 	}
 	rb_buf_clear(&c->src);
 	rb_buf_clear(&c->dst);
 }
 
-static void level_clear(struct level *l)
+static void dir_close(struct dir *d)
 {
-	rb_closep(&l->src_fd);
-	rb_closep(&l->dst_fd);
+	rb_closep(&d->src_fd);
+	rb_closep(&d->dst_fd);
 }
 
-/* A source that cannot be read is the context's fault, unless it is a stage's. */
-static int src_fail(const struct copier *c, int neg, const char *what, struct rb_error **err)
+/* --- errors */
+
+static int fail_source(const struct copier *c, int neg, struct rb_error **err)
 {
-	if (c->spec->src_ledger)
-		return rb_fail_sys(err, neg, "cannot %s /%s", what, c->src.ptr);
-	return rb_fail(err, RB_ERR_CONTEXT, "cannot %s %s of the build context: %s%s", what,
-		       c->src.ptr, strerrordesc_np(-neg),
-		       neg == -EACCES ? " (exclude it in .dockerignore, or make it readable)" : "");
+	const char *where = c->spec->src_ledger ? "" : " in the build context", *advice = "";
+
+	if (neg == -ENOENT)
+		return rb_fail(err, RB_ERR_NOTFOUND, "\"/%s\": not found", c->src.ptr);
+	if ((neg == -EACCES || neg == -EPERM) && !c->spec->src_ledger)
+		advice = "; make it readable (chmod) or list it in .dockerignore";
+	return rb_error_push(err, RB_ERR_CONTEXT, -neg, RB_HERE, "cannot read \"%s\"%s: %s%s",
+			     c->src.ptr, where, strerrordesc_np(-neg), advice);
 }
 
-static int dst_fail(const struct copier *c, int neg, const char *what, struct rb_error **err)
+static int fail_dest(const struct copier *c, int neg, const char *what, struct rb_error **err)
 {
-	return rb_fail_sys(err, neg, "cannot %s /%s", what, c->dst.ptr);
+	return rb_fail_sys(err, neg, "cannot %s /%s in the image", what, c->dst.ptr);
 }
 
-static int not_a_directory(const char *path, size_t len, struct rb_error **err)
+static int fail_non_dir(const char *path, struct rb_error **err)
 {
-	return rb_fail(err, RB_ERR_CONTEXT, "cannot copy to non-directory: /%.*s", (int)len, path);
+	return rb_fail(err, RB_ERR_DOCKERFILE, "cannot copy to non-directory: /%s", path);
 }
 
 /* --- metadata */
 
-static int src_stat(const struct copier *c, int dirfd, const char *name, struct stat *ret)
+static uint32_t owner_id(int64_t wanted, uint32_t source, const struct rb_copy_spec *spec)
 {
-	int flags = AT_SYMLINK_NOFOLLOW | (*name ? 0 : AT_EMPTY_PATH);
-
-	if (c->spec->src_ledger)
-		return rb_ledger_stat(c->spec->src_ledger, dirfd, name, c->src.ptr, ret);
-	if (fstatat(dirfd, name, ret, flags) < 0)
-		return -errno;
-	/* Files of a local context belong to root (rule 9). */
-	ret->st_uid = ret->st_gid = 0;
-	return 0;
+	return wanted >= 0 ? (uint32_t)wanted : spec->src_ledger ? source : 0;
 }
 
-static uint32_t uid_for(const struct rb_copy_spec *spec, uint32_t uid)
+static mode_t mode_or(const struct rb_copy_spec *spec, mode_t mode)
 {
-	return spec->chown_uid >= 0 ? (uint32_t)spec->chown_uid : uid;
+	return spec->chmod >= 0 ? (mode_t)spec->chmod : mode & 07777;
 }
 
-static uint32_t gid_for(const struct rb_copy_spec *spec, uint32_t gid)
+static struct rb_layer_made made_dirs(const struct rb_copy_spec *spec)
 {
-	return spec->chown_gid >= 0 ? (uint32_t)spec->chown_gid : gid;
+	return (struct rb_layer_made){
+		.ledger = spec->dst_ledger,
+		.mode = mode_or(spec, 0755),
+		.uid = owner_id(spec->chown_uid, 0, spec),
+		.gid = owner_id(spec->chown_gid, 0, spec),
+	};
 }
 
-static int copy_xattrs(struct copier *c, int src_fd, const char *src_name, int fd, const char *name)
+static int copy_xattrs(const struct copier *c, const struct entry *e)
 {
-	struct rb_xattr *v;
-	ssize_t n = rb_xattrs_read(src_fd, src_name, &v);
+	struct rb_xattr *v = NULL;
+	ssize_t n = rb_xattrs_read(e->src_dir, e->src_name, &v);
 
-	if (n <= 0)
+	if (n < 0)
 		return (int)n;
-	int r = rb_layer_set_xattrs(fd, name, v, (size_t)n, c->dst.ptr);
+	int r = rb_layer_set_xattrs(e->dst_dir, e->dst_name, v, (size_t)n, c->dst.ptr);
 	rb_xattrs_free(v, (size_t)n);
 	return r;
 }
 
-/* The same order, for the same reasons, as in apply.c. */
-static int set_metadata(struct copier *c, int src_fd, const char *src_name, const struct stat *st,
-			int fd, const char *name, struct rb_error **err)
+static int set_times(int dirfd, const char *name, const struct stat *st)
 {
-	const struct timespec times[2] = {st->st_atim, st->st_mtim};
-	mode_t mode = c->spec->chmod >= 0 ? (mode_t)c->spec->chmod : st->st_mode & 07777;
-	int r = rb_ledger_chown(c->spec->dst_ledger, fd, name, c->dst.ptr,
-				uid_for(c->spec, st->st_uid), gid_for(c->spec, st->st_gid));
+	const struct timespec times[] = {st->st_atim, st->st_mtim};
 
-	if (r < 0)
-		return dst_fail(c, r, "set the owner of", err);
-	if (!S_ISLNK(st->st_mode)) {
-		if ((r = copy_xattrs(c, src_fd, src_name, fd, name)) < 0)
-			return dst_fail(c, r, "set the attributes of", err);
-		if ((*name ? fchmodat(fd, name, mode, 0) : fchmod(fd, mode)) < 0)
-			return dst_fail(c, -errno, "set the mode of", err);
-	}
-	if ((*name ? utimensat(fd, name, times, AT_SYMLINK_NOFOLLOW) : futimens(fd, times)) < 0)
-		return dst_fail(c, -errno, "set the times of", err);
-	return 0;
+	/* "." for the directory itself: AT_EMPTY_PATH is newer (Linux 5.8), and futimens() refuses
+	 * O_PATH. */
+	return utimensat(dirfd, *name ? name : ".", times, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
 }
 
-/* --- what is no directory */
-
-/* Makes room for a new entry (rule 6): files and links go, a directory stays and is an error. */
-static int make_room(struct copier *c, int dst_fd, const char *name, struct rb_error **err)
+static int set_mode(int dirfd, const char *name, mode_t mode)
 {
-	if (unlinkat(dst_fd, name, 0) == 0 || errno == ENOENT)
-		return 0;
-	struct stat st;
-	int saved = errno;
-	if (fstatat(dst_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode))
-		return rb_fail(err, RB_ERR_CONTEXT, "cannot replace to directory /%s with file",
-			       c->dst.ptr);
-	return dst_fail(c, -saved, "replace", err);
+	int r = *name ? fchmodat(dirfd, name, mode, 0) : fchmod(dirfd, mode);
+
+	return r < 0 ? -errno : 0;
 }
 
-static int create_file(int dst_fd, const char *name)
+static int set_owner(const struct copier *c, const struct entry *e)
 {
-	int fd = openat(dst_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-
-	return fd < 0 ? -errno : fd;
-}
-
-static int copy_regular(struct copier *c, int src_fd, const char *src_name, const struct stat *st,
-			int dst_fd, const char *name, struct rb_error **err)
-{
-	/* Not to hang on a FIFO that has taken the file's place since. */
-	RB_CLEANUP(rb_closep)
-	int in =
-		openat(src_fd, src_name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	struct stat now;
-
-	if (in < 0)
-		return src_fail(c, -errno, "read", err);
-	if (fstat(in, &now) < 0)
-		return src_fail(c, -errno, "stat", err);
-	if (now.st_dev != st->st_dev || now.st_ino != st->st_ino)
-		return rb_fail(err, RB_ERR_CONTEXT, "%s changed while it was copied", c->src.ptr);
-	RB_CLEANUP(rb_closep) int out = create_file(dst_fd, name);
-	if (out < 0)
-		return dst_fail(c, out, "create", err);
-	int r = rb_copy_data(in, out, (uint64_t)now.st_size);
-	if (r == -EIO)
-		return src_fail(c, r, "read all of", err);
-	if (r < 0)
-		return dst_fail(c, r, "write", err);
-	return set_metadata(c, in, "", st, out, "", err);
-}
-
-static int make_symlink(struct copier *c, int src_fd, const char *src_name, int dst_fd,
-			const char *name, struct rb_error **err)
-{
-	char target[PATH_MAX];
-	ssize_t n = readlinkat(src_fd, src_name, target, sizeof(target) - 1);
-
-	if (n < 0)
-		return src_fail(c, -errno, "read the link", err);
-	target[n] = '\0';
-	return symlinkat(target, dst_fd, name) < 0 ? dst_fail(c, -errno, "create", err) : 0;
-}
-
-/* Everything whose content is in the inode. Sockets cannot be copied and become empty files. */
-static int make_special(struct copier *c, const struct stat *st, int dst_fd, const char *name,
-			struct rb_error **err)
-{
-	int r = 0;
-
-	if (S_ISFIFO(st->st_mode)) {
-		r = mkfifoat(dst_fd, name, 0600) < 0 ? -errno : 0;
-	} else if (S_ISSOCK(st->st_mode)) {
-		RB_CLEANUP(rb_closep) int fd = create_file(dst_fd, name);
-
-		r = fd < 0 ? rb_steal_fd(&fd) : 0;
-	} else {
-		r = rb_ledger_mknod(c->spec->dst_ledger, dst_fd, name, c->dst.ptr, st->st_mode,
-				    st->st_rdev);
-	}
-	return r < 0 ? dst_fail(c, r, "create", err) : 0;
+	return rb_ledger_chown(c->spec->dst_ledger, e->dst_dir, e->dst_name, c->dst.ptr,
+			       owner_id(c->spec->chown_uid, e->st.st_uid, c->spec),
+			       owner_id(c->spec->chown_gid, e->st.st_gid, c->spec));
 }
 
 /*
- * Links to the first copy of the same file; *done says whether. Too many links, or another file
- * system below, end in a copy of its own.
+ * The owner first, since chown takes capabilities and set-id bits away; the mode last: until then
+ * it is one that lets a plain user set attributes, and an ACL cannot change it any more. What has
+ * an empty name is a directory itself.
  */
-static int try_link(struct copier *c, const struct stat *st, int dst_fd, const char *name,
-		    bool *done, struct rb_error **err)
+static int copy_metadata(const struct copier *c, const struct entry *e, struct rb_error **err)
 {
-	struct inode_key key;
-	struct first_copy *f = NULL;
-	const char *first_name;
+	int r = set_owner(c, e);
 
-	*done = false;
-	if (st->st_nlink < 2)
+	if (r < 0)
+		return fail_dest(c, r, "set the owner of", err);
+	r = copy_xattrs(c, e);
+	if (r < 0)
+		return fail_dest(c, r, "copy the extended attributes of", err);
+	r = set_times(e->dst_dir, e->dst_name, &e->st);
+	if (r < 0)
+		return fail_dest(c, r, "set the times of", err);
+	if (S_ISLNK(e->st.st_mode))
 		return 0;
-	memset(&key, 0, sizeof(key)); /* it is hashed with its padding */
-	key.dev = st->st_dev;
-	key.ino = st->st_ino;
-	HASH_FIND(hh, c->copies, &key, sizeof(key), f);
-	if (!f) {
-		f = rb_calloc(1, sizeof(*f));
-		f->key = key;
-		f->path = rb_strdup(c->dst.ptr);
-		HASH_ADD(hh, c->copies, key, sizeof(key), f);
-		return 0;
-	}
+	r = set_mode(e->dst_dir, e->dst_name, mode_or(c->spec, e->st.st_mode));
+	return r < 0 ? fail_dest(c, r, "set the mode of", err) : 0;
+}
+
+/* --- everything but directories */
+
+/* An empty file that is not there yet, with a mode that tells nobody what will be in it. */
+static int create_file(const struct copier *c, int dirfd, const char *name, struct rb_error **err)
+{
+	int fd = openat(dirfd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+	return fd < 0 ? fail_dest(c, -errno, "make the file", err) : fd;
+}
+
+static int make_regular(struct copier *c, struct entry *e, struct rb_error **err)
+{
 	RB_CLEANUP(rb_closep)
-	int dir = rb_layer_open_parent(c->spec->dst_root_fd, f->path, &first_name);
-	if (dir < 0)
-		return dst_fail(c, dir, "find the first link of", err);
-	*done = linkat(dir, first_name, dst_fd, name, 0) == 0;
-	if (!*done && errno != EMLINK && errno != EXDEV && errno != EPERM)
-		return dst_fail(c, -errno, "link", err);
+	int in = openat(e->src_dir, e->src_name,
+			O_RDONLY | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW | O_CLOEXEC);
+	struct stat st;
+
+	if (in < 0 || fstat(in, &st) < 0)
+		return fail_source(c, -errno, err);
+	if (!S_ISREG(st.st_mode))
+		return rb_fail(err, RB_ERR_CONTEXT,
+			       "\"%s\" was replaced while it was read; try again", c->src.ptr);
+	/* A file of a context may be another one than a moment ago. */
+	if (!c->spec->src_ledger)
+		e->st = st;
+	RB_CLEANUP(rb_closep) int out = create_file(c, e->dst_dir, e->dst_name, err);
+	if (out < 0)
+		return -1;
+	int r = rb_copy_data(in, out, (uint64_t)st.st_size);
+	if (r < 0)
+		return rb_fail_sys(err, r, "cannot copy \"%s\" to /%s in the image", c->src.ptr,
+				   c->dst.ptr);
 	return 0;
 }
 
-static int copy_file(struct copier *c, int src_fd, const char *src_name, const struct stat *st,
-		     int dst_fd, const char *name, struct rb_error **err)
+static int make_symlink(struct copier *c, struct entry *e, struct rb_error **err)
 {
-	bool linked;
-	int r = make_room(c, dst_fd, name, err);
+	char target[PATH_MAX];
+	ssize_t n = readlinkat(e->src_dir, e->src_name, target, sizeof(target) - 1);
 
-	if (r < 0 || (r = try_link(c, st, dst_fd, name, &linked, err)) < 0 || linked)
-		return r;
-	if (S_ISREG(st->st_mode))
-		return copy_regular(c, src_fd, src_name, st, dst_fd, name, err);
-	if (S_ISLNK(st->st_mode))
-		r = make_symlink(c, src_fd, src_name, dst_fd, name, err);
-	else
-		r = make_special(c, st, dst_fd, name, err);
-	return r < 0 ? -1 : set_metadata(c, src_fd, src_name, st, dst_fd, name, err);
+	if (n < 0)
+		return fail_source(c, -errno, err);
+	target[n] = '\0';
+	if (symlinkat(target, e->dst_dir, e->dst_name) < 0)
+		return fail_dest(c, -errno, "make the link", err);
+	return 0;
+}
+
+static int make_fifo(struct copier *c, struct entry *e, struct rb_error **err)
+{
+	if (mkfifoat(e->dst_dir, e->dst_name, 0600) < 0)
+		return fail_dest(c, -errno, "make the FIFO", err);
+	return 0;
+}
+
+static int make_device(struct copier *c, struct entry *e, struct rb_error **err)
+{
+	int r = rb_ledger_mknod(c->spec->dst_ledger, e->dst_dir, e->dst_name, c->dst.ptr,
+				(e->st.st_mode & S_IFMT) | 0600, e->st.st_rdev);
+
+	return r < 0 ? fail_dest(c, r, "make the device", err) : 0;
+}
+
+/* What listens at a socket does not come along. */
+static int make_empty(struct copier *c, struct entry *e, struct rb_error **err)
+{
+	RB_CLEANUP(rb_closep) int fd = create_file(c, e->dst_dir, e->dst_name, err);
+
+	return fd < 0 ? -1 : 0;
+}
+
+static const struct {
+	mode_t type;
+	int (*make)(struct copier *c, struct entry *e, struct rb_error **err);
+} makers[] = {
+	{S_IFREG, make_regular}, {S_IFLNK, make_symlink}, {S_IFIFO, make_fifo},
+	{S_IFCHR, make_device},  {S_IFBLK, make_device},  {S_IFSOCK, make_empty},
+};
+
+static int make_entry(struct copier *c, struct entry *e, struct rb_error **err)
+{
+	for (size_t i = 0; i < RB_ARRAY_LEN(makers); i++)
+		if (makers[i].type == (e->st.st_mode & S_IFMT))
+			return makers[i].make(c, e, err);
+	return rb_fail(err, RB_ERR_UNSUPPORTED, "\"%s\" is of a kind that cannot be copied",
+		       c->src.ptr);
+}
+
+/* Rule 6: what is in a file's place goes away, unless it is a directory. */
+static int make_room(const struct copier *c, int dirfd, const char *name, struct rb_error **err)
+{
+	struct stat st;
+
+	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? 0 : fail_dest(c, -errno, "look at", err);
+	if (S_ISDIR(st.st_mode))
+		return rb_fail(err, RB_ERR_DOCKERFILE, "cannot replace to directory /%s with file",
+			       c->dst.ptr);
+	return unlinkat(dirfd, name, 0) < 0 ? fail_dest(c, -errno, "replace", err) : 0;
+}
+
+static struct linked *find_linked(const struct copier *c, const struct stat *st)
+{
+	const struct inode inode = {st->st_dev, st->st_ino};
+	struct linked *l = NULL;
+
+	if (st->st_nlink > 1)
+		HASH_FIND(hh, c->linked, &inode, sizeof(inode), l);
+	return l;
+}
+
+static void remember_linked(struct copier *c, const struct stat *st)
+{
+	if (st->st_nlink < 2 || find_linked(c, st))
+		return;
+	struct linked *l = rb_calloc(1, sizeof(*l));
+	l->inode = (struct inode){st->st_dev, st->st_ino};
+	l->path = rb_strdup(c->dst.ptr);
+	HASH_ADD(hh, c->linked, inode, sizeof(l->inode), l);
+}
+
+/* 1 when the entry now is another name of what was copied before, 0 when it has to be copied. */
+static int link_entry(const struct copier *c, const struct entry *e, struct rb_error **err)
+{
+	const struct linked *l = find_linked(c, &e->st);
+	const char *name;
+
+	if (!l)
+		return 0;
+	RB_CLEANUP(rb_closep)
+	int dir = rb_layer_open_parent(c->spec->dst_root_fd, l->path, &name);
+	if (dir < 0)
+		return fail_dest(c, dir, "make the hard link", err);
+	if (linkat(dir, name, e->dst_dir, e->dst_name, 0) < 0)
+		/* A file system with a lower limit than that of the source. */
+		return errno == EMLINK ? 0 : fail_dest(c, -errno, "make the hard link", err);
+	/* The ledger knows symlinks and FIFOs by path, so each name has its owner. */
+	int r = S_ISREG(e->st.st_mode) ? 0 : set_owner(c, e);
+	return r < 0 ? fail_dest(c, r, "set the owner of", err) : 1;
+}
+
+static int copy_file(struct copier *c, struct entry *e, struct rb_error **err)
+{
+	if (make_room(c, e->dst_dir, e->dst_name, err) < 0)
+		return -1;
+	int r = link_entry(c, e, err);
+	if (r != 0)
+		return r < 0 ? -1 : 0;
+	if (make_entry(c, e, err) < 0 || copy_metadata(c, e, err) < 0)
+		return -1;
+	remember_linked(c, &e->st);
+	return 0;
 }
 
 /* --- directories */
 
-/* The destination of a level and of those above it; `c->dst` may name something further down. */
-static int make_level(struct copier *c, struct level *l, struct rb_error **err)
+static int by_name(const void *a, const void *b)
 {
-	if (l->dst_fd >= 0)
-		return 0;
-	if (make_level(c, l->up, err) < 0)
-		return -1;
-	if (mkdirat(l->up->dst_fd, l->name, 0700) < 0 && errno != EEXIST)
-		return dst_fail(c, -errno, "create", err);
-	/* Below DEST links are not followed (rule 7). */
-	l->dst_fd = openat(l->up->dst_fd, l->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (l->dst_fd < 0 && (errno == ENOTDIR || errno == ELOOP))
-		return not_a_directory(c->dst.ptr, l->dst_len, err);
-	return l->dst_fd < 0 ? dst_fail(c, -errno, "open", err) : 0;
+	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-static int copy_children(struct copier *c, struct level *l, struct rb_error **err);
-
-static int copy_subdir(struct copier *c, struct level *up, const char *name, const struct stat *st,
-		       bool take, struct rb_error **err)
+/* Sorted, so that the same tree is always copied the same way. */
+static int list_names(int dirfd, struct rb_strv *ret)
 {
-	RB_CLEANUP(level_clear)
-	struct level l = {.up = up,
-			  .name = name,
-			  .st = *st,
-			  .src_fd = -1,
-			  .dst_fd = -1,
-			  .dst_len = c->dst.len,
-			  .depth = up->depth + 1};
+	int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *e;
 
-	if (l.depth > COPY_DEPTH_MAX)
-		return rb_fail(err, RB_ERR_CONTEXT, "%.80s...: deeper than %d directories",
-			       c->src.ptr, COPY_DEPTH_MAX);
-	l.src_fd = openat(up->src_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (l.src_fd < 0)
-		return src_fail(c, -errno, "read", err);
-	if ((take && make_level(c, &l, err) < 0) || copy_children(c, &l, err) < 0)
-		return -1;
-	if (l.dst_fd < 0)
-		return 0; /* nothing below it was wanted */
-	return set_metadata(c, l.src_fd, "", st, l.dst_fd, "", err);
-}
-
-static int copy_child(struct copier *c, struct level *l, const char *name, struct rb_error **err)
-{
-	const struct rb_copy_spec *spec = c->spec;
-	struct stat st;
-	int r = src_stat(c, l->src_fd, name, &st);
-
-	if (r < 0)
-		return src_fail(c, r, "stat", err);
-	int skip = spec->skip ? spec->skip(spec->skip_ctx, c->src.ptr, S_ISDIR(st.st_mode))
-			      : RB_COPY_TAKE;
-	if (skip == RB_COPY_SKIP)
-		return 0;
-	if (S_ISDIR(st.st_mode))
-		return copy_subdir(c, l, name, &st, skip == RB_COPY_TAKE, err);
-	if (make_level(c, l, err) < 0)
-		return -1;
-	return copy_file(c, l->src_fd, name, &st, l->dst_fd, name, err);
-}
-
-static int copy_children(struct copier *c, struct level *l, struct rb_error **err)
-{
-	struct rb_strv names = RB_STRV_INIT;
-	int r = rb_layer_list(l->src_fd, &names);
-
-	if (r < 0)
-		r = src_fail(c, r, "list", err);
-	for (size_t i = 0; i < names.n && r == 0; i++) {
-		size_t src = rb_layer_push(&c->src, names.v[i]);
-		size_t dst = rb_layer_push(&c->dst, names.v[i]);
-
-		r = copy_child(c, l, names.v[i], err);
-		rb_buf_truncate(&c->src, src);
-		rb_buf_truncate(&c->dst, dst);
+	if (!d) {
+		rb_closep(&fd);
+		return -errno;
 	}
-	rb_strv_clear(&names);
+	errno = 0;
+	while ((e = readdir(d)))
+		if (!rb_streq(e->d_name, ".") && !rb_streq(e->d_name, ".."))
+			rb_strv_add(ret, e->d_name);
+	int r = -errno;
+	(void)closedir(d);
+	if (r == 0 && ret->n)
+		qsort(ret->v, ret->n, sizeof(*ret->v), by_name);
 	return r;
 }
 
-/* --- the destination (rules 4 to 6) */
-
-/* Opens a directory by its real path, made with its parents when missing: O_PATH. */
-static int open_dest_dir(const struct rb_copy_spec *spec, const char *real, struct rb_error **err)
+/*
+ * An existing directory gets all of the source's metadata (rule 7): old attributes go first, so
+ * that an ACL for new entries does not reach what is copied into it, and a plain user needs its
+ * bits for that.
+ */
+static int reuse_dir(int fd)
 {
-	const struct rb_layer_made made = {spec->dst_ledger,
-					   spec->chmod >= 0 ? (mode_t)spec->chmod : 0755,
-					   uid_for(spec, 0), gid_for(spec, 0)};
-	int fd = rb_layer_mkdirs(spec->dst_root_fd, real, &made);
+	struct stat st;
 
-	if (fd == -ENOTDIR || fd == -ELOOP)
-		return not_a_directory(real, strlen(real), err);
-	return fd < 0 ? rb_fail_sys(err, fd, "cannot make the directory /%s", real) : fd;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if ((st.st_mode & 0700) != 0700 && fchmod(fd, (st.st_mode & 07777) | 0700) < 0)
+		return -errno;
+	return rb_layer_clear_xattrs(fd, "");
 }
 
-static bool is_dir(int rootfd, const char *real)
+static int enter_dir(int parent, const char *name)
+{
+	bool exists = mkdirat(parent, name, 0700) < 0;
+
+	if (exists && errno != EEXIST)
+		return -errno;
+	RB_CLEANUP(rb_closep)
+	int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return -errno; /* ENOTDIR also for a link */
+	int r = exists ? reuse_dir(fd) : 0;
+	return r < 0 ? r : rb_steal_fd(&fd);
+}
+
+/* Makes the destination directory, and those it is in, when they were put off. */
+static int need_dir(struct copier *c, struct dir *d, struct rb_error **err)
+{
+	if (d->dst_fd >= 0)
+		return 0;
+	if (need_dir(c, d->parent, err) < 0)
+		return -1;
+	RB_CLEANUP(rb_strp) char *path = rb_strndup(c->dst.ptr, d->dst_len);
+	const char *slash = strrchr(path, '/');
+	d->dst_fd = enter_dir(d->parent->dst_fd, slash ? slash + 1 : path);
+	if (d->dst_fd == -ENOTDIR)
+		return fail_non_dir(path, err);
+	if (d->dst_fd < 0)
+		return rb_fail_sys(err, d->dst_fd, "cannot make the directory /%s in the image",
+				   path);
+	return 0;
+}
+
+static int stat_source(const struct copier *c, int dirfd, const char *name, struct stat *ret)
+{
+	if (c->spec->src_ledger)
+		return rb_ledger_stat(c->spec->src_ledger, dirfd, name, c->src.ptr, ret);
+	return fstatat(dirfd, name, ret, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
+}
+
+static int ask_skip(const struct copier *c, bool is_dir)
+{
+	int r = c->spec->skip ? c->spec->skip(c->spec->skip_ctx, c->src.ptr, is_dir) : RB_COPY_TAKE;
+
+	return r == RB_COPY_DESCEND && !is_dir ? RB_COPY_SKIP : r;
+}
+
+static int copy_dir(struct copier *c, struct dir *parent, const struct entry *e, bool put_off,
+		    struct rb_error **err);
+
+static int copy_child(struct copier *c, struct dir *d, const char *name, struct rb_error **err)
+{
+	struct entry e = {.src_dir = d->src_fd, .src_name = name, .dst_name = name};
+	int r = stat_source(c, d->src_fd, name, &e.st);
+
+	if (r < 0)
+		return fail_source(c, r, err);
+	bool is_dir = S_ISDIR(e.st.st_mode);
+	int skip = ask_skip(c, is_dir);
+	if (skip == RB_COPY_SKIP)
+		return 0;
+	if (is_dir)
+		return copy_dir(c, d, &e, skip == RB_COPY_DESCEND, err);
+	if (need_dir(c, d, err) < 0)
+		return -1;
+	e.dst_dir = d->dst_fd;
+	return copy_file(c, &e, err);
+}
+
+static int copy_children(struct copier *c, struct dir *d, struct rb_error **err)
+{
+	RB_CLEANUP(rb_strv_clear) struct rb_strv names = RB_STRV_INIT;
+	int r = list_names(d->src_fd, &names);
+
+	if (r < 0)
+		return fail_source(c, r, err);
+	for (size_t i = 0; i < names.n && r == 0; i++) {
+		size_t src_len = rb_layer_push(&c->src, names.v[i]);
+		size_t dst_len = rb_layer_push(&c->dst, names.v[i]);
+
+		r = copy_child(c, d, names.v[i], err);
+		rb_buf_truncate(&c->src, src_len);
+		rb_buf_truncate(&c->dst, dst_len);
+	}
+	return r;
+}
+
+/* A directory below DEST; one that is put off is made only when something in it is copied. */
+static int copy_dir(struct copier *c, struct dir *parent, const struct entry *e, bool put_off,
+		    struct rb_error **err)
+{
+	RB_CLEANUP(dir_close)
+	struct dir d = {
+		.parent = parent,
+		.src_fd = openat(e->src_dir, e->src_name,
+				 O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC),
+		.dst_fd = -1,
+		.dst_len = c->dst.len,
+		.depth = parent->depth + 1,
+	};
+
+	if (d.src_fd < 0)
+		return fail_source(c, -errno, err);
+	if (d.depth > DEPTH_MAX)
+		return rb_fail(err, RB_ERR_CONTEXT,
+			       "\"%s\": directories are nested more than %d deep", c->src.ptr,
+			       DEPTH_MAX);
+	if ((!put_off && need_dir(c, &d, err) < 0) || copy_children(c, &d, err) < 0)
+		return -1;
+	if (d.dst_fd < 0)
+		return 0;
+	const struct entry self = {.src_dir = d.src_fd,
+				   .src_name = "",
+				   .dst_dir = d.dst_fd,
+				   .dst_name = "",
+				   .st = e->st};
+	return copy_metadata(c, &self, err);
+}
+
+/* --- the destination */
+
+/* DEST as a real path in c->dst: every link followed, also the last and those to nothing yet. */
+static int resolve_dest(struct copier *c, struct rb_error **err)
+{
+	int r = rb_layer_resolve(c->spec->dst_root_fd, c->spec->dest, &c->dst);
+
+	if (r == -ENOTDIR) {
+		/* It stopped at the first component below something that cannot have any. */
+		char *slash = strrchr(c->dst.ptr, '/');
+
+		rb_buf_truncate(&c->dst, slash ? (size_t)(slash - c->dst.ptr) : 0);
+		return fail_non_dir(c->dst.ptr, err);
+	}
+	return r < 0 ? rb_fail_sys(err, r, "cannot follow %s in the image", c->spec->dest) : 0;
+}
+
+/* The directory of a real path, made when missing (rule 4). */
+static int make_dirs(const struct copier *c, const char *real, struct rb_error **err)
+{
+	const struct rb_layer_made made = made_dirs(c->spec);
+	int fd = rb_layer_mkdirs(c->spec->dst_root_fd, real, &made);
+
+	if (fd == -ENOTDIR)
+		return fail_non_dir(real, err);
+	return fd < 0 ? rb_fail_sys(err, fd, "cannot make the directory /%s in the image", real)
+		      : fd;
+}
+
+static bool is_dir_at(int rootfd, const char *real)
 {
 	RB_CLEANUP(rb_closep) int fd = rb_layer_open(rootfd, real, O_PATH | O_DIRECTORY);
 
 	return fd >= 0;
 }
 
-static int resolve_dest(struct copier *c, struct rb_error **err)
+/* Rule 6: where a file goes. c->dst is its path then; returns its directory, in which it has
+ * *ret_name. */
+static int file_dest(struct copier *c, const char **ret_name, struct rb_error **err)
 {
-	int r = rb_layer_resolve(c->spec->dst_root_fd, c->spec->dest, &c->dst);
-
-	if (r == -ENOTDIR)
-		return rb_fail(err, RB_ERR_CONTEXT, "cannot copy to non-directory: /%s",
-			       c->dst.ptr);
-	return r < 0 ? rb_fail_sys(err, r, "cannot resolve the destination %s", c->spec->dest) : 0;
-}
-
-/* Where a file goes: c->dst becomes its path; returns the directory and *ret_name in c->dst. */
-static int open_file_dest(struct copier *c, const char **ret_name, struct rb_error **err)
-{
-	const struct rb_copy_spec *spec = c->spec;
+	const char *name = c->spec->name;
 
 	if (resolve_dest(c, err) < 0)
 		return -1;
-	if (spec->dest_is_dir || is_dir(spec->dst_root_fd, c->dst.ptr))
-		rb_layer_push(&c->dst, spec->name);
-	const char *base = rb_path_base(c->dst.ptr);
+	if (c->spec->dest_is_dir || is_dir_at(c->spec->dst_root_fd, c->dst.ptr)) {
+		if (!*name || strchr(name, '/') || rb_streq(name, ".") || rb_streq(name, ".."))
+			return rb_fail(err, RB_ERR_DOCKERFILE,
+				       "\"%s\" cannot be the name of a file in %s; name the file "
+				       "in the destination",
+				       name, c->spec->dest);
+		(void)rb_layer_push(&c->dst, name);
+	}
+	const char *slash = strrchr(c->dst.ptr, '/');
 	RB_CLEANUP(rb_strp)
-	char *dir = rb_strndup(c->dst.ptr, base > c->dst.ptr ? (size_t)(base - c->dst.ptr) - 1 : 0);
-	*ret_name = base;
-	return open_dest_dir(spec, dir, err);
+	char *dir = rb_strndup(c->dst.ptr, slash ? (size_t)(slash - c->dst.ptr) : 0);
+	*ret_name = slash ? slash + 1 : c->dst.ptr;
+	return make_dirs(c, dir, err);
 }
 
-static int copy_one_file(struct copier *c, int src_fd, const char *src_name, const struct stat *st,
+/* --- one source */
+
+/* Rule 5: the contents go into DEST, which is not a copy of the source. */
+static int copy_contents(struct copier *c, int src_fd /* takes */, const struct stat *st,
 			 struct rb_error **err)
 {
-	const char *name;
-	RB_CLEANUP(rb_closep) int dir = open_file_dest(c, &name, err);
-
-	if (dir < 0)
-		return -1;
-	return copy_file(c, src_fd, src_name, st, dir, name, err);
-}
-
-/* Rule 5: the contents; DEST itself takes nothing of S but its times. */
-static int copy_top_dir(struct copier *c, int src_fd, const struct stat *st, struct rb_error **err)
-{
-	const struct timespec times[2] = {st->st_atim, st->st_mtim};
+	RB_CLEANUP(dir_close) struct dir d = {.src_fd = src_fd, .dst_fd = -1};
 
 	if (resolve_dest(c, err) < 0)
 		return -1;
-	RB_CLEANUP(level_clear)
-	struct level l = {.name = "", .st = *st, .src_fd = -1, .dst_fd = -1, .dst_len = c->dst.len};
-	l.src_fd = openat(src_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (l.src_fd < 0)
-		return src_fail(c, -errno, "read", err);
-	RB_CLEANUP(rb_closep) int dst = open_dest_dir(c->spec, c->dst.ptr, err);
-	if (dst < 0)
+	d.dst_fd = make_dirs(c, c->dst.ptr, err);
+	if (d.dst_fd < 0 || copy_children(c, &d, err) < 0)
 		return -1;
-	l.dst_fd = openat(dst, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (l.dst_fd < 0)
-		return dst_fail(c, -errno, "open", err);
-	if (copy_children(c, &l, err) < 0)
+	int r = set_times(d.dst_fd, "", st);
+	return r < 0 ? fail_dest(c, r, "set the times of", err) : 0;
+}
+
+static int copy_one_file(struct copier *c, struct entry *e, struct rb_error **err)
+{
+	RB_CLEANUP(rb_closep)
+	int src_dir = rb_layer_open_parent(c->spec->src_root_fd, c->src.ptr, &e->src_name);
+	if (src_dir < 0)
+		return fail_source(c, src_dir, err);
+	RB_CLEANUP(rb_closep) int dst_dir = file_dest(c, &e->dst_name, err);
+	if (dst_dir < 0)
 		return -1;
-	return futimens(l.dst_fd, times) < 0 ? dst_fail(c, -errno, "set the times of", err) : 0;
+	e->src_dir = src_dir;
+	e->dst_dir = dst_dir;
+	return copy_file(c, e, err);
+}
+
+static int copy_source(struct copier *c, struct rb_error **err)
+{
+	const int root = c->spec->src_root_fd;
+	struct entry e = {0};
+	int r = rb_layer_resolve(root, c->spec->src, &c->src);
+	RB_CLEANUP(rb_closep)
+	int fd = r < 0 ? r : rb_layer_open(root, c->src.ptr, O_PATH | O_NOFOLLOW);
+
+	if (fd < 0)
+		return fail_source(c, fd, err);
+	if (fstat(fd, &e.st) < 0)
+		return fail_source(c, -errno, err);
+	if (c->spec->src_ledger) {
+		r = rb_ledger_fix(c->spec->src_ledger, fd, "", c->src.ptr, &e.st);
+		if (r < 0)
+			return fail_source(c, r, err);
+	}
+	if (!S_ISDIR(e.st.st_mode))
+		return copy_one_file(c, &e, err);
+	int dir = rb_layer_open(root, c->src.ptr, O_RDONLY | O_DIRECTORY);
+	return dir < 0 ? fail_source(c, dir, err) : copy_contents(c, dir, &e.st, err);
 }
 
 int rb_copy(const struct rb_copy_spec *spec, struct rb_error **err)
 {
 	RB_CLEANUP(copier_clear)
 	struct copier c = {.spec = spec, .src = RB_BUF_INIT, .dst = RB_BUF_INIT};
-	const char *name;
-	struct stat st;
-	int r = rb_layer_resolve(spec->src_root_fd, spec->src, &c.src);
 
+	return copy_source(&c, err);
+}
+
+static int write_inline(struct copier *c, int dirfd, const char *name, const void *data, size_t len,
+			struct rb_error **err)
+{
+	RB_CLEANUP(rb_closep) int fd = create_file(c, dirfd, name, err);
+	const struct rb_layer_made made = made_dirs(c->spec);
+
+	if (fd < 0)
+		return -1;
+	int r = rb_write_full(fd, data, len);
 	if (r < 0)
-		return src_fail(&c, r, "resolve", err);
-	RB_CLEANUP(rb_closep) int dir = rb_layer_open_parent(spec->src_root_fd, c.src.ptr, &name);
-	r = dir < 0 ? dir : src_stat(&c, dir, name, &st);
-	if (r == -ENOENT)
-		return rb_fail(err, RB_ERR_NOTFOUND, "\"/%s\": not found", c.src.ptr);
+		return fail_dest(c, r, "write", err);
+	r = rb_ledger_chown(made.ledger, fd, "", c->dst.ptr, made.uid, made.gid);
 	if (r < 0)
-		return src_fail(&c, r, "stat", err);
-	if (!S_ISDIR(st.st_mode))
-		return copy_one_file(&c, dir, name, &st, err);
-	RB_CLEANUP(rb_closep)
-	int src = *name ? openat(dir, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
-			: fcntl(dir, F_DUPFD_CLOEXEC, 0);
-	if (src < 0)
-		return src_fail(&c, -errno, "open", err);
-	return copy_top_dir(&c, src, &st, err);
+		return fail_dest(c, r, "set the owner of", err);
+	r = set_mode(fd, "", mode_or(c->spec, 0644));
+	return r < 0 ? fail_dest(c, r, "set the mode of", err) : 0;
 }
 
 int rb_copy_inline(const struct rb_copy_spec *spec, const void *data, size_t len,
@@ -472,16 +640,9 @@ int rb_copy_inline(const struct rb_copy_spec *spec, const void *data, size_t len
 	RB_CLEANUP(copier_clear)
 	struct copier c = {.spec = spec, .src = RB_BUF_INIT, .dst = RB_BUF_INIT};
 	const char *name;
-	RB_CLEANUP(rb_closep) int dir = open_file_dest(&c, &name, err);
+	RB_CLEANUP(rb_closep) int dir = file_dest(&c, &name, err);
 
 	if (dir < 0 || make_room(&c, dir, name, err) < 0)
 		return -1;
-	RB_CLEANUP(rb_closep) int fd = create_file(dir, name);
-	int r = fd < 0 ? fd : rb_write_full(fd, data, len);
-	if (r == 0)
-		r = rb_ledger_chown(spec->dst_ledger, fd, "", c.dst.ptr, uid_for(spec, 0),
-				    gid_for(spec, 0));
-	if (r == 0 && fchmod(fd, spec->chmod >= 0 ? (mode_t)spec->chmod : 0644) < 0)
-		r = -errno;
-	return r < 0 ? dst_fail(&c, r, "write", err) : 0;
+	return write_inline(&c, dir, name, data, len, err);
 }
