@@ -21,7 +21,7 @@ static const struct {
 	{"bzip2", "BZh", 3},
 };
 
-/* Whether a tar begins in the stream: an entry, or the end mark of an empty archive. */
+/* Whether a tar begins in the stream with an entry: a file of zeros is a file of zeros. */
 static bool begins_as_tar(int fd)
 {
 	RB_CLEANUP(rb_layer_reader_freep)
@@ -33,7 +33,7 @@ static bool begins_as_tar(int fd)
 
 	/* Not an error: the file is copied as it is then. */
 	rb_error_free(error);
-	return r >= 0;
+	return r > 0;
 }
 
 int rb_archive_detect(int fd, const char *name, struct rb_error **err)
