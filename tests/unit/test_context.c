@@ -35,7 +35,7 @@ static void make_socket(int dirfd, const char *name)
 
 	(void)snprintf(addr.sun_path, sizeof(addr.sun_path), "/proc/self/fd/%d/%s", dirfd, name);
 	CHECK_INT(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
-	(void)fchmodat(dirfd, name, 0644, 0);
+	CHECK_INT(fchmodat(dirfd, name, 0644, 0), 0);
 }
 
 /* Words: "d/" a directory, "f" a file with its name in it, "f=text" a file, "l>target" a link, "p|"
