@@ -152,6 +152,7 @@ static int context_checksum(struct rb_solver *s, struct rb_vertex *v, struct rb_
 	if (c && !s->context_ev) {
 		s->context_ev = rb_solve_announce(s, "[internal] load build context");
 		rb_solve_emit(s, s->context_ev, RB_EV_START, NULL);
+		s->context_open = true;
 		if (!s->statcache && rb_statcache_open(s->in.store, c, &s->statcache, err) < 0)
 			return -1;
 	}

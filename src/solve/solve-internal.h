@@ -71,7 +71,8 @@ struct rb_solver {
 	struct rb_statcache *statcache;
 	unsigned n_events; /* event vertices announced */
 	int64_t start_ns;
-	unsigned context_ev; /* "[internal] load build context" */
+	unsigned context_ev; /* "[internal] load build context", once a build */
+	bool context_open;   /* it has begun and not ended */
 	int signal_fd;
 	bool filter_ready; /* rb_exec_filter_prepare() was called */
 	struct rb_error *error; /* first failure */

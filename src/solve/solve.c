@@ -310,14 +310,25 @@ static void start_jobs(struct rb_solver *s)
 	}
 }
 
+/* The context is read by the examining of COPYs: what one pass reads is one step of the display. */
+static void end_context_event(struct rb_solver *s, const struct rb_error *failure)
+{
+	RB_CLEANUP(rb_strp) char *text = failure ? rb_error_text(failure) : NULL;
+
+	if (s->context_open)
+		rb_solve_emit(s, s->context_ev, text ? RB_EV_ERROR : RB_EV_DONE, text);
+	s->context_open = false;
+}
+
 static int examine_all(struct rb_solver *s, struct rb_error **err)
 {
 	unsigned node;
+	int r = 0;
 
-	while (rb_sched_next(s->sched, &node))
-		if (rb_solve_examine(s, node, err) < 0)
-			return -1;
-	return 0;
+	while (r == 0 && rb_sched_next(s->sched, &node))
+		r = rb_solve_examine(s, node, err);
+	end_context_event(s, r < 0 ? *err : NULL);
+	return r;
 }
 
 /* --- the loop
@@ -515,14 +526,6 @@ static bool complete(const struct rb_solver *s)
 	return rb_sched_state(s->sched, end) == RB_NODE_DONE;
 }
 
-static void end_internal_events(struct rb_solver *s)
-{
-	if (s->context_ev) {
-		rb_solve_emit(s, s->context_ev, RB_EV_DONE, NULL);
-		s->context_ev = 0;
-	}
-}
-
 /* Base images that nothing had to be unpacked for. */
 static void end_image_events(struct rb_solver *s)
 {
@@ -550,7 +553,6 @@ int rb_solve_lookup(struct rb_solver *s, struct rb_error **err)
 	rb_sched_set_slots(s->sched, 0);
 	if (examine_all(s, err) < 0)
 		return -1;
-	end_internal_events(s);
 	(void)save_statcache(s);
 	if (!complete(s))
 		return 0;
@@ -566,7 +568,6 @@ int rb_solve_run(struct rb_solver *s, struct rb_error **err)
 	if (loop(s, err) < 0)
 		return -1;
 	(void)save_statcache(s);
-	end_internal_events(s);
 	if (!complete(s))
 		rb_bug("the build stopped although the target is not complete");
 	end_image_events(s);
