@@ -236,19 +236,27 @@ static int unpack_layers(const struct op_image *op, const struct rb_manifest *m,
 	return 0;
 }
 
+/* Reads what is in the store, fetches what is not; the error of a pull names the image itself. */
+static int materialize(const struct op_image *op, struct rb_manifest *m,
+		       struct rb_worker_port *port, struct rb_error **err)
+{
+	if (load_manifest(op, m, err) < 0)
+		return rb_wrap(err, "image %s", op->image->shown);
+	if (pull_missing(op, m, port, err) < 0)
+		return -1;
+	if (!op->blobs_only && unpack_layers(op, m, port, err) < 0)
+		return rb_wrap(err, "image %s", op->image->shown);
+	return 0;
+}
+
 int rb_op_materialize(void *ctx, struct rb_worker_port *port, struct rb_error **err)
 {
 	const struct op_image *op = ctx;
 	struct rb_manifest m = {0};
+	int r = materialize(op, &m, port, err);
 
-	if (load_manifest(op, &m, err) < 0 || pull_missing(op, &m, port, err) < 0 ||
-	    (!op->blobs_only && unpack_layers(op, &m, port, err) < 0)) {
-		rb_manifest_clear(&m);
-		(void)rb_wrap(err, "image %s", op->image->shown);
-		return rb_error_at(err, op->image->line_first, op->image->line_last);
-	}
 	rb_manifest_clear(&m);
-	return 0;
+	return r < 0 ? rb_error_at(err, op->image->line_first, op->image->line_last) : 0;
 }
 
 /* --- layers of the result

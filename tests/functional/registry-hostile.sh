@@ -47,7 +47,7 @@ EOT
 # name, what the error must say
 while read -r name pattern <&8; do
 	fresh "$name"
-	fails_with 1 "cannot pull $R/$name:1: .*$pattern" rb pull "$R/$name:1"
+	fails_with 1 "cannot pull $R/$name:1(@sha256:[0-9a-f]+)?: .*$pattern" rb pull "$R/$name:1"
 	is "$(sound)" '' "$name: the store is sound"
 done 8<<'EOT'
 html answers with text/html instead of a manifest
