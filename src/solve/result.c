@@ -62,13 +62,28 @@ static int first_time(struct rb_solver *s, const struct rb_plan_stage *stage, ch
 	return 0;
 }
 
-static int finish_config(struct rb_solver *s, const struct rb_plan_stage *stage,
+/* A base may have no history (OCI config.md), but readers pair what entries there are with the
+ * layers, one by one from below: each of its layers gets one before ours follow. */
+static void complete_history(struct rb_image_config *config, size_t layers)
+{
+	size_t told = 0;
+
+	for (size_t i = 0; i < config->n_history; i++)
+		told += !config->history[i].empty_layer;
+	for (; told < layers; told++)
+		rb_image_config_add_history(config, NULL, NULL, NULL, NULL, false);
+}
+
+/* base_layers: how many of the layers are the base's. */
+static int finish_config(struct rb_solver *s, const struct rb_plan_stage *stage, size_t base_layers,
 			 struct rb_image_config *config, struct rb_error **err)
 {
 	RB_CLEANUP(rb_strp) char *time = NULL;
 
 	if (first_time(s, stage, &time, err) < 0)
 		return -1;
+	if (stage->n_history)
+		complete_history(config, base_layers);
 	for (size_t i = 0; i < stage->n_history; i++) {
 		const struct rb_plan_history *h = &stage->history[i];
 
@@ -102,7 +117,7 @@ static int collect(struct rb_solver *s, struct rb_solved_image *im, struct rb_er
 		return -1;
 	if (append_snapshots(s, &chain, base, im, err) < 0)
 		return -1;
-	return finish_config(s, target, &im->config, err);
+	return finish_config(s, target, base, &im->config, err);
 }
 
 int rb_solve_image(struct rb_solver *s, struct rb_solved_image *ret, struct rb_error **err)
