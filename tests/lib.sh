@@ -314,8 +314,8 @@ unpack_oci() {
 #   oci F check             verifies sizes, digests and diff IDs; prints what is wrong
 oci() { python3 "$RB_TEST_SRC/tests/oci.py" "$@"; }
 
-# craft < PROGRAM: Python with all of tests/helpers/craft.py, in $T; for archives that nobody's tools make.
-craft() { (cd "$T" && { echo 'from craft import *' && cat; } | PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$RB_TEST_SRC/tests/helpers python3 -); }
+# craft < PROGRAM: Python with all of tests/helpers/craft.py (and tests/oci.py to import), in $T.
+craft() { (cd "$T" && { echo 'from craft import *' && cat; } | PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$RB_TEST_SRC/tests/helpers:$RB_TEST_SRC/tests python3 -); }
 
 # tree_list DIR|TAR: one line an entry, sorted: path type mode owner size links [-> target]
 tree_list() { python3 "$RB_TEST_SRC/tests/oci.py" --tree "$1"; }
