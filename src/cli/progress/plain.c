@@ -120,6 +120,12 @@ static void add_status(struct rb_progress_vertex *v, int64_t now_ns)
 	v->status_out_ns = now_ns;
 }
 
+static void plain_status_ends(struct rb_progress *p, struct rb_progress_vertex *v, int64_t now_ns)
+{
+	(void)p;
+	add_status(v, now_ns);
+}
+
 static void add_end(struct rb_progress_vertex *v, const struct rb_event *ev)
 {
 	RB_CLEANUP(rb_strp) char *message = NULL;
@@ -218,6 +224,7 @@ static void plain_finish(struct rb_progress *p, int64_t now_ns)
 const struct rb_progress_ops rb_progress_plain_ops = {
 	.event = plain_event,
 	.line = plain_line,
+	.status_ends = plain_status_ends,
 	.tick = plain_tick,
 	.tick_ms = plain_tick_ms,
 	.finish = plain_finish,

@@ -68,6 +68,8 @@ struct rb_progress_ops {
 	/* A complete output line as it came, without its newline. */
 	void (*line)(struct rb_progress *p, struct rb_progress_vertex *v, int64_t time_ns,
 		     struct rb_slice text);
+	/* A status of something else is about to replace one that was not said yet. */
+	void (*status_ends)(struct rb_progress *p, struct rb_progress_vertex *v, int64_t now_ns);
 	void (*tick)(struct rb_progress *p, int64_t now_ns);
 	int (*tick_ms)(const struct rb_progress *p);
 	void (*note)(struct rb_progress *p, const char *line);

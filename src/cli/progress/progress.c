@@ -159,8 +159,20 @@ static void partials_end(struct rb_progress *p, struct rb_progress_vertex *v)
 	}
 }
 
-static void status_set(struct rb_progress_vertex *v, const struct rb_event *ev)
+/* Counters repeat themselves up to a word that is a number: "transferring context: 2.10kB". */
+static bool is_same_counter(const char *status, const struct rb_event *ev)
 {
+	size_t n = strcspn(status, "0123456789");
+
+	return status[n] && (!n || status[n - 1] == ' ') && ev->len > n &&
+	       strncmp(status, ev->data, n) == 0 && ev->data[n] >= '0' && ev->data[n] <= '9';
+}
+
+static void status_set(struct rb_progress *p, struct rb_progress_vertex *v,
+		       const struct rb_event *ev)
+{
+	if (v->status_unsaid && p->ops->status_ends && !is_same_counter(v->status, ev))
+		p->ops->status_ends(p, v, ev->time_ns);
 	if (!v->status)
 		v->status_first_ns = ev->time_ns;
 	v->status_last_ns = ev->time_ns;
@@ -213,7 +225,7 @@ void rb_progress_event(void *ctx, const struct rb_event *ev)
 		log_add(p, v, ev);
 		break;
 	case RB_EV_STATUS:
-		status_set(v, ev);
+		status_set(p, v, ev);
 		break;
 	case RB_EV_CACHED:
 	case RB_EV_DONE:
