@@ -84,7 +84,7 @@ static int parse_number(struct rb_slice *s, uint32_t *ret)
 	uint64_t v;
 	int r = rb_parse_u64((struct rb_slice){s->ptr, len}, UINT32_MAX - 1, &v);
 
-	if (r < 0)
+	if (r < 0 || (colon && len + 1 == s->len))
 		return -EBADMSG;
 	*ret = (uint32_t)v;
 	s->ptr += len + (colon != NULL);
