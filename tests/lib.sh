@@ -294,7 +294,8 @@ skopeo() {
 unpack_oci() {
 	local layout=$T/unpack-$RANDOM status=0
 	{
-		skopeo copy --quiet --remove-signatures "oci-archive:$1" "oci:$layout:image" &&
+		skopeo copy --quiet --remove-signatures --dest-oci-accept-uncompressed-layers \
+			"oci-archive:$1" "oci:$layout:image" &&
 			umoci unpack --rootless --image "$layout:image" "$2"
 	} >"$T/.umoci" 2>&1 || status=$?
 	[ $status = 0 ] || diag "$(cat "$T/.umoci")"

@@ -110,21 +110,23 @@ class Image:
     """One image of an OCI archive."""
 
     def __init__(self, path):
-        with tarfile.open(path) as tar:
-            self.files = {clean(info.name): tar.extractfile(info).read() for info in tar
-                          if info.isfile()}
+        self.tar = tarfile.open(path)
+        self.files = {clean(info.name): info for info in self.tar if info.isfile()}
         self.problems = []
-        if json.loads(self.files["oci-layout"]).get("imageLayoutVersion") != "1.0.0":
+        if json.loads(self.read("oci-layout")).get("imageLayoutVersion") != "1.0.0":
             self.problems.append("oci-layout: version is not 1.0.0")
-        descriptor = json.loads(self.files["index.json"])["manifests"][0]
+        descriptor = json.loads(self.read("index.json"))["manifests"][0]
         while "index" in descriptor["mediaType"]:
             descriptor = json.loads(self.blob(descriptor))["manifests"][0]
         self.manifest = json.loads(self.blob(descriptor))
         self.config = json.loads(self.blob(self.manifest["config"]))
 
+    def read(self, name):
+        return self.tar.extractfile(self.files[name]).read()
+
     def blob(self, descriptor):
         algorithm, _, digest = descriptor["digest"].partition(":")
-        data = self.files[f"blobs/{algorithm}/{digest}"]
+        data = self.read(f"blobs/{algorithm}/{digest}")
         if hashlib.new(algorithm, data).hexdigest() != digest:
             self.problems.append(f"{descriptor['digest']}: the bytes have another digest")
         if len(data) != descriptor["size"]:

@@ -14,11 +14,18 @@ readback() {
 	podman_loads "$archive" "$name"
 }
 
+# base_kept ARCHIVE NAME: owners and modes that only a Debian base knows. Leaves the listing in $T/tree.
+base_kept() {
+	oci "$1" tree >"$T/tree"
+	is "$(grep -E '^(etc/shadow|var/mail|usr/bin/su) ' "$T/tree" | cut -d ' ' -f 1-4)" \
+		$'etc/shadow f 0640 0:42\nusr/bin/su f 4755 0:0\nvar/mail d 2775 0:8' "$2: owners of the base"
+}
+
 # podman without the machine's configuration, on a storage of its own. A user with one id can only
 # load what it may give to itself.
 podman_own() {
-	XDG_RUNTIME_DIR=$podman_run podman --root "$podman_run/storage" --runroot "$podman_run/root" --storage-driver vfs \
-		--storage-opt vfs.ignore_chown_errors=true --cgroup-manager cgroupfs --events-backend file "$@"
+	XDG_RUNTIME_DIR=$podman_run podman --root "$podman_run/storage" --runroot "$podman_run/root" --storage-driver overlay \
+		--storage-opt overlay.ignore_chown_errors=true --cgroup-manager cgroupfs --events-backend file "$@"
 }
 
 # podman_loads ARCHIVE NAME: and finds in it the ID that the manifest has.
