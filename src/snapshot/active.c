@@ -270,14 +270,15 @@ static int commit(struct rb_active *a, const char *id, struct rb_snapshot_meta *
 int rb_active_commit(struct rb_active *a, const char *id, struct rb_snapshot_meta *ret,
 		     struct rb_error **err)
 {
-	RB_CLEANUP(rb_active_freep) struct rb_active *mine = a;
+	int r = commit(a, id, ret, err);
 
-	if (commit(a, id, ret, err) == 0)
-		return 0;
-	if (err && ((*err)->sys_errno == ENOSPC || (*err)->sys_errno == EDQUOT))
-		return rb_wrap(err, "cannot commit a snapshot in %s: %s", a->s->path,
-			       RB_SNAPSHOT_NO_SPACE);
-	return rb_wrap(err, "cannot commit a snapshot in %s", a->s->path);
+	if (r < 0 && err && ((*err)->sys_errno == ENOSPC || (*err)->sys_errno == EDQUOT))
+		(void)rb_wrap(err, "cannot commit a snapshot in %s: %s", a->s->path,
+			      RB_SNAPSHOT_NO_SPACE);
+	else if (r < 0)
+		(void)rb_wrap(err, "cannot commit a snapshot in %s", a->s->path);
+	rb_active_free(a);
+	return r;
 }
 
 void rb_active_forget(struct rb_active *a)
