@@ -62,9 +62,10 @@ static int store_file(struct rb_store *store, int fd, const struct rb_apply_resu
 {
 	RB_CLEANUP(rb_blob_writer_freep) struct rb_blob_writer *w = NULL;
 	RB_CLEANUP(rb_strp) char *buf = rb_malloc(COPY_BYTES);
+	uint64_t size;
 	ssize_t n;
 
-	if (rb_store_has_blob(store, &scanned->blob, NULL))
+	if (rb_store_has_blob(store, &scanned->blob, &size) && size == scanned->blob_size)
 		return 0;
 	if (lseek(fd, 0, SEEK_SET) < 0)
 		return rb_fail_errno(err, "cannot read it a second time");

@@ -216,6 +216,19 @@ static int unpack_layer(const struct op_image *op, const char *parent, const cha
 	return rb_snapshot_update(snapshots, &meta, err);
 }
 
+/* A layer that is not what was pulled or imported any more gets out of the way of its repair. */
+static int unpack_failed(const struct op_image *op, const struct rb_descriptor *layer,
+			 struct rb_error **err)
+{
+	if (!rb_store_drop_damaged(op->solver->in.store, &layer->digest))
+		return -1;
+	rb_error_drop(err);
+	return rb_fail(
+		err, RB_ERR_CORRUPT,
+		"its bytes in the store were damaged and are removed: build again to pull it, or "
+		"import or load the image again");
+}
+
 static int unpack_layers(const struct op_image *op, const struct rb_manifest *m,
 			 struct rb_worker_port *port, struct rb_error **err)
 {
@@ -227,7 +240,8 @@ static int unpack_layers(const struct op_image *op, const struct rb_manifest *m,
 		if (!rb_snapshot_exists(op->solver->in.snapshots, id)) {
 			rb_worker_status(port, "extracting layer %zu/%zu", i + 1, m->n_layers);
 			if (unpack_layer(op, parent, id, &m->layers[i], &config->diff_ids[i], err) <
-			    0)
+				    0 &&
+			    unpack_failed(op, &m->layers[i], err) < 0)
 				return rb_wrap(err, "layer %zu of %zu (%s)", i + 1, m->n_layers,
 					       rb_digest_text(&m->layers[i].digest, digest));
 		}

@@ -5,12 +5,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/fd.h"
 #include "store/store-internal.h"
 
 /* "blobs/sha256/" + 64 hex digits + NUL */
 enum { BLOB_PATH_BYTES = 80 };
+enum { HASH_BYTES = 64 * 1024 };
 
 static const char *blob_path(const struct rb_digest *d, char buf[static BLOB_PATH_BYTES])
 {
@@ -68,6 +70,23 @@ int rb_store_read_blob(struct rb_store *store, const struct rb_digest *digest, s
 	*ret = b;
 	b = (struct rb_buf)RB_BUF_INIT;
 	return 0;
+}
+
+bool rb_store_drop_damaged(struct rb_store *store, const struct rb_digest *digest)
+{
+	RB_CLEANUP(rb_hash_freep) struct rb_hash *hash = rb_hash_new();
+	RB_CLEANUP(rb_strp) char *buf = rb_malloc(HASH_BYTES);
+	char path[BLOB_PATH_BYTES];
+	RB_CLEANUP(rb_closep)
+	int fd = openat(store->fd, blob_path(digest, path), O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	ssize_t n = -1;
+
+	while (fd >= 0 && (n = rb_read_full(fd, buf, HASH_BYTES)) > 0)
+		rb_hash_add(hash, buf, (size_t)n);
+	if (n < 0)
+		return false;
+	struct rb_digest got = rb_hash_final(hash);
+	return !rb_digest_eq(&got, digest) && unlinkat(store->fd, path, 0) == 0;
 }
 
 struct rb_blob_writer {

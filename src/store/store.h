@@ -51,6 +51,9 @@ int rb_store_open_blob(struct rb_store *store, const struct rb_digest *digest,
 /* Whole blob, verified; CORRUPT when it does not hash to its name. */
 int rb_store_read_blob(struct rb_store *store, const struct rb_digest *digest, size_t max_bytes,
 		       struct rb_buf *ret, struct rb_error **err);
+/* Removes a blob that does not hash to its name any more, so that it can be fetched again; whether
+ * it did. */
+bool rb_store_drop_damaged(struct rb_store *store, const struct rb_digest *digest);
 int rb_store_put_blob(struct rb_store *store, const void *data, size_t len, struct rb_blob *ret,
 		      struct rb_error **err);
 

@@ -226,6 +226,13 @@ static void test_blob__damage_is_found_and_mended(void)
 	CHECK_INT(rb_store_put_blob(store, "hello", 5, &blob, &err), 0);
 	CHECK_INT(rb_store_read_blob(store, &d, 5, &buf, &err), 0);
 	CHECK_OK(&err);
+
+	CHECK(!rb_store_drop_damaged(store, &d));
+	CHECK(rb_store_has_blob(store, &d, NULL));
+	CHECK_INT(rb_publish_at(rb_store_fd(store), path, "hell", 4, 0444, &err), 0);
+	CHECK(rb_store_drop_damaged(store, &d));
+	CHECK(!rb_store_has_blob(store, &d, NULL));
+	CHECK(!rb_store_drop_damaged(store, &d));
 }
 
 static void test_blob__a_full_disk_leaves_nothing(void)
