@@ -27,6 +27,7 @@
 #include <sys/sysmacros.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 static int fail(const char *what)
@@ -270,6 +271,24 @@ static int do_chown(int argc, char **argv)
 		return 1;
 	return say("chown", lchown(argv[3], (uid_t)strtoul(argv[1], NULL, 10),
 				   (gid_t)strtoul(argv[2], NULL, 10)));
+}
+
+/* setxattr FILE NAME VALUE */
+static int do_setxattr(int argc, char **argv)
+{
+	if (argc < 4)
+		return 1;
+	return say(argv[2], lsetxattr(argv[1], argv[2], argv[3], strlen(argv[3]), 0));
+}
+
+/* mknod FILE MAJOR MINOR: a character device */
+static int do_mknod(int argc, char **argv)
+{
+	if (argc < 4)
+		return 1;
+	return say("mknod", mknod(argv[1], S_IFCHR | 0666,
+				  makedev((unsigned)strtoul(argv[2], NULL, 10),
+					  (unsigned)strtoul(argv[3], NULL, 10))));
 }
 
 static int do_sleep(int argc, char **argv)
@@ -643,15 +662,16 @@ static const struct {
 	const char *name;
 	int (*fn)(int argc, char **argv);
 } commands[] = {
-	{"true", do_true},     {"false", do_false},     {"exit", do_exit},
-	{"kill", do_kill},     {"echo", do_echo},       {"env", do_env},
-	{"cwd", do_cwd},       {"ids", do_ids},         {"status", do_status},
-	{"fds", do_fds},       {"process", do_process}, {"hostname", do_hostname},
-	{"cat", do_cat},       {"ls", do_ls},           {"stat", do_stat},
-	{"write", do_write},   {"mkdir", do_mkdir},     {"rm", do_rm},
-	{"rename", do_rename}, {"symlink", do_symlink}, {"chown", do_chown},
-	{"sleep", do_sleep},   {"orphan", do_orphan},   {"alloc", do_alloc},
-	{"exec", do_exec},     {"try", do_try},         {"connect", do_connect},
+	{"true", do_true},         {"false", do_false},     {"exit", do_exit},
+	{"kill", do_kill},         {"echo", do_echo},       {"env", do_env},
+	{"cwd", do_cwd},           {"ids", do_ids},         {"status", do_status},
+	{"fds", do_fds},           {"process", do_process}, {"hostname", do_hostname},
+	{"cat", do_cat},           {"ls", do_ls},           {"stat", do_stat},
+	{"write", do_write},       {"mkdir", do_mkdir},     {"rm", do_rm},
+	{"rename", do_rename},     {"symlink", do_symlink}, {"chown", do_chown},
+	{"setxattr", do_setxattr}, {"mknod", do_mknod},     {"sleep", do_sleep},
+	{"orphan", do_orphan},     {"alloc", do_alloc},     {"exec", do_exec},
+	{"try", do_try},           {"connect", do_connect},
 };
 
 static int run(int argc, char **argv)
