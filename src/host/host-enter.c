@@ -174,12 +174,31 @@ static int make_maps(const struct rb_host *h, int pidfd, struct rb_error **err)
 }
 
 struct inner {
-	int go_fd;    /* one byte when the maps are written */
-	int ready_fd; /* int32: 0 when the namespace can be used, else the errno */
+	int go_fd;              /* one byte when the maps are written */
+	int ready_fd;           /* int32: 0 when the namespace can be used, else the errno */
+	const sigset_t *ending; /* blocked until fn is called */
 	const sigset_t *mask;
 	int (*fn)(void *ctx);
 	void *ctx;
 };
+
+static void end_by_signal(int sig)
+{
+	_exit(128 + sig);
+}
+
+/*
+ * A pid 1 ignores what it has no handler for: without this one a signal that is forwarded before
+ * the solver listens, or to a verb that does not, would be lost.
+ */
+static void heed_signals(const sigset_t *ending)
+{
+	const struct sigaction end = {.sa_handler = end_by_signal};
+
+	for (int sig = 1; sig < NSIG; sig++)
+		if (sigismember(ending, sig) == 1)
+			(void)sigaction(sig, &end, NULL);
+}
 
 static void RB_NORETURN inner_main(const struct inner *in)
 {
@@ -195,6 +214,7 @@ static void RB_NORETURN inner_main(const struct inner *in)
 	if (rb_write_full(in->ready_fd, &e, sizeof(e)) < 0 || e)
 		_exit(127);
 	(void)close(in->ready_fd);
+	heed_signals(in->ending);
 	(void)sigprocmask(SIG_SETMASK, in->mask, NULL);
 	int status = in->fn(in->ctx);
 	(void)fflush(NULL);
@@ -289,8 +309,12 @@ int rb_host_enter(const struct rb_host *h, int (*fn)(void *ctx), void *ctx, stru
 	RB_CLEANUP(rb_closep) int ready_out = ready[1];
 	ending_signals(&signals);
 	(void)sigprocmask(SIG_BLOCK, &signals, &before);
-	struct inner in = {
-		.go_fd = go_in, .ready_fd = ready_out, .mask = &before, .fn = fn, .ctx = ctx};
+	struct inner in = {.go_fd = go_in,
+			   .ready_fd = ready_out,
+			   .ending = &signals,
+			   .mask = &before,
+			   .fn = fn,
+			   .ctx = ctx};
 	r = start_inner(h, &in, go_out, ready_in, &child, err);
 	rb_closep(&go_in);
 	rb_closep(&ready_out);

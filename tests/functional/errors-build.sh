@@ -1,0 +1,284 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Whatever goes wrong in a build ends with one clear line and the right status, and leaves a store in
+# which the next build works.
+# needs: userns overlay
+# users: range single
+# timeout: 60
+. "$(dirname "$0")/../lib.sh"
+
+base_image busybox >/dev/null
+import_base busybox
+
+context "$T/good" <<'EOT'
+FROM busybox
+COPY f /f
+RUN cat /f >/g
+EOT
+echo good >"$T/good/f"
+mkdir "$T/c"
+
+# usable NAME: the next build works, without and with the cache
+usable() {
+	run_command rb --no-cache "$T/good" && run_command rb "$T/good"
+	is "$?" 0 "the next build works after $1" || diag "$err"
+}
+
+# refused STATUS REGEX CONTEXT [OPTION...]: as fails_with; and the line is the only one of ours, and the last.
+refused() {
+	local status=$1 pattern=$2
+	shift 2
+	fails_with "$status" "^rbuild: $pattern" rb --progress=plain "$@"
+	is "$(grep -c '^rbuild: ' <<<"$err") $(tail -n 1 <<<"$err" | cut -c1-8)" "1 rbuild: " "in one line, at the end" ||
+		diag "$err"
+}
+
+# running PATTERN: processes of anybody with this in their command line, other than this shell's
+running() { ps axww -o args= | grep -c "^[^ ]*$1"; }
+
+# --- a failing RUN
+
+context "$T/run" <<'EOT'
+FROM busybox
+RUN seq 1 5000; echo last words >&2; exit 9
+EOT
+refused 1 'Dockerfile:2: process "/bin/sh -c seq 1 5000; echo last words >&2; exit 9" did not complete successfully: exit code: 9 \(full log: ' \
+	"$T/run"
+log=$(sed -nE 's/^rbuild: .*\(full log: (.*)\)$/\1/p' <<<"$err")
+is "$(grep -v '^last words$' "$log" | md5sum)" "$(seq 1 5000 | md5sum)" "the log that it names has all of the output"
+is "$(grep -c '^last words$' "$log")" 1 "the standard error, too"
+like "$err" '^   2 \| >>> RUN seq' "the frame shows the instruction"
+refused 1 'Dockerfile:2: process ' "$T/run"
+usable "a failing RUN"
+
+# --- sources
+
+context "$T/missing" <<'EOT'
+FROM busybox
+RUN sleep 0.1
+COPY nope /x
+EOT
+refused 1 'Dockerfile:3: failed to compute cache key: "/nope": not found$' "$T/missing"
+echo '*.secret' >"$T/missing/.dockerignore"
+echo x >"$T/missing/a.secret"
+printf 'FROM busybox\nCOPY a.secret /x\n' >"$T/missing/Dockerfile"
+refused 1 'Dockerfile:2: .*"/a\.secret": not found: excluded by the pattern "\*\.secret" in \.dockerignore$' "$T/missing"
+printf 'FROM busybox\nCOPY --from=busybox /nope /x\n' >"$T/missing/Dockerfile"
+refused 1 'Dockerfile:2: .*"/nope": not found$' "$T/missing"
+printf 'FROM busybox AS a\nRUN true\nFROM busybox\nCOPY --from=a /nope /x\n' >"$T/missing/Dockerfile"
+refused 1 'Dockerfile:4: .*"/nope": not found$' "$T/missing"
+mkdir "$T/unreadable"
+printf 'FROM busybox\nCOPY . /x\n' >"$T/unreadable/Dockerfile"
+echo x >"$T/unreadable/closed"
+chmod 000 "$T/unreadable/closed"
+refused 1 'Dockerfile:2: .*cannot read "closed" in the build context: Permission denied; make it readable or list it in \.dockerignore$' \
+	"$T/unreadable"
+mkdir -m 000 "$T/unreadable/dir" && rm -f "$T/unreadable/closed"
+refused 1 'Dockerfile:2: .*cannot read "dir" in the build context: Permission denied; ' "$T/unreadable"
+rmdir "$T/unreadable/dir"
+printf 'FROM busybox\nCOPY f /etc/passwd/f\n' >"$T/c/Dockerfile" && echo f >"$T/c/f"
+refused 1 'Dockerfile:2: cannot copy to non-directory: /etc/passwd$' "$T/c"
+printf 'FROM busybox\nCOPY --chown=nosuch f /f\n' >"$T/c/Dockerfile"
+refused 1 'Dockerfile:2: .*--chown=nosuch: .*nosuch' "$T/c"
+usable "missing sources"
+
+# --- the Dockerfile and the context
+
+mkdir "$T/empty"
+refused 1 'failed to read dockerfile: open Dockerfile: no such file or directory$' "$T/empty"
+refused 1 'failed to read dockerfile: open .*/nope: no such file or directory$' -f "$T/empty/nope" "$T/empty"
+: >"$T/empty/Dockerfile"
+refused 1 'Dockerfile: the Dockerfile cannot be empty$' "$T/empty"
+rm "$T/empty/Dockerfile" && mkfifo "$T/empty/Dockerfile"
+run_command timeout 10 "$RBUILD" --root "$RB_ROOT" "$T/empty"
+is "$?" 1 "a FIFO as Dockerfile does not hang"
+like "$err" '^rbuild: failed to read dockerfile: Dockerfile is not a regular file$' "and is refused"
+rm "$T/empty/Dockerfile" && mkdir "$T/empty/Dockerfile"
+refused 1 'failed to read dockerfile: Dockerfile is not a regular file$' "$T/empty"
+rmdir "$T/empty/Dockerfile" && mkfifo "$T/empty/.dockerignore" && cp "$T/good/Dockerfile" "$T/empty/"
+run_command timeout 10 "$RBUILD" --root "$RB_ROOT" "$T/empty"
+is "$?" 1 "nor does one as .dockerignore"
+like "$err" '^rbuild: failed to read ignore file: \.dockerignore is not a regular file$' "which is refused"
+refused 1 "unable to prepare context: path \"$T/nowhere\" not found\$" "$T/nowhere"
+refused 1 "unable to prepare context: \"$T/good/f\" is not a directory\$" "$T/good/f"
+refused 1 'the context https://example.com/x.git is remote, which is not supported yet' https://example.com/x.git
+refused 1 'a context or Dockerfile on standard input is not supported yet' -
+printf 'FROM busybox AS testing\nFROM testing\n' >"$T/c/Dockerfile"
+refused 1 'Dockerfile: target stage "tesing" could not be found \(did you mean testing\?\)$' --target tesing "$T/c"
+usable "a missing Dockerfile"
+
+# --- options
+
+refused 2 'build: unknown option: --tarqet \(did you mean target\?\)$' --tarqet x "$T/good"
+refused 1 'build: --secret is not supported yet by this version of rbuild$' --secret id=x "$T/good"
+refused 2 'build: .*--target' --target
+refused 2 'build: an argument is missing; usage: rbuild \[build\] \[OPTIONS\] CONTEXT$'
+refused 2 'build: too many arguments; usage: ' "$T/good" "$T/good"
+fails_with 2 '^rbuild: the verb push is not supported yet by this version of rbuild' "$RBUILD" push x
+refused 2 '--output: ' -o type=nope "$T/good"
+refused 2 '--output: ' -o type=oci "$T/good"
+refused 2 '--tag: ' -t 'UPPER CASE' "$T/good"
+refused 2 '--network is default, none or host, not "x"$' --network x "$T/good"
+refused 2 'unknown mode "nope": range or single$' --mode=nope "$T/good"
+refused 1 'several platforms in one build are not supported yet' --platform linux/amd64,linux/arm64 "$T/good"
+works "options that do nothing here are accepted" rb --rm --force-rm "$T/good"
+
+# --- --iidfile and outputs
+
+works "--iidfile" rb --iidfile "$T/iid" "$T/good"
+is "$(wc -c <"$T/iid")" 71 "has the ID and no newline, as docker does"
+refused 1 'Dockerfile:2: process ' --iidfile "$T/iid" "$T/run"
+if [ ! -e "$T/iid" ]; then ok "a failed build leaves no --iidfile"; else not_ok "a failed build leaves no --iidfile" "$(cat "$T/iid")"; fi
+refused 1 '--iidfile: .*No such file or directory' --iidfile "$T/no/dir/iid" "$T/good"
+refused 2 '--iidfile needs an output that makes an image$' --iidfile "$T/iid" -o "type=local,dest=$T/out" "$T/good"
+refused 1 'export: .*No such file or directory' -o "type=oci,dest=$T/no/dir/x.tar" "$T/good"
+echo old >"$T/x.tar"
+refused 1 'Dockerfile:2: process ' -o "type=oci,dest=$T/x.tar" "$T/run"
+is "$(cat "$T/x.tar")" old "a failed build leaves an old output alone"
+usable "bad outputs"
+
+# --- registries
+
+printf 'FROM 127.0.0.1:%s/x:1\nRUN true\n' "$(free_port)" >"$T/c/Dockerfile"
+refused 1 'Dockerfile:1: .*cannot connect to 127\.0\.0\.1:[0-9]+: Connection refused \(is the registry running there\?\)$' "$T/c"
+usable "an unreachable registry"
+
+# --- damage in the store
+
+# Layers whose bytes changed, or are missing, before they were unpacked
+for damage in flip "truncate -s 1000" "truncate -s 0"; do
+	RB_ROOT=$T/damaged-$RANDOM
+	import_base busybox
+	layer=$(find "$RB_ROOT" -path '*/blobs/sha256/*' -type f -size +100k)
+	chmod u+w "$layer"
+	case $damage in
+	flip) printf X | dd of="$layer" bs=1 seek=50000 conv=notrunc status=none ;;
+	*) $damage "$layer" ;;
+	esac
+	refused 1 'Dockerfile:1: image busybox:latest: layer 1 of 1 \(sha256:[0-9a-f]{64}\): its bytes in the store were damaged and are removed: build again to pull it, or import or load the image again$' \
+		"$T/good"
+	import_base busybox
+	usable "a damaged layer and another import ($damage)"
+done
+RB_ROOT=$T/store
+
+# --- ends from outside
+
+marker=91$RANDOM
+context "$T/slow" <<EOT
+FROM busybox
+RUN echo started; (setsid sleep $marker &); sleep $marker
+EOT
+
+# start_slow: our own rbuild in the middle of a RUN, pid in $slow. A shell starts what runs beside it
+# with SIGINT ignored.
+start_slow() {
+	rm -f "$T/slow.log"
+	env --default-signal=INT "$RBUILD" --root "$RB_ROOT" --progress=plain "$T/slow" >"$T/slow.log" 2>&1 &
+	slow=$!
+	wait_for 20 grep -q '^#[0-9]* [0-9.]* started' "$T/slow.log" || bail_out "the step does not start: $(cat "$T/slow.log")"
+}
+
+# ended PID: it is no more, or a zombie until we wait for it
+ended() { ! grep -qs '^State:.[^Z]' "/proc/$1/status"; }
+
+# gone: nothing of the step is left; the namespace may take a moment to end
+gone() { [ "$(running "sleep $marker")" = 0 ]; }
+
+start_slow
+kill -KILL $slow
+wait $slow 2>/dev/null
+if wait_for 5 gone; then ok "kill -9 leaves nothing running"; else not_ok "kill -9 leaves nothing running" "$(ps axww -o pid,args | grep "$marker")"; fi
+usable "kill -9"
+
+for signal in INT:interrupted TERM:terminated HUP:"the terminal was closed"; do
+	start_slow
+	started=$SECONDS
+	kill -"${signal%%:*}" $slow
+	wait_for 20 ended $slow || { ps axww -o pid,ppid,stat,args | grep -e rbuild -e "$marker"; kill -KILL $slow; }
+	wait $slow
+	is $? 1 "SIG${signal%%:*} ends the build with status 1"
+	if [ $((SECONDS - started)) -lt 10 ]; then ok "at once"; else not_ok "at once" "$((SECONDS - started)) s"; fi
+	like "$(tail -n 1 "$T/slow.log")" "^rbuild: (Dockerfile:[0-9]+: )?${signal#*:}\$" "and says so"
+	like "$(cat "$T/slow.log")" '^#[0-9]+ CANCELED$' "the step is canceled"
+	if wait_for 5 gone; then ok "nothing is left running"; else not_ok "nothing is left running"; fi
+done
+
+# Nor is one lost that comes while the build is still getting ready.
+lost=''
+for delay in 0.002 0.005 0.01 0.015 0.02 0.025 0.03 0.04; do
+	"$RBUILD" --root "$RB_ROOT" --progress=plain "$T/slow" >"$T/slow.log" 2>&1 &
+	slow=$!
+	sleep $delay
+	kill -TERM $slow
+	wait_for 10 ended $slow || { lost+=" $delay" && kill -KILL $slow; }
+	wait $slow 2>/dev/null
+done
+is "$lost" "" "a signal soon after the start is not lost"
+if wait_for 5 gone; then ok "and leaves nothing running"; else not_ok "and leaves nothing running"; fi
+usable "signals"
+
+run_command timeout -s INT 1 "$RBUILD" --root "$RB_ROOT" --progress=plain "$T/slow"
+is $? 124 "timeout -s INT ends it, too"
+if wait_for 5 gone; then ok "with all of its processes"; else not_ok "with all of its processes"; fi
+
+# The output is closed in the middle: at the next line that is written
+context "$T/talks" <<EOT
+FROM busybox
+RUN while :; do echo $marker; sleep 0.1; done
+EOT
+started=$SECONDS
+"$RBUILD" --root "$RB_ROOT" --progress=plain "$T/talks" 2>&1 | head -n 1 >"$T/head"
+if [ $((SECONDS - started)) -lt 10 ]; then ok "a closed output ends the build"; else not_ok "a closed output ends the build"; fi
+is "$(running "/bin/sh -c while :; do echo $marker")" 0 "and its step"
+usable "a closed output"
+
+# --- a full disk: the store on a small file system in a mount namespace of our own
+
+mkdir "$T/full"
+cat >"$T/full.sh" <<'EOT'
+mount -t tmpfs -o size=8m tmpfs "$T/full" || exit 77
+cd "$T/full"
+run() { # NAME ARG...
+	local name=$1
+	shift
+	"$RBUILD" --root "$T/full/store" "$@" >"$T/full-$name" 2>&1
+	echo "status $?" >>"$T/full-$name"
+}
+run import import "$1" busybox
+printf 'FROM busybox\nRUN head -c 20000000 /dev/zero >/big\n' >Dockerfile
+run run --progress=plain .
+printf 'FROM busybox\nCOPY big /big\n' >Dockerfile
+head -c 3000000 /dev/urandom >big
+run copy --progress=plain .
+rm big
+printf 'FROM busybox\nRUN head -c 1500000 /dev/urandom >/big\n' >Dockerfile
+run export --progress=plain -o type=oci,dest=out.tar .
+head -c 20000000 /dev/zero >filler 2>/dev/null
+printf 'FROM busybox\nRUN echo fine\n' >Dockerfile
+run filled --progress=plain .
+run filled-import import "$1" another
+rm -f filler out.tar
+run next --progress=plain .
+run again --progress=plain .
+EOT
+T=$T RBUILD=$RBUILD run_command unshare -r -m bash "$T/full.sh" "$(base_image busybox)"
+is $? 0 "a store on a small file system" || diag "$out" "$err"
+
+# full NAME STATUS REGEX: what the command NAME above did
+full() {
+	local said
+	said=$(cat "$T/full-$1")
+	is "$(tail -n 1 <<<"$said")" "status $2" "$1 on a full disk: status" || diag "$said"
+	like "$said" "$3" "$1 on a full disk: message"
+}
+full import 0 'sha256:'
+full run 1 '^rbuild: Dockerfile:2: process "/bin/sh -c head -c 20000000 /dev/zero >/big" did not complete successfully: exit code: 1'
+full copy 1 '^rbuild: Dockerfile:2: cannot copy "big" to /big in the image: No space left on device$'
+full export 1 '^rbuild: export: cannot write out\.tar \(nothing was written; free some space or choose another place\): No space left on device$'
+full filled 1 '^rbuild: Dockerfile:2: cannot commit a snapshot in .*: free some space there or use a store on another disk with --root DIR: .*No space left on device$'
+full filled-import 1 '^rbuild: cannot write a blob in the store .* \(free some space, or use another disk with --root DIR\): No space left on device$'
+full next 0 '^#[0-9]+ [0-9.]+ fine$'
+full again 0 '^#[0-9]+ CACHED$'
+
+done_testing
