@@ -504,18 +504,26 @@ static int apply_whiteout(struct applier *ap, const char *clean, enum rb_whiteou
 	return rb_whiteout_delete(ap->spec, real, &ap->opaque, err);
 }
 
+/* Asked of the name as written, and of where links took it. */
+static int check_depth(struct applier *ap, const char *path, struct rb_error **err)
+{
+	unsigned depth = 1;
+
+	for (const char *p = path; *p; p++)
+		depth += *p == '/';
+	if (depth <= ap->spec->limits->depth)
+		return 0;
+	return rb_fail(err, RB_ERR_CORRUPT, "%.80s...: deeper than the limit of %u directories",
+		       path, ap->spec->limits->depth);
+}
+
 static int check_entry(struct applier *ap, const char *clean, struct rb_error **err)
 {
 	struct archive_entry *e = ap->entry;
 	const char *name = archive_entry_pathname(e);
-	unsigned depth = 1;
 
-	for (const char *p = clean; *p; p++)
-		depth += *p == '/';
-	if (depth > ap->spec->limits->depth)
-		return rb_fail(err, RB_ERR_CORRUPT,
-			       "%.80s...: deeper than the limit of %u directories", name,
-			       ap->spec->limits->depth);
+	if (check_depth(ap, clean, err) < 0)
+		return -1;
 	if (archive_entry_uid(e) < 0 || archive_entry_uid(e) >= UINT32_MAX ||
 	    archive_entry_gid(e) < 0 || archive_entry_gid(e) >= UINT32_MAX)
 		return rb_fail(err, RB_ERR_CORRUPT, "%s: impossible owner", name);
@@ -550,6 +558,8 @@ static int apply_entry(struct applier *ap, struct rb_error **err)
 	int r = locate(ap, clean, true);
 	if (r < 0)
 		return entry_fail(ap, r, "make its directory", err);
+	if (check_depth(ap, ap->real.ptr, err) < 0)
+		return -1;
 	if (hardlink)
 		return apply_hardlink(ap, err);
 	if (type == AE_IFREG)

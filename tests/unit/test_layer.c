@@ -742,6 +742,7 @@ static void test_layer__limits(void)
 	} t[] = {
 		{{1 << 20, 2, 9, 100, 100}, "f a 1\nf b 1\nf c 1", "more than 2 entries"},
 		{{1 << 20, 9, 2, 100, 100}, "f a/b/c 1", "deeper than the limit of 2"},
+		{{1 << 20, 9, 3, 100, 100}, "l l a/b/c\nf l/d 1", "deeper than the limit of 3"},
 		{{1 << 20, 9, 9, 4, 100}, "f a 12345", "a: larger than the limit of 4 bytes"},
 		{{1000, 9, 9, 100, 100}, "f a 1", "larger than the limit of 1000 bytes"},
 	};
@@ -1099,7 +1100,8 @@ static void test_layer__overlay(void)
 	CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
-/* Which ids are on disk: all, as real root; 0 alone, as root of a namespace with one id; or none. */
+/* Which ids are on disk: all, as real root; 0 alone, as root of a namespace with one id; or none.
+ */
 static uint32_t find_limit(int fd)
 {
 	if (geteuid() != 0)
