@@ -17,13 +17,18 @@ canary_before=$(canary_state)
 # canary_safe NAME: nothing of the canary changed
 canary_safe() { is "$(canary_state)" "$canary_before" "$1: the canary is as it was"; }
 
+# inside COMMAND...: as root of the namespace that owns the store's trees
+inside() {
+	if [ "$RB_TEST_RUNG" = range ]; then unshare -U --map-root-user --map-auto "$@"; else "$@"; fi
+}
+
 # not_disclosed NAME FILE...: the canary's text is in none of the files, whatever they are packed in
 not_disclosed() {
 	local name=$1 file found=''
 	shift
 	for file; do
 		if [ -d "$file" ]; then
-			grep -rqF "$CANARY_TEXT" "$file" && found+=" $file"
+			inside grep -rqF "$CANARY_TEXT" "$file" && found+=" $file"
 		elif [ -e "$file" ]; then
 			python3 - "$file" "$CANARY_TEXT" "$RB_TEST_SRC/tests" <<-'EOT' || found+=" $file"
 				import sys
@@ -61,6 +66,7 @@ evil() {
 }
 
 # evil_works NAME [STEP...]
+# shellcheck disable=SC2154 # err is lib.sh's
 evil_works() {
 	if evil "$@"; then ok "$1: builds"; else not_ok "$1: builds" "$err"; fi
 }

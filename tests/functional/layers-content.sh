@@ -116,32 +116,32 @@ like "$times" "^'tree/bad.*' -1.5" 'a time before 1970'
 like "$(oci "$T/odd.oci" list 3)" '^suid f 4755 ' 'setuid bits'
 like "$(oci "$T/odd.oci" list 3)" '^sgid d 3770 ' 'setgid and sticky bits'
 like "$(oci "$T/odd.oci" list 3)" '^w/three h .* -> w/one$' 'a further link to a lower file'
-long=long/$(for i in $(seq 15); do printf '%s/' "$component"; done)
+long=long/$(for _ in $(seq 15); do printf '%s/' "$component"; done)
 is "$(oci "$T/odd.oci" list 2 | grep "^$long" | cut -d' ' -f2- | cut -c1-30)" "$(
 	printf '%s\n' 'f 0644 0:0 5 1' 'l 0777 0:0 0 1 -> /long/nnnnnn'
 )" 'a path of 3000 bytes'
 
 read -r blocks size <<<"$(oci "$T/odd.oci" cat 3 blocks)"
 is "$size" 33554432 'a step sees the size of a sparse file'
-[ "$blocks" -lt 1024 ] && ok 'and its holes' || not_ok 'and its holes' "$blocks blocks"
+works 'and its holes' [ "$blocks" -lt 1024 ]
 on_disk=$(find "$RB_ROOT" -type f \( -name hole -o -name hole2 \) -printf '%f %b\n' | awk '$2 > 1024')
 is "$on_disk" '' 'holes are holes in the store'
-[ "$(stat -c %s "$T/odd.oci")" -lt 20000000 ] && ok 'and small in the archive' || not_ok 'and small in the archive'
+works 'and small in the archive' [ "$(stat -c %s "$T/odd.oci")" -lt 20000000 ]
 is "$(oci "$T/odd.oci" cat 1 tree/hole | sha256sum)" "$(sha256sum <"$T/odd/tree/hole")" 'the content is right'
 works 'umoci unpacks it' unpack_oci "$T/odd.oci" "$T/odd.d"
-cmp -s "$T/odd/tree/hole" "$T/odd.d/rootfs/tree/hole" && ok 'as other tools read it, too' || not_ok 'as other tools read it, too'
+works 'as other tools read it, too' cmp -s "$T/odd/tree/hole" "$T/odd.d/rootfs/tree/hole"
 is "$(stat -c %s "$T/odd.d/rootfs/hole2") $(tail -c 10000000 "$T/odd.d/rootfs/hole2" | head -c 3)" '40000000 end' \
 	'also one that a step made'
 
 # --- the same bytes every time, in every compression
 
 works 'a second export' rb -o "type=oci,dest=$T/odd2.oci" "$T/odd"
-cmp -s "$T/odd.oci" "$T/odd2.oci" && ok 'exports are identical' || not_ok 'exports are identical'
+works 'exports are identical' cmp -s "$T/odd.oci" "$T/odd2.oci"
 head -c 9000000 /dev/urandom >"$T/odd/big"
 printf 'FROM base\nCOPY big link* /\n' | context "$T/odd"
 works 'gzip' rb -o "type=oci,dest=$T/gzip.oci" "$T/odd"
 works 'gzip by name' rb -o "type=oci,dest=$T/gzip2.oci,compression=gzip" "$T/odd"
-cmp -s "$T/gzip.oci" "$T/gzip2.oci" && ok 'gzip is the default' || not_ok 'gzip is the default'
+works 'gzip is the default' cmp -s "$T/gzip.oci" "$T/gzip2.oci"
 works 'zstd' rb -o "type=oci,dest=$T/zstd.oci,compression=zstd" "$T/odd"
 works 'uncompressed' rb -o "type=oci,dest=$T/plain.oci,compression=uncompressed" "$T/odd"
 for kind in gzip zstd plain; do
@@ -168,11 +168,12 @@ craft <<-'EOT' >"$T/members"
 	    members, data = members + 1, one.unused_data
 	print(members)
 EOT
-[ "$(cat "$T/members")" -gt 1 ] && ok 'large layers are several gzip members' || not_ok 'large layers are several gzip members'
+works 'large layers are several gzip members' [ "$(cat "$T/members")" -gt 1 ]
 is "$(gunzip <"$T/big.tar.gz" | tar -xO -f - big | sha256sum)" "$(sha256sum <"$T/odd/big")" 'gunzip and tar read them'
 
 # --- layers that others made
 
+# shellcheck disable=SC2015
 umoci init --layout "$T/umoci" && umoci new --image "$T/umoci:img" &&
 	umoci raw add-layer --image "$T/umoci:img" "$T/base.tar" &&
 	skopeo copy --quiet "oci:$T/umoci:img" "oci-archive:$T/umoci.oci" || bail_out 'umoci makes no image'

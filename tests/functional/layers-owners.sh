@@ -163,9 +163,7 @@ is "$(oci "$T/copy.oci" list 1 | cut -d' ' -f1-4 | grep -v '^\. ')" \
 	"$(sed 's/kept/given/g; s/ [0-9]*:[0-9]* / 1000:1000 /; /^\. /d' <<<"$kept" | cut -d' ' -f1-4)" \
 	'--chown goes to everything copied and to created directories'
 is "$(oci "$T/copy.oci" xattrs 1)" "$(oci "$T/copy.oci" xattrs 0 | sed 's/^kept/given/')" '--chown keeps the attributes'
-is "$(oci "$T/copy.oci" list 2 | sed 's/ [0-9]*$//')" "$(
-	echo "shadow f 0640 0:42 19"
-)" 'a file of another image keeps its owner; the contents of a directory are copied, not itself'
+is "$(oci "$T/copy.oci" list 2 | sed 's/ [0-9]*$//')" 'shadow f 0640 0:42 19' 'a file of another image keeps its owner; the contents of a directory are copied, not itself'
 is "$(oci "$T/copy.oci" list 3)" "$(
 	cat <<-'EOT'
 		made d 0755 5:300000 0 1

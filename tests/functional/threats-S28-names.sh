@@ -61,7 +61,7 @@ is "$(oci "$T/out.oci" cat 2 found)" "$CANARY/evil-pax" 'pax-path: the name of t
 for name in pax-nul pax-empty slash; do
 	evil "$name" 'RUN true'
 	status=$?
-	[ $status -le 1 ] && ok "$name: no crash" || not_ok "$name: no crash" "exit status $status" "$err"
+	works "$name: no crash" [ $status -le 1 ]
 	canary_safe "$name"
 done
 evil_fails too-long 'File name too long'

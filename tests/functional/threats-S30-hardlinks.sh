@@ -39,11 +39,12 @@ evil_fails directory 'evil'
 for name in deleted data; do
 	evil "$name" 'RUN true'
 	status=$?
-	[ $status -le 1 ] && ok "$name: no crash" || not_ok "$name: no crash" "exit status $status" "$err"
+	works "$name: no crash" [ $status -le 1 ]
 done
 canary_safe 'hard links to the outside'
 not_disclosed 'hard links to the outside' "$RB_ROOT"
 
+# shellcheck disable=SC1003
 evil_works legal 'RUN cmp /shadow /etc/shadow && test /shadow -ef /etc/shadow && test /a/twin -ef /etc/passwd && \' \
 	"    test /group -ef /etc/group && readlink /second >/list" \
 	'COPY --from=legal /shadow /a/twin /self /copies/' || diag "$err"

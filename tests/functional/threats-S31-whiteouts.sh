@@ -71,6 +71,7 @@ canary_safe 'all whiteouts'
 
 # --- not to be blocked
 
+# shellcheck disable=SC1003,SC2016
 evil_works legal 'RUN cat /lib/jvm/java/lib/security/cacerts /usr/lib/many /usr/lib/absolute /usr/lib/dots >/certs && \' \
 	'    cat /usr/lib/x /lib64/x /usr/lib/y /bin/sh2 /bin/dash /usr/lib/jvm/java/bin/java >/files && for l in /bin/sh2 /lib /dangling; do readlink $l; done >/links' \
 	'COPY --from=legal /usr/lib /copied/'
