@@ -80,6 +80,9 @@ static int run_in_namespace(struct run_request *rq, int *ret_status, struct rb_e
 	rb_progress_finish(s->progress, r < 0, rb_solve_now_ns(s->solver));
 	if (r < 0 || rb_solve_image(s->solver, &im, err) < 0)
 		return -1;
+	/* From here on nobody reads them from the solver's descriptor: they end us, and with this
+	 * pid 1 the command. */
+	rb_solve_release_signals(s->solver);
 	if (rb_snapshot_prepare(s->snapshots, im.top, &active, err) < 0 ||
 	    (mount = rb_active_mount(active, err)) < 0)
 		r = -1;

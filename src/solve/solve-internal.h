@@ -3,6 +3,8 @@
 #ifndef RB_SOLVE_SOLVE_INTERNAL_H
 #define RB_SOLVE_SOLVE_INTERNAL_H
 
+#include <signal.h>
+
 #include "exec/exec.h"
 #include "solve/scheduler.h"
 #include "solve/solve.h"
@@ -71,10 +73,11 @@ struct rb_solver {
 	struct rb_statcache *statcache;
 	unsigned n_events; /* event vertices announced */
 	int64_t start_ns;
-	unsigned context_ev; /* "[internal] load build context", once a build */
-	bool context_open;   /* it has begun and not ended */
-	int signal_fd;
-	bool filter_ready; /* rb_exec_filter_prepare() was called */
+	unsigned context_ev;    /* "[internal] load build context", once a build */
+	bool context_open;      /* it has begun and not ended */
+	int signal_fd;          /* -1: not opened */
+	sigset_t unblocked;     /* the signal mask before that */
+	bool filter_ready;      /* rb_exec_filter_prepare() was called */
 	struct rb_error *error; /* first failure */
 };
 

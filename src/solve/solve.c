@@ -436,10 +436,18 @@ static int open_signals(struct rb_solver *s, struct rb_error **err)
 	sigemptyset(&set);
 	for (size_t i = 0; i < RB_ARRAY_LEN(wanted); i++)
 		sigaddset(&set, wanted[i]);
-	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+	if (sigprocmask(SIG_BLOCK, &set, &s->unblocked) < 0)
 		return rb_fail_errno(err, "cannot block signals");
 	s->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	return s->signal_fd < 0 ? rb_fail_errno(err, "cannot open a signal descriptor") : 0;
+}
+
+void rb_solve_release_signals(struct rb_solver *s)
+{
+	if (s->signal_fd < 0)
+		return;
+	rb_closep(&s->signal_fd);
+	(void)sigprocmask(SIG_SETMASK, &s->unblocked, NULL);
 }
 
 struct status_target {

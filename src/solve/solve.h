@@ -56,6 +56,8 @@ int rb_solve_lookup(struct rb_solver *s, struct rb_error **err);
  * ends the process at once.
  */
 int rb_solve_run(struct rb_solver *s, struct rb_error **err);
+/* Gives the signals that end a build back to the caller, who goes on without the solver. */
+void rb_solve_release_signals(struct rb_solver *s);
 
 /* For `rbuild plan`: what the look-up found of a vertex. */
 enum rb_outlook { RB_OUTLOOK_CACHED, RB_OUTLOOK_BUILD };

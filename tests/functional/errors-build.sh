@@ -228,6 +228,19 @@ run_command timeout -s INT 1 "$RBUILD" --root "$RB_ROOT" --progress=plain "$T/sl
 is $? 124 "timeout -s INT ends it, too"
 if wait_for 5 gone; then ok "with all of its processes"; else not_ok "with all of its processes"; fi
 
+# The verb run hands its signals on by ending, and its command with it.
+for signal in INT TERM HUP; do
+	env --default-signal=INT "$RBUILD" --root "$RB_ROOT" run busybox sh -c "echo started; sleep $marker" >"$T/run.log" 2>&1 &
+	slow=$!
+	wait_for 20 grep -q started "$T/run.log" || bail_out "run does not start: $(cat "$T/run.log")"
+	kill -$signal $slow
+	wait_for 10 ended $slow || kill -KILL $slow
+	wait $slow
+	is $? $((128 + $(kill -l $signal))) "SIG$signal ends rbuild run"
+	if wait_for 5 gone; then ok "and its command"; else not_ok "and its command"; fi
+	rm "$T/run.log"
+done
+
 # The output is closed in the middle: at the next line that is written
 context "$T/talks" <<EOT
 FROM busybox
