@@ -81,8 +81,10 @@ static int store_file(struct rb_store *store, int fd, const struct rb_apply_resu
 	return 0;
 }
 
-static void fill_config(struct rb_image_config *c, const struct rb_digest *diff_id)
+static void fill_config(struct rb_image_config *c, const struct rb_digest *diff_id,
+			const char *origin)
 {
+	RB_CLEANUP(rb_strp) char *created_by = rb_asprintf("rbuild %s", origin);
 	struct timespec now;
 
 	(void)clock_gettime(CLOCK_REALTIME, &now);
@@ -90,7 +92,7 @@ static void fill_config(struct rb_image_config *c, const struct rb_digest *diff_
 	c->created = rb_rfc3339(now.tv_sec, (uint32_t)now.tv_nsec);
 	rb_strv_add(&c->env, "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
 	rb_image_config_add_diff(c, diff_id);
-	rb_image_config_add_history(c, c->created, "rbuild import", NULL, "rbuild", false);
+	rb_image_config_add_history(c, c->created, created_by, NULL, "rbuild", false);
 }
 
 static int put_image(struct rb_store *store, const struct rb_apply_result *scanned,
@@ -109,7 +111,7 @@ static int put_image(struct rb_store *store, const struct rb_apply_result *scann
 
 	(void)snprintf(layer.media_type, sizeof(layer.media_type), "%s",
 		       rb_output_layer_type(scanned->compression));
-	fill_config(&im.config, &scanned->diff);
+	fill_config(&im.config, &scanned->diff, origin);
 	rb_strv_add(&names, name);
 	int r = rb_output_record(store, &im, &names, NULL, origin, ret_image_id, err);
 	rb_image_config_clear(&im.config);
