@@ -282,6 +282,10 @@ static int explain(const struct bootstrap *b, int status, struct rb_error **err)
 		 "a package of --include is not in the archive"},
 		{"No space left on device", RB_ERR_SYS,
 		 "the disk is full; mmdebstrap unpacks below $TMPDIR, else /tmp"},
+		/* It works as a subordinate id, whom a directory of the caller's own keeps out. */
+		{"E: cannot create /", RB_ERR_SYS,
+		 "$TMPDIR is closed to the subordinate ids that mmdebstrap works as; "
+		 "set TMPDIR=/var/tmp"},
 		{"NO_PUBKEY", RB_ERR_CORRUPT,
 		 "the signature of the mirror's index has no known key"},
 		{"is not valid yet", RB_ERR_NETWORK,
