@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* needs: userns overlay (for whiteouts) */
+/* needs: userns overlay */
+/* Overlay shows what the whiteouts do. */
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
