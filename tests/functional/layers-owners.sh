@@ -197,6 +197,18 @@ is "$(oci "$T/again.oci" list 0)" "$kept" 'with the same owners'
 is "$(oci "$T/again.oci" get '.rootfs.diff_ids[0]')" "$(oci "$T/copy.oci" get '.rootfs.diff_ids[0]')" \
 	'and, times included, the same layer'
 
+# The caller's umask is nobody's business.
+for mask in 000 077; do
+	(
+		umask $mask
+		RB_ROOT=$T/store-$mask
+		rb import "$T/base.tar" base && rb -o "type=oci,dest=$T/mask.oci" "$T/copy" &&
+			rb -o "type=oci,dest=$T/mask-run.oci" "$T/run"
+	) >"$T/.mask" 2>&1 || diag "$(cat "$T/.mask")"
+	is "$(oci "$T/mask.oci" tree)" "$(oci "$T/copy.oci" tree)" "copies under umask $mask"
+	is "$(oci "$T/mask-run.oci" tree)" "$(oci "$T/run.oci" tree)" "steps under umask $mask"
+done
+
 # What other tools make of it
 works 'umoci unpacks the image' unpack_oci "$T/copy.oci" "$T/unpacked"
 is "$(tree_list "$T/unpacked/rootfs" | grep -E '^kept/(sub/|link|caps|append)' | cut -d' ' -f1-3,5-)" \
