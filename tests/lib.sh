@@ -168,6 +168,17 @@ wait_for() {
 	done
 }
 
+# processes WORDS: the number of anybody's processes whose command line begins so
+processes() {
+	local file count=0 words
+	for file in /proc/[0-9]*/cmdline; do
+		words=()
+		{ mapfile -d '' -t words <"$file"; } 2>/dev/null
+		[[ "${words[*]}" == "$1"* ]] && count=$((count + 1))
+	done
+	echo $count
+}
+
 # --- rbuild ---------------------------------------------------------------------------------
 
 # rb ARG...: the program on the test's own store.

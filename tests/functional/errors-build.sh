@@ -33,9 +33,6 @@ refused() {
 		diag "$err"
 }
 
-# running PATTERN: processes of anybody with this in their command line, other than this shell's
-running() { ps axww -o args= | grep -c "^[^ ]*$1"; }
-
 # --- a failing RUN
 
 context "$T/run" <<'EOT'
@@ -183,19 +180,19 @@ start_slow() {
 ended() { ! grep -qs '^State:.[^Z]' "/proc/$1/status"; }
 
 # gone: nothing of the step is left; the namespace may take a moment to end
-gone() { [ "$(running "sleep $marker")" = 0 ]; }
+gone() { [ "$(processes "sleep $marker")" = 0 ]; }
 
 start_slow
 kill -KILL $slow
 wait $slow 2>/dev/null
-if wait_for 5 gone; then ok "kill -9 leaves nothing running"; else not_ok "kill -9 leaves nothing running" "$(ps axww -o pid,args | grep "$marker")"; fi
+if wait_for 5 gone; then ok "kill -9 leaves nothing running"; else not_ok "kill -9 leaves nothing running"; fi
 usable "kill -9"
 
 for signal in INT:interrupted TERM:terminated HUP:"the terminal was closed"; do
 	start_slow
 	started=$SECONDS
 	kill -"${signal%%:*}" $slow
-	wait_for 20 ended $slow || { ps axww -o pid,ppid,stat,args | grep -e rbuild -e "$marker"; kill -KILL $slow; }
+	wait_for 20 ended $slow || kill -KILL $slow
 	wait $slow
 	is $? 1 "SIG${signal%%:*} ends the build with status 1"
 	if [ $((SECONDS - started)) -lt 10 ]; then ok "at once"; else not_ok "at once" "$((SECONDS - started)) s"; fi
@@ -249,7 +246,7 @@ EOT
 started=$SECONDS
 "$RBUILD" --root "$RB_ROOT" --progress=plain "$T/talks" 2>&1 | head -n 1 >"$T/head"
 if [ $((SECONDS - started)) -lt 10 ]; then ok "a closed output ends the build"; else not_ok "a closed output ends the build"; fi
-is "$(running "/bin/sh -c while :; do echo $marker")" 0 "and its step"
+is "$(processes "/bin/sh -c while :; do echo $marker")" 0 "and its step"
 usable "a closed output"
 
 # --- a full disk: the store on a small file system in a mount namespace of our own
@@ -281,7 +278,8 @@ rm -f filler out.tar
 run next --progress=plain .
 run again --progress=plain .
 EOT
-T=$T RBUILD=$RBUILD run_command unshare -r -m bash "$T/full.sh" "$(base_image busybox)"
+export T RBUILD
+run_command unshare -r -m bash "$T/full.sh" "$(base_image busybox)"
 is $? 0 "a store on a small file system" || diag "$out" "$err"
 
 # full NAME STATUS REGEX: what the command NAME above did

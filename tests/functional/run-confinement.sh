@@ -97,11 +97,11 @@ RUN echo "== hosts"; cat /etc/hosts; echo "== write hosts"; { echo x >>/etc/host
 EOT
 for path in /proc/kcore /proc/keys /proc/timer_list /proc/sysrq-trigger; do
 	grep -q "^== $path\$" <<<"$said" || continue
-	is "$(after "$(sed 's|/|\\/|g' <<<"$path")")" 0 "$path cannot be read"
+	is "$(after "${path//\//.}")" 0 "$path cannot be read"
 done
 for path in /proc/acpi /proc/scsi /sys/firmware /sys/devices/virtual/powercap; do
 	grep -q "^== $path\$" <<<"$said" || continue
-	is "$(after "$(sed 's|/|\\/|g' <<<"$path")")" 0 "$path is empty"
+	is "$(after "${path//\//.}")" 0 "$path is empty"
 done
 is "$(grep -c '^written$' <<<"$said")" 0 "nothing of /proc/sys, /proc/irq, /proc/sysrq-trigger and /sys can be written"
 is "$(after mkdir)" refused "nor directories made there"
@@ -165,7 +165,7 @@ FROM busybox
 RUN sleep $marker & (setsid sleep $marker &) ; sleep 0.1; echo left
 EOT
 is "$said" left "a step ends although it leaves processes"
-is "$(ps axww -o args= | grep -c "^sleep $marker")" 0 "and they are killed"
+is "$(processes "sleep $marker")" 0 "and they are killed"
 
 # --- how a command can fail
 

@@ -72,7 +72,7 @@ like "$states" '^ERROR \[bad 2/2\]' "the step that failed is shown so"
 like "$states" "^CANCELED \[slow 2/2\] RUN sleep $marker" "the other one is canceled"
 is "$(grep -c '^rbuild: ' <<<"$err")" 1 "there is one error line"
 like "$(tail -n 1 <<<"$err")" '^rbuild: Dockerfile:4: ' "it is the last line and names the step that failed first"
-is "$(ps axww -o args= | grep -c "^sleep $marker")" 0 "nothing of the other step is left running"
+is "$(processes "sleep $marker")" 0 "nothing of the other step is left running"
 
 # --- the same step twice in one build
 
