@@ -257,8 +257,9 @@ static int inner(void *ctx)
 {
 	struct build *b = ctx;
 	struct rb_error *err = NULL;
-	int r = b->complete ? 0 : rb_solve_run(b->session.solver, &err);
 
+	rb_session_reap(&b->session);
+	int r = b->complete ? 0 : rb_solve_run(b->session.solver, &err);
 	if (r == 0)
 		r = make_outputs(b, &err);
 	return end_build(b, r, &err);

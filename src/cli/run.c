@@ -74,6 +74,7 @@ static int run_in_namespace(struct run_request *rq, int *ret_status, struct rb_e
 	struct rb_solved_image im;
 	bool worked;
 
+	rb_session_reap(s);
 	int r = rb_solve_run(s->solver, err);
 	if (r == 0)
 		r = rb_solve_materialize(s->solver, true, false, true, &worked, err);

@@ -148,6 +148,18 @@ int rb_session_enter(struct rb_session *s, int (*fn)(void *ctx), void *ctx, stru
 	return rb_host_enter(&s->host, fn, ctx, err);
 }
 
+void rb_session_reap(struct rb_session *s)
+{
+	struct rb_error *err = NULL;
+
+	if (rb_snapshot_reap(s->snapshots, &err) == 0)
+		return;
+	/* It only takes room: whatever is wrong there must not stop a build that may go well. */
+	RB_CLEANUP(rb_strp) char *text = rb_error_text(err);
+	rb_log_warn("%s", text);
+	rb_error_drop(&err);
+}
+
 struct rb_cli_source rb_session_source(const struct rb_session *s)
 {
 	return (struct rb_cli_source){.name = s->file, .text = s->text.ptr, .len = s->text.len};

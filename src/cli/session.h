@@ -52,6 +52,9 @@ int rb_session_plan(struct rb_session *s, struct rb_plan_options *options, struc
  */
 int rb_session_enter(struct rb_session *s, int (*fn)(void *ctx), void *ctx, struct rb_error **err);
 
+/* Removes what killed builds left half-made in the store. Inside the namespace. */
+void rb_session_reap(struct rb_session *s);
+
 /* The Dockerfile for rb_cli_report(). */
 struct rb_cli_source rb_session_source(const struct rb_session *s);
 void rb_session_clear(struct rb_session *s);

@@ -187,6 +187,7 @@ kill -KILL $slow
 wait $slow 2>/dev/null
 if wait_for 5 gone; then ok "kill -9 leaves nothing running"; else not_ok "kill -9 leaves nothing running"; fi
 usable "kill -9"
+is "$(cd "$RB_ROOT/trees" && find . -maxdepth 2 -name '.active-*')" '' 'and removes what the killed build left half-made'
 
 for signal in INT:interrupted TERM:terminated HUP:"the terminal was closed"; do
 	start_slow
