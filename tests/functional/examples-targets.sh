@@ -21,7 +21,8 @@ build() {
 
 build build
 unlike "$err" '\[(testing|production) ' 'target build: no later stage is begun'
-readback "$archive" 'target build'
+# The next image is this one and two layers: unpacking it once is enough.
+inspects "$archive" 'target build'
 base_kept "$archive" 'target build'
 is "$(grep '^src' "$T/tree" | cut -d ' ' -f 1-4)" \
 	$'src d 0755 0:0\nsrc/add.c f 0644 0:0\nsrc/add.h f 0644 0:0\nsrc/add.o f 0644 0:0' 'target build: its files'
