@@ -97,3 +97,21 @@ int rb_cache_put_checksum(struct rb_solver *s, const struct rb_vertex *v, const 
 
 	return put_record(s, "checksum", &key, rb_digest_text(checksum, text), err);
 }
+
+bool rb_cache_is_verified(struct rb_solver *s, const struct rb_digest *blob,
+			  const struct rb_digest *diff_id)
+{
+	RB_CLEANUP(rb_buf_clear) struct rb_buf text = RB_BUF_INIT;
+	const char *found = get_record(s, "diff", blob, &text);
+	struct rb_digest diff;
+
+	return found && rb_digest_parse(found, &diff) == 0 && rb_digest_eq(&diff, diff_id);
+}
+
+int rb_cache_put_verified(struct rb_solver *s, const struct rb_digest *blob,
+			  const struct rb_digest *diff_id, struct rb_error **err)
+{
+	char text[RB_DIGEST_TEXT_BYTES];
+
+	return put_record(s, "diff", blob, rb_digest_text(diff_id, text), err);
+}

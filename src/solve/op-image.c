@@ -213,12 +213,14 @@ static int unpack_layer(const struct op_image *op, const char *parent, const cha
 	meta.blob = applied.blob;
 	meta.blob_size = applied.blob_size;
 	(void)snprintf(meta.media_type, sizeof(meta.media_type), "%s", layer->media_type);
+	if (rb_cache_put_verified(op->solver, &applied.blob, &applied.diff, err) < 0)
+		return -1;
 	return rb_snapshot_update(snapshots, &meta, err);
 }
 
 /* A layer that is not what was pulled or imported any more gets out of the way of its repair. */
-static int unpack_failed(const struct op_image *op, const struct rb_descriptor *layer,
-			 struct rb_error **err)
+static int drop_if_damaged(const struct op_image *op, const struct rb_descriptor *layer,
+			   struct rb_error **err)
 {
 	if (!rb_store_drop_damaged(op->solver->in.store, &layer->digest))
 		return -1;
@@ -241,11 +243,52 @@ static int unpack_layers(const struct op_image *op, const struct rb_manifest *m,
 			rb_worker_status(port, "extracting layer %zu/%zu", i + 1, m->n_layers);
 			if (unpack_layer(op, parent, id, &m->layers[i], &config->diff_ids[i], err) <
 				    0 &&
-			    unpack_failed(op, &m->layers[i], err) < 0)
+			    drop_if_damaged(op, &m->layers[i], err) < 0)
 				return rb_wrap(err, "layer %zu of %zu (%s)", i + 1, m->n_layers,
 					       rb_digest_text(&m->layers[i].digest, digest));
 		}
 		memcpy(parent, id, sizeof(parent));
+	}
+	return 0;
+}
+
+static int verify_layer(const struct op_image *op, const struct rb_descriptor *layer,
+			const struct rb_digest *diff_id, struct rb_error **err)
+{
+	RB_CLEANUP(rb_closep)
+	int blob = rb_store_open_blob(op->solver->in.store, &layer->digest, err);
+	char got[RB_DIGEST_TEXT_BYTES], want[RB_DIGEST_TEXT_BYTES];
+	struct rb_apply_result r;
+
+	if (blob < 0 || rb_layer_scan(blob, &rb_layer_limits_default, false, &r, err) < 0)
+		return -1;
+	if (!rb_digest_eq(&r.blob, &layer->digest))
+		return rb_fail(err, RB_ERR_CORRUPT, "its bytes in the store have the digest %s",
+			       rb_digest_text(&r.blob, got));
+	if (!rb_digest_eq(&r.diff, diff_id))
+		return rb_fail(err, RB_ERR_CORRUPT, "its diff ID is %s, the image config says %s",
+			       rb_digest_text(&r.diff, got), rb_digest_text(diff_id, want));
+	return rb_cache_put_verified(op->solver, &layer->digest, diff_id, err);
+}
+
+/*
+ * Blobs that are handed on must be what the config says, also where their tree was made from other
+ * blobs of the same diff IDs, or never: the trees are known by chain ID, and say nothing of a blob.
+ */
+static int verify_layers(const struct op_image *op, const struct rb_manifest *m,
+			 struct rb_worker_port *port, struct rb_error **err)
+{
+	const struct rb_image_config *config = &op->solver->images[op->image->index].config;
+	char digest[RB_DIGEST_TEXT_BYTES];
+
+	for (size_t i = 0; i < m->n_layers; i++) {
+		if (rb_cache_is_verified(op->solver, &m->layers[i].digest, &config->diff_ids[i]))
+			continue;
+		rb_worker_status(port, "verifying layer %zu/%zu", i + 1, m->n_layers);
+		if (verify_layer(op, &m->layers[i], &config->diff_ids[i], err) < 0 &&
+		    drop_if_damaged(op, &m->layers[i], err) < 0)
+			return rb_wrap(err, "layer %zu of %zu (%s)", i + 1, m->n_layers,
+				       rb_digest_text(&m->layers[i].digest, digest));
 	}
 	return 0;
 }
@@ -258,7 +301,8 @@ static int materialize(const struct op_image *op, struct rb_manifest *m,
 		return rb_wrap(err, "image %s", op->image->shown);
 	if (pull_missing(op, m, port, err) < 0)
 		return -1;
-	if (!op->blobs_only && unpack_layers(op, m, port, err) < 0)
+	if ((op->unpack && unpack_layers(op, m, port, err) < 0) ||
+	    (op->verify && verify_layers(op, m, port, err) < 0))
 		return rb_wrap(err, "image %s", op->image->shown);
 	return 0;
 }
@@ -324,7 +368,8 @@ bool rb_image_has_blobs(struct rb_solver *s, const struct rb_plan_image *image)
 		return false;
 	}
 	for (size_t i = 0; i < m.n_layers; i++)
-		all &= rb_store_has_blob(s->in.store, &m.layers[i].digest, NULL);
+		all &= rb_store_has_blob(s->in.store, &m.layers[i].digest, NULL) &&
+		       rb_cache_is_verified(s, &m.layers[i].digest, &st->config.diff_ids[i]);
 	rb_manifest_clear(&m);
 	return all;
 }

@@ -101,6 +101,12 @@ bool rb_cache_get_checksum(struct rb_solver *s, const struct rb_vertex *v, const
 int rb_cache_put_checksum(struct rb_solver *s, const struct rb_vertex *v, const char *from_id,
 			  const struct rb_digest *checksum, struct rb_error **err);
 
+/* Blobs that were read to their end once and have this diff ID. */
+bool rb_cache_is_verified(struct rb_solver *s, const struct rb_digest *blob,
+			  const struct rb_digest *diff_id);
+int rb_cache_put_verified(struct rb_solver *s, const struct rb_digest *blob,
+			  const struct rb_digest *diff_id, struct rb_error **err);
+
 /* Images (op-image.c). */
 int rb_image_load(struct rb_solver *s, struct rb_plan_image *image, struct rb_error **err);
 rb_worker_fn rb_op_pull_config, rb_op_materialize;
@@ -108,12 +114,13 @@ bool rb_image_is_unpacked(struct rb_solver *s, const struct image_state *st);
 /* Layers of an image, bottom to top, appended. */
 int rb_image_layers(struct rb_solver *s, const struct rb_plan_image *image,
 		    struct rb_solved_layer **layers, size_t *n, struct rb_error **err);
-/* Whether all blobs of its layers are in the store. */
+/* Whether all blobs of its layers are in the store and are what the config says of them. */
 bool rb_image_has_blobs(struct rb_solver *s, const struct rb_plan_image *image);
 struct op_image {
 	struct rb_solver *solver;
 	struct rb_plan_image *image;
-	bool blobs_only; /* rb_op_materialize: pull what is missing, unpack nothing */
+	bool unpack; /* rb_op_materialize: make the tree */
+	bool verify; /* rb_op_materialize: see that the blobs have the config's diff IDs */
 };
 
 /* COPY, ADD, WORKDIR (op-copy.c): workers whose result is "<1|0> <snapshot id>", 1 when it came

@@ -212,7 +212,7 @@ static int start_worker(struct rb_solver *s, struct job *job, struct rb_error **
 		return rb_worker_start(rb_op_pull_config, &op, &job->worker, err);
 	}
 	case JOB_MATERIALIZE: {
-		struct op_image op = {.solver = s, .image = job->image};
+		struct op_image op = {.solver = s, .image = job->image, .unpack = true};
 
 		return rb_worker_start(rb_op_materialize, &op, &job->worker, err);
 	}
@@ -634,8 +634,9 @@ int rb_solve_materialize(struct rb_solver *s, bool tree, bool blobs, bool may_wo
 	*ret_work = need_tree || need_blobs;
 	if (!*ret_work || !may_work)
 		return 0;
-	struct op_image op = {.solver = s, .image = root.image, .blobs_only = !need_tree};
-	name = rb_asprintf("%s %s", need_tree ? "unpacking" : "fetching layers of",
+	struct op_image op = {
+		.solver = s, .image = root.image, .unpack = need_tree, .verify = need_blobs};
+	name = rb_asprintf("%s %s", need_tree ? "unpacking" : "checking layers of",
 			   root.image->name);
 	return rb_solve_task(s, name, rb_op_materialize, &op, NULL, err);
 }
