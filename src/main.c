@@ -2,9 +2,11 @@
 /* From argv to a verb; the only place that turns an error into an exit status. */
 #include "config.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "cli/cli.h"
@@ -86,10 +88,24 @@ static int dispatch(struct rb_cli *cli, int argc, char *const *argv, struct rb_e
 	return verb->run(cli, (int)words.n, rb_strv_argv(&words), err);
 }
 
+/*
+ * A standard descriptor that the caller closed would be given to the next file we open: a directory
+ * of the store could become the standard input of a step. So each of them is something from the
+ * start.
+ */
+static void hold_standard_descriptors(void)
+{
+	for (int fd = 0; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
+			_exit(RB_EXIT_FAILED);
+}
+
 int main(int argc, char **argv)
 {
 	struct rb_cli cli = {0};
 	struct rb_error *err = NULL;
+
+	hold_standard_descriptors();
 
 	/* A closed output is an error of write(), which the writers handle. */
 	(void)signal(SIGPIPE, SIG_IGN);

@@ -229,8 +229,8 @@ static int make_outputs(struct build *b, struct rb_error **err)
 	rb_solved_image_clear(&im);
 	if (r < 0 || write_iidfile(b, id.ptr, err) < 0)
 		return -1;
-	if (b->options.quiet && id.len)
-		(void)printf("%s\n", id.ptr);
+	if (b->options.quiet && id.len && (printf("%s\n", id.ptr) < 0 || fflush(stdout) != 0))
+		return rb_fail_errno(err, "cannot write the image ID to the standard output");
 	return 0;
 }
 
@@ -249,7 +249,7 @@ static int end_build(struct build *b, int r, struct rb_error **err)
 
 		return rb_cli_report(s->cli, &source, err);
 	}
-	return fflush(stdout) == 0 ? RB_EXIT_OK : RB_EXIT_FAILED;
+	return RB_EXIT_OK;
 }
 
 /* Inside the user namespace. */

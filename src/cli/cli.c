@@ -24,6 +24,9 @@ int rb_cli_parse(struct rb_cli *cli, const struct rb_verb *verb, const struct rb
 
 	if (rb_options_parse(argc, argv, tables, stop_at_rest, rest, err) < 0)
 		return rb_wrap(err, "%s", verb->name);
+	if (cli->mode && !rb_streq(cli->mode, "range") && !rb_streq(cli->mode, "single"))
+		return rb_fail(err, RB_ERR_USAGE, "--mode is range or single, not \"%s\"",
+			       cli->mode);
 	if (cli->help) {
 		rb_buf_addf(&help, "Usage: rbuild %s\n\n%s\n", verb->usage, verb->summary);
 		if (verb->text)

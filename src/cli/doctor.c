@@ -26,6 +26,9 @@ static int run_doctor(struct rb_cli *cli, int argc, char *const *argv, struct rb
 
 	if (r)
 		return r < 0 ? -1 : RB_EXIT_OK;
+	if (cli->mode)
+		return rb_fail(err, RB_ERR_USAGE, "doctor looks at every mode: leave out --mode %s",
+			       cli->mode);
 	if (rb_cli_store(cli, &store, err) < 0 ||
 	    rb_host_doctor(rb_store_path(store), &host, err) < 0)
 		return -1;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* rbuild run: a process in an image, confined as a RUN is; what it writes is thrown away. */
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -110,6 +111,10 @@ static int prepare(struct run_request *rq, struct rb_error **err)
 	struct rb_plan_options plan = {.build_args = &no_args};
 	struct rb_session *s = rq->s;
 
+	for (size_t i = 0; i < rq->env.n; i++)
+		if (!strchr(rq->env.v[i], '=') || rq->env.v[i][0] == '=')
+			return rb_fail(err, RB_ERR_USAGE, "--env is NAME=VALUE, not \"%s\"",
+				       rq->env.v[i]);
 	if (rq->network && !rb_streq(rq->network, "none") && !rb_streq(rq->network, "host") &&
 	    !rb_streq(rq->network, "default"))
 		return rb_fail(err, RB_ERR_USAGE, "--network is default, none or host, not \"%s\"",

@@ -231,7 +231,9 @@ static void check_space(struct rb_host *h, const struct trial *t)
 	add(h, "store", ok,
 	    rb_asprintf("%s, %.1f GiB%s free", fs_name((unsigned)fs.f_type), (double)bytes / GIB,
 			inodes),
-	    ok ? NULL : rb_strdup("rbuild prune, or a store elsewhere: --root DIR or RBUILD_ROOT"));
+	    ok ? NULL
+	       : rb_strdup(
+			 "rbuild reset --force, or a store elsewhere: --root DIR or RBUILD_ROOT"));
 }
 
 static void check_bootstrap(struct rb_host *h)

@@ -179,7 +179,10 @@ static int check_name(const char *text, const char *name, const struct rb_ref *r
 		return bad(text, "the repository name is longer than 255 bytes", err);
 	for (const char *c = ref->path; *c; c++)
 		if (*c >= 'A' && *c <= 'Z')
-			return bad(text, "repository name must be lowercase", err);
+			return rb_fail(
+				err, RB_ERR_USAGE,
+				"invalid reference format: repository name (%s) must be lowercase",
+				ref->path);
 	if (!valid_path(ref->path))
 		return bad(text,
 			   "a repository name is lower case letters and digits, separated by one "

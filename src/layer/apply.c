@@ -92,7 +92,9 @@ static void forget_parent(struct applier *ap)
 /* Real path and descriptor of the directory `name`; a missing one is made if `make`. */
 static int find_dir(struct applier *ap, const char *name, bool make, struct rb_buf *real)
 {
-	const struct rb_layer_made made = {ap->spec->ledger, 0755, 0, 0};
+	const struct rb_layer_owner *owner = ap->spec->owner;
+	const struct rb_layer_made made = {ap->spec->ledger, 0755, owner ? owner->uid : 0,
+					   owner ? owner->gid : 0};
 	int fd = rb_layer_open(ap->spec->root_fd, name, O_PATH | O_DIRECTORY);
 
 	rb_buf_truncate(real, 0);
@@ -517,6 +519,23 @@ static int check_depth(struct applier *ap, const char *path, struct rb_error **e
 		       path, ap->spec->limits->depth);
 }
 
+/* Whether a name leaves where it starts: "a/../../b". */
+static bool climbs_out(const char *name)
+{
+	int depth = 0;
+
+	while (*name && depth >= 0) {
+		size_t len = strcspn(name, "/");
+
+		if (len == 2 && name[0] == '.' && name[1] == '.')
+			depth--;
+		else if (len && !(len == 1 && name[0] == '.'))
+			depth++;
+		name += len + (name[len] == '/');
+	}
+	return depth < 0;
+}
+
 static int check_entry(struct applier *ap, const char *clean, struct rb_error **err)
 {
 	struct archive_entry *e = ap->entry;
@@ -524,6 +543,13 @@ static int check_entry(struct applier *ap, const char *clean, struct rb_error **
 
 	if (check_depth(ap, clean, err) < 0)
 		return -1;
+	if (ap->spec->plain_archive && climbs_out(name))
+		return rb_fail(err, RB_ERR_CORRUPT, "%s leaves the directory it is unpacked into",
+			       name);
+	if (ap->spec->owner) {
+		archive_entry_set_uid(e, ap->spec->owner->uid);
+		archive_entry_set_gid(e, ap->spec->owner->gid);
+	}
 	if (archive_entry_uid(e) < 0 || archive_entry_uid(e) >= UINT32_MAX ||
 	    archive_entry_gid(e) < 0 || archive_entry_gid(e) >= UINT32_MAX)
 		return rb_fail(err, RB_ERR_CORRUPT, "%s: impossible owner", name);

@@ -64,14 +64,13 @@ int rb_archive_detect(int fd, const char *name, struct rb_error **err)
 
 int rb_archive_unpack(int fd, const struct rb_copy_spec *spec, struct rb_error **err)
 {
-	const struct rb_layer_made made = {spec->dst_ledger, 0755, 0, 0};
+	bool chown = spec->chown_uid >= 0;
+	const struct rb_layer_owner owner = {chown ? (uint32_t)spec->chown_uid : 0,
+					     chown ? (uint32_t)spec->chown_gid : 0};
+	const struct rb_layer_made made = {spec->dst_ledger, 0755, owner.uid, owner.gid};
 	RB_CLEANUP(rb_buf_clear) struct rb_buf dest = RB_BUF_INIT;
 	struct rb_apply_result result;
 
-	if (spec->chown_uid >= 0 || spec->chown_gid >= 0)
-		return rb_fail(
-			err, RB_ERR_UNSUPPORTED,
-			"--chown does not work on archives that ADD unpacks; unpack it in a RUN");
 	int r = rb_layer_resolve(spec->dst_root_fd, spec->dest, &dest);
 	if (r == 0)
 		r = rb_layer_mkdirs(spec->dst_root_fd, dest.ptr, &made);
@@ -85,6 +84,7 @@ int rb_archive_unpack(int fd, const struct rb_copy_spec *spec, struct rb_error *
 		.root_fd = spec->dst_root_fd,
 		.upper_fd = -1,
 		.ledger = spec->dst_ledger,
+		.owner = chown ? &owner : NULL,
 		.limits = &rb_layer_limits_default,
 		.plain_archive = true,
 	};

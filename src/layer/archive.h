@@ -14,7 +14,7 @@ int rb_archive_detect(int fd, const char *name, struct rb_error **err);
 
 /*
  * Unpacks into spec->dest, which is made (0755) when missing; names stay below it. Owner from the
- * archive unless --chown is given (spec->chown_*), which is UNSUPPORTED for archives.
+ * archive unless --chown is given (spec->chown_*). An entry that climbs out is CORRUPT.
  */
 int rb_archive_unpack(int fd, const struct rb_copy_spec *spec, struct rb_error **err);
 

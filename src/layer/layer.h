@@ -23,12 +23,17 @@ struct rb_layer_limits {
 };
 extern const struct rb_layer_limits rb_layer_limits_default;
 
+struct rb_layer_owner {
+	uint32_t uid, gid;
+};
+
 struct rb_apply_spec {
 	int src_fd; /* blob, read to its end; compression is told by its magic (gzip, zstd, none) */
 	int root_fd;  /* where it goes: a plain directory, or an overlay's merged root */
 	int upper_fd; /* the overlay's upperdir, or -1 when root_fd is a plain directory with
 			 nothing below */
 	struct rb_ledger *ledger;
+	const struct rb_layer_owner *owner; /* of every entry; NULL: what the archive says */
 	const struct rb_layer_limits *limits;
 	const struct rb_digest *want_blob; /* NULL: not checked */
 	const struct rb_digest *want_diff; /* NULL: not checked */

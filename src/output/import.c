@@ -40,7 +40,7 @@ int rb_output_open_source(const char *path, struct rb_error **err)
 
 	if (fd < 0)
 		return rb_error_push(err, errno == ENOENT ? RB_ERR_NOTFOUND : RB_ERR_SYS, errno,
-				     RB_HERE, "cannot open %s", path);
+				     RB_HERE, "cannot open %s: %s", path, strerrordesc_np(errno));
 	if (fstat(fd, &st) < 0)
 		return rb_fail_errno(err, "cannot stat %s", path);
 	if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))

@@ -59,13 +59,18 @@ int rb_output_add_name(struct rb_strv *names, const char *text, struct rb_error 
 
 	if (rb_ref_parse(text, &ref, err) < 0)
 		return -1;
-	bool has_digest = ref.digest;
+	bool has_digest = ref.digest,
+	     reserved = rb_streq(ref.path, "library/scratch") && rb_streq(ref.domain, "docker.io");
 	RB_CLEANUP(rb_strp) char *full = rb_ref_text(&ref);
 	rb_ref_clear(&ref);
 	if (has_digest)
 		return rb_fail(err, RB_ERR_USAGE,
 			       "invalid name \"%s\" for a new image: the digest is not known "
 			       "before the image is made",
+			       text);
+	if (reserved)
+		return rb_fail(err, RB_ERR_USAGE,
+			       "invalid name \"%s\" for an image: FROM scratch means an empty one",
 			       text);
 	if (rb_strv_find(names, full) < 0)
 		rb_strv_take(names, rb_steal_ptr(&full));

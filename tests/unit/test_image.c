@@ -50,7 +50,7 @@ static void test_reference__refuses(void)
 {
 	static const char *const cases[][2] = {
 		{"", "the name is empty"},
-		{"Debian", "repository name must be lowercase"},
+		{"Debian", "repository name (library/Debian) must be lowercase"},
 		{"a//b", "a repository name is"},
 		{"a/", "a repository name is"},
 		{"/a", "a repository name is"},
