@@ -79,8 +79,6 @@ craft <<-'EOT'
 EOT
 import_base busybox base
 printf 'FROM base\nADD evil.tar /a/b/\n%s\n' "$find_evil" | context "$T/add"
-works 'ADD of an archive with such names' rb -o "type=oci,dest=$T/out.oci" "$T/add"
+fails_with 1 'Dockerfile:2: evil.tar: \.\./.* leaves the directory it is unpacked into' rb -o "type=oci,dest=$T/out.oci" "$T/add"
 canary_safe ADD
-is "$(oci "$T/out.oci" list 1 | grep -c ' f .* 1 1$')" 4 'ADD: the files are below the destination or in the root'
-like "$(oci "$T/out.oci" cat 2 found)" '^/a/b/evil1$' 'ADD: .. ends at the destination'
 done_testing
