@@ -116,7 +116,7 @@ refused 2 '--output: ' -o type=nope "$T/good"
 refused 2 '--output: ' -o type=oci "$T/good"
 refused 2 '--tag: ' -t 'UPPER CASE' "$T/good"
 refused 2 '--network is default, none or host, not "x"$' --network x "$T/good"
-refused 2 'unknown mode "nope": range or single$' --mode=nope "$T/good"
+refused 2 '--mode is range or single, not "nope"$' --mode=nope "$T/good"
 refused 1 'several platforms in one build are not supported yet' --platform linux/amd64,linux/arm64 "$T/good"
 works "options that do nothing here are accepted" rb --rm --force-rm "$T/good"
 
