@@ -63,11 +63,6 @@ bool rb_json_is_array(const struct rb_json *j)
 	return json_is_array(un(j));
 }
 
-bool rb_json_is_string(const struct rb_json *j)
-{
-	return json_is_string(un(j));
-}
-
 const struct rb_json *rb_json_member(const struct rb_json *obj, const char *key)
 {
 	return wrap(json_object_get(un(obj), key));

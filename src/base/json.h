@@ -22,7 +22,6 @@ RB_DEFINE_CLEANUP(rb_json)
 
 bool rb_json_is_object(const struct rb_json *j);
 bool rb_json_is_array(const struct rb_json *j);
-bool rb_json_is_string(const struct rb_json *j);
 
 /* Plain access: NULL when absent or of another type. Borrowed. */
 const struct rb_json *rb_json_member(const struct rb_json *obj, const char *key);

@@ -85,7 +85,7 @@ int rb_sys_fsopen(const char *fstype)
 
 /* enum fsconfig_command of linux/mount.h, which does not coexist with sys/mount.h on older libcs.
  */
-enum { CONFIG_FLAG = 0, CONFIG_STRING = 1, CONFIG_FD = 5, CONFIG_CREATE = 6 };
+enum { CONFIG_FLAG = 0, CONFIG_STRING = 1, CONFIG_CREATE = 6 };
 
 int rb_sys_fsconfig_str(int fsfd, const char *key, const char *value)
 {
@@ -95,11 +95,6 @@ int rb_sys_fsconfig_str(int fsfd, const char *key, const char *value)
 int rb_sys_fsconfig_flag(int fsfd, const char *key)
 {
 	return (int)ret_errno(syscall(__NR_fsconfig, fsfd, CONFIG_FLAG, key, NULL, 0));
-}
-
-int rb_sys_fsconfig_fd(int fsfd, const char *key, int fd)
-{
-	return (int)ret_errno(syscall(__NR_fsconfig, fsfd, CONFIG_FD, key, NULL, fd));
 }
 
 int rb_sys_fsconfig_create(int fsfd)

@@ -31,7 +31,6 @@ int rb_sys_close_from(unsigned first);
 int rb_sys_fsopen(const char *fstype);
 int rb_sys_fsconfig_str(int fsfd, const char *key, const char *value);
 int rb_sys_fsconfig_flag(int fsfd, const char *key);
-int rb_sys_fsconfig_fd(int fsfd, const char *key, int fd);
 int rb_sys_fsconfig_create(int fsfd);
 int rb_sys_fsmount(int fsfd, unsigned attrs /* RB_MOUNT_ATTR_* */);
 int rb_sys_open_tree(int dirfd, const char *path, unsigned flags);
