@@ -410,3 +410,62 @@ char *rb_expand_heredoc(const char *body, const struct rb_env *env, struct rb_ex
 	(void)rb_wrap(err, "failed to process the here-document");
 	return NULL;
 }
+
+/* --- text for people
+ * --------------------------------------------------------------------------------- */
+
+/* At '$': the value when the name is set and the expression is sound, else the name as written. */
+static void expand_if_known(struct expander *x, struct rb_buf *ret)
+{
+	struct rb_error *why = NULL;
+	struct expander whole = *x, head = *x;
+	RB_CLEANUP(rb_buf_clear) struct rb_buf value = RB_BUF_INIT;
+
+	head.p++;
+	(void)take_char(&head, '{');
+	RB_CLEANUP(rb_strp) char *name = take_name(&head);
+	whole.err = &why;
+	if (name && rb_env_get(x->env, name) && dollar(&whole, &value) == 0) {
+		rb_buf_add(ret, value.ptr, value.len);
+		x->p = whole.p;
+		x->bytes = whole.bytes;
+	} else {
+		rb_buf_add(ret, x->p, (size_t)(head.p - x->p));
+		x->p = head.p;
+	}
+	rb_error_drop(&why); /* nothing depends on what is only shown */
+}
+
+/* Bytes at p that stand for themselves: what an escape or single quotes protect, or one. */
+static size_t protected_len(const struct expander *x, bool in_double)
+{
+	size_t left = (size_t)(x->end - x->p);
+
+	if (*x->p == x->escape)
+		return left > 1 ? 2 : 1;
+	const char *close = *x->p == '\'' && !in_double ? memchr(x->p + 1, '\'', left - 1) : NULL;
+	return close ? (size_t)(close + 1 - x->p) : 1;
+}
+
+char *rb_expand_known(const char *text, char escape, const struct rb_env *env)
+{
+	struct expander x = {.p = text,
+			     .end = text + strlen(text),
+			     .escape = escape,
+			     .quotes = true,
+			     .env = env};
+	struct rb_buf ret = RB_BUF_INIT;
+	bool in_double = false;
+
+	while (x.p < x.end) {
+		if (*x.p == '$') {
+			expand_if_known(&x, &ret);
+			continue;
+		}
+		size_t n = protected_len(&x, in_double);
+		in_double ^= *x.p == '"';
+		rb_buf_add(&ret, x.p, n);
+		x.p += n;
+	}
+	return rb_buf_steal(&ret);
+}

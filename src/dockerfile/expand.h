@@ -47,4 +47,11 @@ int rb_expand_split(const char *word, char escape, const struct rb_env *env,
 char *rb_expand_heredoc(const char *body, const struct rb_env *env, struct rb_expand_report *report,
 			struct rb_error **err);
 
+/*
+ * A text for people, such as the name of a step (8.4): variables that are set are expanded, all
+ * else stays as written: other names, expressions in error, quotes and what is in single ones,
+ * escapes. Never fails; caller frees.
+ */
+char *rb_expand_known(const char *text, char escape, const struct rb_env *env);
+
 #endif

@@ -13,21 +13,50 @@ static const char *keep(struct rb_elab *e, const char *s)
 	return rb_arena_strdup(e->plan->arena, s);
 }
 
-static struct rb_vertex *add_vertex(struct rb_elab *e, enum rb_vertex_kind kind, const char *text)
+/* " (first line...)" of a RUN that is one heredoc (1.9). */
+static void add_heredoc_summary(const struct rb_inst *inst, struct rb_buf *b)
+{
+	enum { SHOWN = 120 };
+
+	if (inst->kind != RB_INST_RUN || inst->n_heredocs != 1)
+		return;
+	const char *body = inst->heredocs[0].body;
+	size_t n = strcspn(body, "\n");
+	if (n)
+		rb_buf_addf(b, " (%.*s%s)", (int)rb_min_size(n, SHOWN), body,
+			    body[n] && body[n + 1] ? "..." : "");
+}
+
+/* The name of the instruction's step (8.4). The shell expands more than we know, so what is not set
+ * here is shown as written. */
+static const char *step_name(struct rb_elab *e)
+{
+	const struct rb_inst *inst = e->inst;
+	const char *label = e->stage->label;
+	RB_CLEANUP(rb_buf_clear) struct rb_buf name = RB_BUF_INIT;
+	RB_CLEANUP(rb_strp)
+	char *text = rb_expand_known(inst->original + strlen(inst->word), e->plan->df->escape,
+				     &e->state->env);
+
+	rb_buf_addf(&name, "[%s%s%*zu/%zu] %s%s", label, *label ? " " : "",
+		    snprintf(NULL, 0, "%zu", e->n_steps), e->step, e->n_steps,
+		    rb_inst_kind_name(inst->kind), text);
+	add_heredoc_summary(inst, &name);
+	return keep(e, name.ptr);
+}
+
+static struct rb_vertex *add_vertex(struct rb_elab *e, enum rb_vertex_kind kind)
 {
 	struct rb_plan_stage *stage = e->stage;
 	struct rb_vertex *v = rb_arena_alloc(e->plan->arena, sizeof(*v));
-	RB_CLEANUP(rb_strp) char *name = NULL;
 
 	e->step++;
-	name = rb_asprintf("[%s%s%*zu/%zu] %s", stage->label, *stage->label ? " " : "",
-			   snprintf(NULL, 0, "%zu", e->n_steps), e->step, e->n_steps, text);
 	v->kind = kind;
 	v->index = e->plan->n_vertices++;
 	v->stage = stage;
 	v->parent = e->top;
 	v->inst = e->inst;
-	v->name = keep(e, name);
+	v->name = step_name(e);
 	v->no_cache = e->plan->options.no_cache && kind != RB_VERTEX_WORKDIR;
 	stage->vertices[stage->n_vertices++] = v;
 	e->top = v;
@@ -113,30 +142,12 @@ static enum rb_network_mode run_network(struct rb_elab *e)
 	return e->plan->options.network;
 }
 
-/* The line as written with the word in upper case, and the first line of a heredoc (1.9). */
-static char *run_text(const struct rb_inst *inst)
-{
-	struct rb_buf b = RB_BUF_INIT;
-
-	rb_buf_addf(&b, "RUN%s", inst->original + strlen(inst->word));
-	if (inst->n_heredocs == 1) {
-		const char *body = inst->heredocs[0].body;
-		size_t n = strcspn(body, "\n");
-
-		if (n)
-			rb_buf_addf(&b, " (%.*s%s)", (int)rb_min_size(n, 120), body,
-				    body[n] && body[n + 1] ? "..." : "");
-	}
-	return rb_buf_steal(&b);
-}
-
 int rb_elab_run(struct rb_elab *e, struct rb_error **err)
 {
 	RB_CLEANUP(rb_buf_clear) struct rb_buf by = RB_BUF_INIT;
-	RB_CLEANUP(rb_strp) char *text = run_text(e->inst);
 
 	(void)err;
-	struct rb_vertex *v = add_vertex(e, RB_VERTEX_RUN, text);
+	struct rb_vertex *v = add_vertex(e, RB_VERTEX_RUN);
 	run_argv(e, &v->run);
 	rb_env_to_strv(&e->state->env, &v->run.env);
 	add_proxies(e, &v->run.proxy_env);
@@ -250,7 +261,6 @@ int rb_elab_copy(struct rb_elab *e, struct rb_error **err)
 {
 	const struct rb_inst *inst = e->inst;
 	RB_CLEANUP(rb_buf_clear) struct rb_buf by = RB_BUF_INIT;
-	RB_CLEANUP(rb_buf_clear) struct rb_buf text = RB_BUF_INIT;
 	RB_CLEANUP(rb_strp) char *dest = rb_elab_expand(e, inst->copy.dest, err);
 	struct rb_vertex_copy copy = {.dest_is_dir = dest && written_as_dir(dest)};
 	const char *chmod;
@@ -273,16 +283,7 @@ int rb_elab_copy(struct rb_elab *e, struct rb_error **err)
 	add_sources_text(&copy, &by);
 	rb_buf_addf(&by, " %s # buildkit", dest);
 
-	rb_buf_addstr(&text, rb_inst_kind_name(inst->kind));
-	if (inst->copy.from)
-		rb_buf_addf(&text, " --from=%s", inst->copy.from);
-	if (copy.chown)
-		rb_buf_addf(&text, " --chown=%s", copy.chown);
-	if (chmod)
-		rb_buf_addf(&text, " --chmod=%s", chmod);
-	add_sources_text(&copy, &text);
-	rb_buf_addf(&text, " %s", dest);
-	struct rb_vertex *v = add_vertex(e, RB_VERTEX_COPY, text.ptr);
+	struct rb_vertex *v = add_vertex(e, RB_VERTEX_COPY);
 	v->copy = copy;
 	rb_elab_history(e, v, by.ptr);
 	return 0;
@@ -311,7 +312,7 @@ int rb_elab_workdir(struct rb_elab *e, struct rb_error **err)
 		rb_elab_history(e, NULL, by.ptr);
 		return 0;
 	}
-	struct rb_vertex *v = add_vertex(e, RB_VERTEX_WORKDIR, by.ptr);
+	struct rb_vertex *v = add_vertex(e, RB_VERTEX_WORKDIR);
 	v->workdir.path = keep(e, path);
 	v->workdir.user = keep(e, e->config->user ? e->config->user : "");
 	rb_elab_history(e, v, by.ptr);

@@ -36,7 +36,7 @@ is "$(step_states <<<"$err")" "$(
 	cat <<-'EOF'
 		DONE [internal] load build definition from Dockerfile
 		DONE [build 1/3] FROM docker.io/library/busybox:latest
-		DONE [build 2/3] RUN echo hello $WHO; printf 'no end'; printf 'to err\n' >&2
+		DONE [build 2/3] RUN echo hello world; printf 'no end'; printf 'to err\n' >&2
 		DONE [internal] load build context
 		DONE [build 3/3] COPY f /f
 		DONE [stage-1 1/3] RUN printf '\033[31mred\033[0m\tand tab\r\n'; seq 1 5

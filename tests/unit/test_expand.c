@@ -874,6 +874,32 @@ static void test_env__keeps_order(void)
 	CHECK_INT(env.n, 0);
 }
 
+static void test_expand__known_only(void)
+{
+	static const struct {
+		const char *text, *want;
+	} rows[] = {
+		{"", ""},
+		{"a $foo${num}$unset ${unset}", "a bar42$unset ${unset}"},
+		{"${foo:+$num} ${unset:-$num} ${file%%.*}", "42 ${unset:-42} archive"},
+		{"'$foo' \"$foo '$foo'\" \\$foo \\\\$foo", "'$foo' \"bar 'bar'\" \\$foo \\\\bar"},
+		{"$dollar $ $", "$foo $ $"},
+		{"${foo ${foo^} ${empty:?no} ${}", "${foo ${foo^} ${empty:?no} ${}"},
+		{"'$foo", "'bar"},
+		{"$foo\\", "bar\\"},
+	};
+	struct rb_env env = make_env();
+
+	for (size_t i = 0; i < RB_ARRAY_LEN(rows); i++) {
+		RB_CLEANUP(rb_strp) char *got = rb_expand_known(rows[i].text, '\\', &env);
+
+		CHECK_STR(got, rows[i].want);
+	}
+	RB_CLEANUP(rb_strp) char *backtick = rb_expand_known("`$foo \\$foo", '`', &env);
+	CHECK_STR(backtick, "`$foo \\bar");
+	rb_env_clear(&env);
+}
+
 int main(void)
 {
 	return tap_run((const struct tap_test[]){
@@ -889,6 +915,7 @@ int main(void)
 		TAP(test_expand__replacements),
 		TAP(test_expand__syntax_errors),
 		TAP(test_expand__limits),
+		TAP(test_expand__known_only),
 		TAP(test_expand__split),
 		TAP(test_expand__split_failure_adds_nothing),
 		TAP(test_expand__heredoc),

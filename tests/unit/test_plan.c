@@ -453,6 +453,57 @@ static void test_plan__numbers_steps_as_docker_does(void)
 	fixture_clear(&f);
 }
 
+struct shown {
+	const char *inst, *want;
+};
+
+static void test_plan__shows_known_variables_in_names(void)
+{
+	static const struct shown rows[] = {
+		{"RUN echo hello $WHO", "RUN echo hello world"},
+		{"run echo ${WHO}s ${WHO:-x} ${NOPE:-$WHO}",
+		 "RUN echo worlds world ${NOPE:-world}"},
+		{"RUN for i in 1 2; do echo $i $WHO $1 $$ $?; done",
+		 "RUN for i in 1 2; do echo $i world $1 $$ $?; done"},
+		{"RUN echo '$WHO' \"$WHO's\" \\$WHO \"\\$WHO\"",
+		 "RUN echo '$WHO' \"world's\" \\$WHO \"\\$WHO\""},
+		{"RUN echo ${WHO ${ $(date) ${#WHO} $UNSET",
+		 "RUN echo ${WHO ${ $(date) ${#WHO} $UNSET"},
+		{"RUN echo it's $WHO", "RUN echo it's world"},
+		{"RUN [\"echo\", \"$WHO\"]", "RUN [\"echo\", \"world\"]"},
+		{"RUN --network=none echo $WHO", "RUN --network=none echo world"},
+		{"RUN echo $WHO \\\n $GIVEN", "RUN echo world  build-arg"},
+		{"RUN <<EOF\necho $WHO\nEOF", "RUN <<EOF (echo $WHO)"},
+		{"RUN <<EOF cat\na $WHO\nb\nEOF", "RUN <<EOF cat (a $WHO...)"},
+		{"COPY --chown=$ID:$ID --chmod=0$MODE $WHO /d/$WHO",
+		 "COPY --chown=7:7 --chmod=0644 world /d/world"},
+		{"copy --from=tools [\"a b\", \"/$WHO\"]",
+		 "COPY --from=tools [\"a b\", \"/world\"]"},
+		{"COPY <<$WHO /f\nx\n$WHO", "COPY <<world /f"},
+		{"ADD a$WHO b", "ADD aworld b"},
+		{"WORKDIR /$WHO", "WORKDIR /world"},
+		{"WORKDIR sub/$WHO", "WORKDIR sub/world"},
+	};
+
+	for (size_t i = 0; i < RB_ARRAY_LEN(rows); i++) {
+		RB_CLEANUP(rb_strp)
+		char *text = rb_asprintf(
+			"FROM debian\nARG WHO=world GIVEN\nENV ID=7 MODE=644\n%s\n", rows[i].inst);
+		RB_CLEANUP(rb_strp) char *want = rb_asprintf("[2/2] %s", rows[i].want);
+		struct fixture f = {0};
+		struct rb_error *err = NULL;
+
+		rb_env_set(&f.args, "GIVEN", "build-arg");
+		CHECK_INT(make(&f, text, NULL, &err), 0);
+		CHECK_OK(&err);
+		if (f.plan && f.plan->stages[0].n_vertices == 1)
+			CHECK_STR(f.plan->stages[0].vertices[0]->name, want);
+		else
+			CHECK_STR("no step", want);
+		fixture_clear(&f);
+	}
+}
+
 int main(void)
 {
 	return tap_run((const struct tap_test[]){
@@ -468,6 +519,7 @@ int main(void)
 		TAP(test_plan__proxies_reach_run_without_its_key),
 		TAP(test_plan__keys_cover_what_matters_and_nothing_else),
 		TAP(test_plan__numbers_steps_as_docker_does),
+		TAP(test_plan__shows_known_variables_in_names),
 		TAP_END,
 	});
 }
