@@ -83,8 +83,14 @@ struct rb_solver {
 
 /* Nodes and jobs (solve.c). */
 struct job *rb_solve_add_job(struct rb_solver *s, enum job_kind kind, unsigned *ret_node);
-/* Ends a running job: event DONE, or ERROR and the build's failure. Takes *err. */
-void rb_solve_job_done(struct rb_solver *s, unsigned node, struct rb_error **err);
+
+/* The loop (loop.c). */
+/* Blocks the signals that end a build and opens their descriptor, once. */
+int rb_solve_open_signals(struct rb_solver *s, struct rb_error **err);
+/* Looks up every node that is ready for it. */
+int rb_solve_examine_all(struct rb_solver *s, struct rb_error **err);
+/* Until nothing is left to do, or to the first failure; nothing runs any more when it returns. */
+int rb_solve_loop(struct rb_solver *s, struct rb_error **err);
 
 /* Look-ups (lookup.c): examine a READY node; -1 with *err. */
 int rb_solve_examine(struct rb_solver *s, unsigned node, struct rb_error **err);
