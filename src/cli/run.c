@@ -1,12 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 /* rbuild run: a process in an image, confined as a RUN is; what it writes is thrown away. */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/sys.h"
 #include "cli/session.h"
 #include "exec/exec.h"
+#include "image/reference.h"
 
 struct run_request {
 	struct rb_session *s;
@@ -33,13 +40,96 @@ static int command(const struct run_request *rq, const struct rb_image_config *c
 	return 0;
 }
 
+/* --- signals
+ * ----------------------------------------------------------------------------------------- */
+
+/*
+ * Whether the command, pid 1 of its namespace, would never notice the signal: to such a process the
+ * kernel drops what it neither catches, blocks nor ignores (pid_namespaces(7)), where any other
+ * would end. True also when /proc does not tell.
+ */
+static bool is_dropped(int pidfd, int sig)
+{
+	enum { STATUS_BYTES_MAX = 64 << 10 };
+	static const char *const masks[] = {"\nSigBlk:", "\nSigIgn:", "\nSigCgt:"};
+	RB_CLEANUP(rb_closep) int proc_fd = rb_host_open_proc(pidfd, NULL);
+	RB_CLEANUP(rb_buf_clear) struct rb_buf status = RB_BUF_INIT;
+	struct rb_error *why = NULL;
+
+	if (proc_fd < 0 ||
+	    rb_read_file_at(proc_fd, "status", STATUS_BYTES_MAX, &status, &why) < 0) {
+		rb_error_drop(&why);
+		return true;
+	}
+	for (size_t i = 0; i < RB_ARRAY_LEN(masks); i++) {
+		const char *line = strstr(status.ptr, masks[i]);
+
+		if (line && strtoull(line + strlen(masks[i]), NULL, 16) >> (sig - 1) & 1)
+			return false;
+	}
+	return true;
+}
+
+static int open_signals(struct rb_error **err)
+{
+	static const int wanted[] = {SIGINT, SIGTERM, SIGHUP};
+	sigset_t set;
+
+	/* The process outside of the namespace hands on what the terminal sends to its group; the
+	 * command is not to get it twice. */
+	(void)setpgid(0, 0);
+	sigemptyset(&set);
+	for (size_t i = 0; i < RB_ARRAY_LEN(wanted); i++)
+		sigaddset(&set, wanted[i]);
+	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+		return rb_fail_errno(err, "cannot block signals");
+	int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	return fd < 0 ? rb_fail_errno(err, "cannot open a signal descriptor") : fd;
+}
+
+/* Hands a signal on; *ended_by is one that ends the command although it has nothing for it. */
+static void forward(int signal_fd, int pidfd, int *ended_by)
+{
+	struct signalfd_siginfo si;
+
+	if (read(signal_fd, &si, sizeof(si)) != (ssize_t)sizeof(si))
+		return;
+	int sig = (int)si.ssi_signo;
+	if (is_dropped(pidfd, sig)) {
+		*ended_by = sig;
+		sig = SIGKILL;
+	}
+	(void)rb_sys_pidfd_send_signal(pidfd, sig);
+}
+
+/* The exit status of the command. */
+static int wait_for_command(struct rb_exec *exec, int signal_fd, struct rb_error **err)
+{
+	struct pollfd p[] = {{.fd = exec->pidfd, .events = POLLIN},
+			     {.fd = signal_fd, .events = POLLIN}};
+	struct rb_exec_result result;
+	int ended_by = 0;
+
+	while (!p[0].revents) {
+		if (poll(p, RB_ARRAY_LEN(p), -1) < 0)
+			continue;
+		if (p[1].revents)
+			forward(signal_fd, exec->pidfd, &ended_by);
+	}
+	if (rb_exec_finish(exec, &result, err) < 0)
+		return -1;
+	return ended_by && result.signal == SIGKILL ? 128 + ended_by : result.exit_status;
+}
+
+/* --- the command
+ * ----------------------------------------------------------------------------------------- */
+
 static int run_process(const struct run_request *rq, const struct rb_image_config *c, int root_fd,
 		       int *ret_status, struct rb_error **err)
 {
 	RB_CLEANUP(rb_strv_clear) struct rb_strv argv = RB_STRV_INIT;
 	RB_CLEANUP(rb_strv_clear) struct rb_strv env = RB_STRV_INIT;
 	struct rb_exec exec;
-	struct rb_exec_result result;
 
 	RB_CLEANUP(rb_closep) int cache = rb_store_dir(rq->s->store, "cache", err);
 	if (cache < 0 || rb_exec_filter_prepare(cache, err) < 0 || command(rq, c, &argv, err) < 0)
@@ -61,9 +151,13 @@ static int run_process(const struct run_request *rq, const struct rb_image_confi
 		.stdout_fd = STDOUT_FILENO,
 		.stderr_fd = STDERR_FILENO,
 	};
-	if (rb_exec_start(&spec, &exec, err) < 0 || rb_exec_finish(&exec, &result, err) < 0)
+	RB_CLEANUP(rb_closep) int signal_fd = open_signals(err);
+	if (signal_fd < 0 || rb_exec_start(&spec, &exec, err) < 0)
 		return -1;
-	*ret_status = result.exit_status;
+	int status = wait_for_command(&exec, signal_fd, err);
+	if (status < 0)
+		return -1;
+	*ret_status = status;
 	return 0;
 }
 
@@ -82,8 +176,8 @@ static int run_in_namespace(struct run_request *rq, int *ret_status, struct rb_e
 	rb_progress_finish(s->progress, r < 0, rb_solve_now_ns(s->solver));
 	if (r < 0 || rb_solve_image(s->solver, &im, err) < 0)
 		return -1;
-	/* From here on nobody reads them from the solver's descriptor: they end us, and with this
-	 * pid 1 the command. */
+	/* From here on nobody reads them from the solver's descriptor: they end us, until there is
+	 * a command to get them. */
 	rb_solve_release_signals(s->solver);
 	if (rb_snapshot_prepare(s->snapshots, im.top, &active, err) < 0 ||
 	    (mount = rb_active_mount(active, err)) < 0)
@@ -105,6 +199,54 @@ static int inner(void *ctx)
 	return status;
 }
 
+/* Whether a name is bound in the store, for this machine. */
+static bool is_bound(struct rb_store *store, const char *image)
+{
+	const struct rb_platform platform = rb_platform_host();
+	char platform_text[RB_PLATFORM_TEXT_BYTES];
+	struct rb_image_record record = {0};
+	struct rb_error *why = NULL;
+	struct rb_ref ref = {0};
+	RB_CLEANUP(rb_strp) char *name = NULL;
+
+	if (rb_ref_parse(image, &ref, &why) == 0) {
+		name = rb_ref_text(&ref);
+		rb_ref_clear(&ref);
+	}
+	bool bound =
+		name && rb_store_get_image(store, name, rb_platform_text(&platform, platform_text),
+					   &record, &why) == 0;
+	rb_error_drop(&why); /* whoever uses the name says it */
+	rb_image_record_clear(&record);
+	return bound;
+}
+
+/*
+ * IMAGE is a name or, as in docker, an ID or the beginning of one: "sha256:..." always, hex digits
+ * when no name of the store is written like that. An ID stands for a name that is bound to it.
+ */
+static int find_image(struct run_request *rq, struct rb_plan_options *plan, struct rb_error **err)
+{
+	struct rb_session *s = rq->s;
+	const char *image = rq->args->v[0];
+	bool is_id = rb_starts_with(image, "sha256:");
+	struct rb_image_record record = {0};
+
+	if (!is_id && is_bound(s->store, image))
+		return rb_session_from(s, image, err);
+	if (rb_store_find_image(s->store, image, &record, err) < 0) {
+		if (is_id || (*err)->code != RB_ERR_NOTFOUND)
+			return -1;
+		rb_error_drop(err); /* a name then, which may have to be pulled */
+		return rb_session_from(s, image, err);
+	}
+	int r = rb_session_from(s, record.name, err);
+	if (r == 0)
+		r = rb_platform_parse(record.platform, &plan->target_platform, err);
+	rb_image_record_clear(&record);
+	return r;
+}
+
 static int prepare(struct run_request *rq, struct rb_error **err)
 {
 	struct rb_env no_args = {0};
@@ -120,7 +262,7 @@ static int prepare(struct run_request *rq, struct rb_error **err)
 		return rb_fail(err, RB_ERR_USAGE, "--network is default, none or host, not \"%s\"",
 			       rq->network);
 	if (rb_session_open(s, s->cli, err) < 0 || rb_session_progress(s, "quiet", err) < 0 ||
-	    rb_session_from(s, rq->args->v[0], err) < 0 || rb_session_plan(s, &plan, err) < 0 ||
+	    find_image(rq, &plan, err) < 0 || rb_session_plan(s, &plan, err) < 0 ||
 	    rb_solve_lookup(s->solver, err) < 0)
 		return -1;
 	return 0;
