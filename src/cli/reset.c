@@ -53,7 +53,7 @@ static int run_reset(struct rb_cli *cli, int argc, char *const *argv, struct rb_
 			err, RB_ERR_USAGE,
 			"this removes all images, layers and cached steps in %s; say rbuild reset --force",
 			rb_store_path(store));
-	if (rb_cli_host(cli, store, &host, err) < 0)
+	if (rb_store_seize(store, err) < 0 || rb_cli_host(cli, store, &host, err) < 0)
 		return -1;
 	struct reset reset = {.cli = cli, .store = store};
 	r = rb_host_enter(&host, inner, &reset, err);

@@ -28,6 +28,9 @@ int rb_store_temp_publish(struct rb_store *store, struct rb_store_temp *t, const
 			  mode_t mode, struct rb_error **err);
 void rb_store_temp_drop(struct rb_store *store, struct rb_store_temp *t);
 
+/* Takes this process's share of the store (lock.c); waits while another one removes it. */
+void rb_store_share(struct rb_store *store);
+
 /* Writes and publishes in one go. */
 int rb_store_publish(struct rb_store *store, const char *rel, const void *data, size_t len,
 		     struct rb_error **err);

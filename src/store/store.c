@@ -166,6 +166,8 @@ static int open_store(struct rb_store *store, struct rb_error **err)
 
 	if (open_root_dir(store, err) < 0 || check_owner(store, &st, err) < 0)
 		return -1;
+	/* First, since it may be removed just now. */
+	rb_store_share(store);
 	int known = check_version(store, err);
 	if (known < 0)
 		return -1;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The store: plain files published by write-to-temporary and rename. No server, no database;
- * readers never wait; any number of rbuilds share one store, and kill -9 at any moment leaves one
- * in which the next build works.
+ * readers never wait (but for a reset); any number of rbuilds share one store, and kill -9 at any
+ *moment leaves one in which the next build works.
  *
  *	ROOT/version               "1\n"; another number is another program's: refused
  *	ROOT/blobs/sha256/<hex>    0444, content verified before it gets its name
@@ -36,6 +36,12 @@ void rb_store_free(struct rb_store *store);
 RB_DEFINE_CLEANUP(rb_store)
 const char *rb_store_path(const struct rb_store *store); /* absolute */
 int rb_store_fd(const struct rb_store *store);           /* the root directory; borrowed */
+/*
+ * Makes this process, and what it forks, the only one in the store until it is closed: for removing
+ * what is in it. Whoever opens the store meanwhile waits. An error that names them, as far as
+ * known, when others are at work in it.
+ */
+int rb_store_seize(struct rb_store *store, struct rb_error **err);
 /* Opens (making it, 0700) a directory below the store, e.g. "trees/range"; caller closes. */
 int rb_store_dir(struct rb_store *store, const char *rel, struct rb_error **err);
 
