@@ -134,7 +134,7 @@ void rb_child_kill(struct rb_child *c)
 	(void)rb_child_wait(c);
 }
 
-int rb_run_capture(const char *const *argv, size_t max_bytes, struct rb_buf *ret,
+static int capture(const char *const *argv, int stderr_fd, size_t max_bytes, struct rb_buf *ret,
 		   struct rb_error **err)
 {
 	RB_CLEANUP(rb_child_killp) struct rb_child child = RB_CHILD_INIT;
@@ -145,7 +145,7 @@ int rb_run_capture(const char *const *argv, size_t max_bytes, struct rb_buf *ret
 	RB_CLEANUP(rb_closep) int in = p[0];
 	RB_CLEANUP(rb_closep) int out = p[1];
 	struct rb_spawn spec = {
-		.argv = argv, .stdin_fd = -1, .stdout_fd = out, .stderr_fd = STDERR_FILENO};
+		.argv = argv, .stdin_fd = -1, .stdout_fd = out, .stderr_fd = stderr_fd};
 	if (rb_spawn(&spec, false, &child, err) < 0)
 		return -1;
 	rb_closep(&out);
@@ -155,4 +155,16 @@ int rb_run_capture(const char *const *argv, size_t max_bytes, struct rb_buf *ret
 	if (r < 0)
 		return rb_fail_sys(err, r, "cannot wait for %s", argv[0]);
 	return r;
+}
+
+int rb_run_capture(const char *const *argv, size_t max_bytes, struct rb_buf *ret,
+		   struct rb_error **err)
+{
+	return capture(argv, STDERR_FILENO, max_bytes, ret, err);
+}
+
+int rb_run_question(const char *const *argv, size_t max_bytes, struct rb_buf *ret,
+		    struct rb_error **err)
+{
+	return capture(argv, -1, max_bytes, ret, err);
 }

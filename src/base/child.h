@@ -54,6 +54,9 @@ static inline void rb_child_killp(struct rb_child *c)
  */
 int rb_run_capture(const char *const *argv, size_t max_bytes, struct rb_buf *ret,
 		   struct rb_error **err);
+/* The same for programs whose failure is an answer: what they say on stderr is dropped. */
+int rb_run_question(const char *const *argv, size_t max_bytes, struct rb_buf *ret,
+		    struct rb_error **err);
 
 /* Absolute path of a program in PATH, or NULL. Caller frees. Trusted directories only in so far as
  * PATH is. */

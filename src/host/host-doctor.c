@@ -1,103 +1,122 @@
 // SPDX-License-Identifier: Apache-2.0
-/* What doctor prints: each capability tried on the directory where it will be needed. */
+/* What doctor prints about the machine. */
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/magic.h>
+#include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
-#include <sys/stat.h>
-#include <sys/statvfs.h>
-#include <sys/vfs.h>
-#include <sys/wait.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "base/child.h"
-#include "base/fd.h"
-#include "base/sys.h"
 #include "host/host-internal.h"
 
-enum { GIB = 1 << 30, LOW_SPACE_BYTES = GIB, LOW_INODES = 10000 };
+enum { KERNEL_MAJOR = 5, KERNEL_MINOR = 11, USUAL_IDS = 65536 };
 
-/* A scratch directory in the store's file system for the trials. */
-struct trial {
-	int store_fd; /* the store, or its nearest directory that exists */
-	int dir_fd;   /* the scratch directory: "l", "u", "w" below it */
-	char name[40];
-	char *path; /* of the scratch directory: inside, it must be found anew (host.h) */
-};
-
-static void trial_clear(struct trial *t)
+static char *copy(const char *s)
 {
-	rb_closep(&t->dir_fd);
-	if (t->store_fd >= 0 && *t->name)
-		(void)rb_remove_tree_at(t->store_fd, t->name);
-	rb_closep(&t->store_fd);
-	free(t->path);
+	return s ? rb_strdup(s) : NULL;
 }
 
-/* Takes found and unlock. */
-static void add(struct rb_host *h, const char *name, bool ok, char *found, char *unlock)
+static void check_kernel(struct rb_host *h)
 {
-	h->checks = rb_reallocarray(h->checks, h->n_checks + 1, sizeof(*h->checks));
-	h->checks[h->n_checks++] =
-		(struct rb_host_check){.name = name, .ok = ok, .found = found, .unlock = unlock};
+	struct utsname u;
+	unsigned major = 0, minor = 0;
+
+	if (uname(&u) < 0 || sscanf(u.release, "%u.%u", &major, &minor) != 2)
+		return;
+	bool ok = major > KERNEL_MAJOR || (major == KERNEL_MAJOR && minor >= KERNEL_MINOR);
+	rb_host_add_check(h, "kernel", ok,
+			  rb_asprintf("Linux %s, %s%s", u.release, u.machine,
+				      ok ? "" : ": overlays in user namespaces came with 5.11"),
+			  ok ? NULL : rb_strdup("use Linux 5.11 or later"));
 }
 
-static int trial_open(const char *store_path, struct trial *t, struct rb_error **err)
+static void check_userns(struct rb_host *h, const struct rb_findings *f)
 {
-	RB_CLEANUP(rb_strp) char *path = rb_strdup(store_path);
-
-	/* Before its first use the store does not exist: what counts is where it will be. */
-	while ((t->store_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0 &&
-	       errno == ENOENT && strrchr(path, '/') && path[1]) {
-		char *slash = strrchr(path, '/');
-
-		slash[slash == path] = '\0';
-	}
-	if (t->store_fd < 0)
-		return rb_fail_errno(err, "cannot open %s", path);
-	(void)memcpy(t->name, ".doctor-", 8);
-	rb_random_hex(t->name + 8, 8);
-	if (mkdirat(t->store_fd, t->name, 0700) < 0) {
-		int saved = errno;
-
-		*t->name = '\0';
-		errno = saved;
-		return rb_fail_errno(err, "cannot write in %s", path);
-	}
-	t->path = rb_asprintf("%s/%s", path, t->name);
-	t->dir_fd = openat(t->store_fd, t->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	static const char *const dirs[] = {"l", "u", "w"};
-	for (size_t i = 0; i < RB_ARRAY_LEN(dirs); i++)
-		if (mkdirat(t->dir_fd, dirs[i], 0700) < 0)
-			return rb_fail_errno(err, "cannot write in %s", path);
-	return 0;
+	rb_host_add_check(h, "user namespaces", !f->userns.why,
+			  f->userns.why ? rb_strdup(f->userns.why)
+					: rb_strdup("a user namespace with mounts works: RUN is "
+						    "confined"),
+			  copy(f->userns.unlock));
 }
 
-/* The trials run inside the namespace and return an errno. */
-static int try_overlay(void *ctx)
+static void check_ids(struct rb_host *h, const struct rb_findings *f)
 {
-	const struct trial *t = ctx;
+	uint32_t uids = rb_id_map_limit(&f->uids), gids = rb_id_map_limit(&f->gids);
 
-	/* Relative names keep store paths with commas and colons out of the option string. */
-	if (chdir(t->path) < 0 ||
-	    mount("rbuild", "l", "overlay", 0, "lowerdir=l,upperdir=u,workdir=w,userxattr") < 0)
-		return errno;
-	return 0;
+	if (f->ids.why)
+		rb_host_add_check(h, "subordinate ids", false,
+				  rb_asprintf("%s: a step has one id only; owners are kept beside "
+					      "the files",
+					      f->ids.why),
+				  copy(f->ids.unlock));
+	else
+		rb_host_add_check(h, "subordinate ids", true,
+				  rb_asprintf("%u uids and %u gids%s", uids, gids,
+					      uids < USUAL_IDS || gids < USUAL_IDS
+						      ? "; owners beyond are kept beside the files"
+						      : ""),
+				  NULL);
 }
 
-static int try_lowerdir_plus(void *ctx)
+static void check_helpers(struct rb_host *h, const struct rb_findings *f)
 {
-	const struct trial *t = ctx;
-	RB_CLEANUP(rb_closep) int fs = rb_sys_fsopen("overlay");
-
-	if (fs < 0)
-		return -fs;
-	return chdir(t->path) < 0 ? errno : -rb_sys_fsconfig_str(fs, "lowerdir+", "l");
+	if (f->helpers.why)
+		rb_host_add_check(h, "id helpers", false, rb_strdup(f->helpers.why),
+				  copy(f->helpers.unlock));
+	else if (f->set_ids)
+		rb_host_add_check(h, "id helpers", true,
+				  rb_strdup("not needed: CAP_SETUID and CAP_SETGID write the maps"),
+				  NULL);
+	else
+		rb_host_add_check(
+			h, "id helpers", true,
+			rb_asprintf("newuidmap and newgidmap %s",
+				    h->rung == RB_RUNG_RANGE ? "work" : "can have their privilege"),
+			NULL);
 }
 
-/* The caller is pid 1 of a new pid namespace already. */
+static void check_supervisor(struct rb_host *h)
+{
+	static const char name[] = "emulated owners";
+	bool other = h->notify_errno == EBUSY;
+
+	if (h->can_notify)
+		rb_host_add_check(
+			h, name, true,
+			rb_asprintf("seccomp user notification works%s%s",
+				    h->notify_killable ? ""
+						       : "; without WAIT_KILLABLE_RECV (Linux "
+							 "5.19) signals repeat calls",
+				    h->notify_sync ? ""
+						   : "; without SYNC_WAKE_UP (Linux 6.6) it is "
+						     "slower"),
+			NULL);
+	else if (h->notify_errno)
+		rb_host_add_check(
+			h, name, false,
+			rb_asprintf("no seccomp user notification (%s)%s: a step cannot change "
+				    "owners that its ids do not hold",
+				    strerrordesc_np(h->notify_errno),
+				    other ? ", as another supervisor watches this process already"
+					  : ""),
+			other ? rb_strdup("run rbuild outside of it: outside of a RUN, or in a "
+					  "container whose engine intercepts no system calls")
+			      : rb_strdup("use Linux 5.0 or later, and in a container a seccomp "
+					  "profile that allows seccomp()"));
+	else
+		rb_host_add_check(
+			h, name, false,
+			rb_asprintf("processes may not look into each other (%s): a step cannot "
+				    "change owners that its ids do not hold",
+				    strerrordesc_np(h->inspect_errno)),
+			rb_strdup("kernel.yama.ptrace_scope must be below 3 (set at boot), and in "
+				  "a container the seccomp profile must allow process_vm_readv"));
+}
+
+/* The trials run inside the namespace, as its pid 1, and return an errno. */
 static int try_proc(void *ctx)
 {
 	(void)ctx;
@@ -105,135 +124,59 @@ static int try_proc(void *ctx)
 											  : 0;
 }
 
-/* 0, or the errno of the trial; -1: the namespace itself failed. */
-static int inside(const struct rb_host *h, int (*fn)(void *), struct trial *t)
+static int try_network(void *ctx)
+{
+	(void)ctx;
+	return unshare(CLONE_NEWNET) < 0 ? errno : 0;
+}
+
+static int inside(const struct rb_host *h, int (*fn)(void *))
 {
 	struct rb_error *err = NULL;
-	int r = rb_host_enter(h, fn, t, &err);
+	int r = rb_host_enter(h, fn, NULL, &err);
 
 	rb_error_drop(&err); /* the check on user namespaces says it already */
 	return r;
 }
 
-static void check_rungs(struct rb_host *h, char *unlock /* takes */)
+static void check_proc(struct rb_host *h)
 {
-	if (h->rung == RB_RUNG_NONE) {
-		add(h, "user namespaces", false, rb_strdup(h->why_not_single), unlock);
-		return;
-	}
-	add(h, "user namespaces", true,
-	    rb_strdup("a user namespace with mounts works: RUN is confined"), NULL);
-	if (h->rung == RB_RUNG_RANGE)
-		add(h, "subordinate ids", true,
-		    rb_asprintf("%u uids and %u gids, %s", rb_id_map_limit(&h->uids),
-				rb_id_map_limit(&h->gids),
-				h->newuidmap ? "mapped by newuidmap and newgidmap"
-					     : "mapped by CAP_SETUID"),
-		    NULL);
-	else
-		add(h, "subordinate ids", false,
-		    rb_asprintf("%s: a step has one id only; owners are kept beside the files",
-				h->why_not_range),
-		    unlock);
-}
+	int e = inside(h, try_proc);
 
-static void check_overlay(struct rb_host *h, struct trial *t)
-{
-	int e = inside(h, try_overlay, t);
-
-	if (e)
-		add(h, "overlay", false,
-		    rb_asprintf(
-			    "overlay with userxattr cannot be mounted on the store's file system "
-			    "(%s)",
-			    strerrordesc_np(e)),
-		    rb_strdup("use Linux 5.11 or later and a store on a local ext4, xfs, btrfs or "
-			      "tmpfs (--root DIR)"));
-	else
-		add(h, "overlay", true, rb_strdup("overlay with userxattr works on the store"),
-		    NULL);
-	e = inside(h, try_lowerdir_plus, t);
-	add(h, "many layers", e == 0,
-	    e ? rb_asprintf("this kernel has no lowerdir+ (%s): the paths of all layers together "
-			    "must fit in one page",
-			    strerrordesc_np(e))
-	      : rb_strdup("lowerdir+ works: 499 layers"),
-	    e ? rb_strdup("use Linux 6.7 or later for images with more than about 60 layers")
-	      : NULL);
-}
-
-static void check_proc(struct rb_host *h, struct trial *t)
-{
-	int e = inside(h, try_proc, t);
-
-	add(h, "procfs", e == 0,
-	    e ? rb_asprintf(
-			"a fresh /proc is refused (%s), as the outer one is partly hidden: steps "
-			"see the processes outside their pid namespace in /proc",
-			strerrordesc_np(e))
-	      : rb_strdup("each step has a /proc of its own"),
-	    e ? rb_strdup("start the container with --security-opt unmask=/proc/* (podman) or "
-			  "systempaths=unconfined (docker)")
-	      : NULL);
-}
-
-static void check_xattrs(struct rb_host *h, const struct trial *t)
-{
-	int r = rb_sys_setxattr(t->dir_fd, "u", "user.rbuild.doctor", "x", 1);
-
-	add(h, "extended attributes", r == 0,
-	    r < 0 ? rb_asprintf("no user.* attributes on the store's file system (%s): xattrs of "
-				"files are lost and owners live in tables",
-				strerrordesc_np(-r))
-		  : rb_strdup("user.* attributes work on the store"),
-	    r < 0 ? rb_strdup("put the store on a local file system: --root DIR or RBUILD_ROOT")
+	rb_host_add_check(
+		h, "procfs", e == 0,
+		e ? rb_asprintf("a fresh /proc is refused (%s), as the outer one is partly hidden: "
+				"steps see the processes outside their pid namespace in /proc",
+				strerrordesc_np(e))
+		  : rb_strdup("each step has a /proc of its own"),
+		e ? rb_host_container_line("--security-opt unmask=ALL (podman) or --security-opt "
+					   "systempaths=unconfined (docker)",
+					   "procMount: Unmasked")
 		  : NULL);
 }
 
-static const char *fs_name(unsigned type)
+static void check_network(struct rb_host *h)
 {
-	static const struct {
-		unsigned type;
-		const char *name;
-	} names[] = {
-		{EXT4_SUPER_MAGIC, "ext4"},   {XFS_SUPER_MAGIC, "xfs"},
-		{BTRFS_SUPER_MAGIC, "btrfs"}, {TMPFS_MAGIC, "tmpfs"},
-		{NFS_SUPER_MAGIC, "NFS"},     {OVERLAYFS_SUPER_MAGIC, "overlay"},
-		{F2FS_SUPER_MAGIC, "f2fs"},   {0x2fc12fc1, "zfs"},
-		{0xff534d42, "CIFS"},         {0xfe534d42, "SMB"},
-		{0x0bd00bd0, "Lustre"},       {0x65735546, "FUSE"},
-		{0x47504653, "GPFS"},         {0xca451a4e, "bcachefs"},
-	};
+	int e = inside(h, try_network);
+	RB_CLEANUP(rb_strp) char *pasta = rb_find_program("pasta");
+	RB_CLEANUP(rb_strp) char *slirp = rb_find_program("slirp4netns");
+	const char *helper = pasta ? pasta : slirp;
 
-	for (size_t i = 0; i < RB_ARRAY_LEN(names); i++)
-		if (names[i].type == type)
-			return names[i].name;
-	return "another kind of file system";
-}
-
-static void check_space(struct rb_host *h, const struct trial *t)
-{
-	struct statfs fs;
-	struct statvfs vfs;
-
-	if (fstatfs(t->store_fd, &fs) < 0 || fstatvfs(t->store_fd, &vfs) < 0) {
-		add(h, "store", false, rb_strdup(strerrordesc_np(errno)), NULL);
-		return;
-	}
-	uint64_t bytes = (uint64_t)vfs.f_bavail * vfs.f_frsize;
-	/* btrfs and others count no inodes and say 0 of 0 */
-	bool inodes_low = vfs.f_files && vfs.f_favail < LOW_INODES;
-	bool ok = bytes >= LOW_SPACE_BYTES && !inodes_low;
-	RB_CLEANUP(rb_strp)
-	char *inodes = vfs.f_files ? rb_asprintf(", %llu inodes", (unsigned long long)vfs.f_favail)
-				   : rb_strdup("");
-
-	add(h, "store", ok,
-	    rb_asprintf("%s, %.1f GiB%s free", fs_name((unsigned)fs.f_type), (double)bytes / GIB,
-			inodes),
-	    ok ? NULL
-	       : rb_strdup(
-			 "rbuild reset --force, or a store elsewhere: --root DIR or RBUILD_ROOT"));
+	/* What is so by design and should be known (threats S20). */
+	rb_host_add_check(h, "network", e == 0,
+			  rb_asprintf("steps share this host's network: they reach services on "
+				      "localhost and abstract sockets; RUN --network=none %s%s%s",
+				      e ? "is not possible (" : "does not",
+				      e ? strerrordesc_np(e) : "", e ? ")" : ""),
+			  e == ENOSPC ? rb_asprintf("%ssysctl -w user.max_net_namespaces=15000",
+						    rb_host_sudo())
+				      : NULL);
+	rb_host_add_check(
+		h, "network helpers", helper != NULL,
+		helper ? rb_asprintf("%s is there (this version does not use it yet)", helper)
+		       : rb_strdup("neither pasta nor slirp4netns is installed; this "
+				   "version does without"),
+		helper ? NULL : rb_host_install_line("passt"));
 }
 
 static void check_bootstrap(struct rb_host *h)
@@ -241,54 +184,47 @@ static void check_bootstrap(struct rb_host *h)
 	RB_CLEANUP(rb_strp) char *path = rb_find_program("mmdebstrap");
 
 	if (!path)
-		add(h, "bootstrap", false,
-		    rb_strdup("mmdebstrap is not installed: no base images from packages"),
-		    rb_strdup("sudo apt-get install mmdebstrap"));
+		rb_host_add_check(
+			h, "bootstrap", false,
+			rb_strdup("mmdebstrap is not installed: no base images from packages"),
+			rb_host_install_line("mmdebstrap"));
 	else if (h->rung != RB_RUNG_RANGE)
-		add(h, "bootstrap", false,
-		    rb_strdup("mmdebstrap needs subordinate ids; a root file system made elsewhere "
-			      "can be imported"),
-		    rb_strdup("rbuild import rootfs.tar debian:bookworm"));
+		rb_host_add_check(h, "bootstrap", false,
+				  rb_strdup("mmdebstrap needs subordinate ids; a root file system "
+					    "made elsewhere can be imported"),
+				  rb_strdup("rbuild import rootfs.tar debian:bookworm"));
 	else
-		add(h, "bootstrap", true, rb_asprintf("%s", path), NULL);
+		rb_host_add_check(h, "bootstrap", true, rb_steal_ptr(&path), NULL);
 }
 
-/* What is so by design and should be known (threats S20, S44). */
-static void check_notes(struct rb_host *h)
+/* With one id setgroups is denied for good (threats S44). */
+static void note_groups(struct rb_host *h)
 {
-	if (h->rung == RB_RUNG_NONE)
-		return;
-	add(h, "network", true,
-	    rb_strdup("steps share this host's network: they reach services on localhost and "
-		      "abstract sockets; RUN --network=none does not"),
-	    NULL);
 	if (h->rung == RB_RUNG_SINGLE && getgroups(0, NULL) > 0)
-		add(h, "groups", true,
-		    rb_strdup("with one id setgroups is not allowed: steps keep your supplementary "
-			      "groups, shown as nogroup"),
-		    NULL);
+		rb_host_add_check(h, "groups", true,
+				  rb_strdup("with one id setgroups is not allowed: steps keep your "
+					    "supplementary groups, shown as nogroup"),
+				  NULL);
 }
 
-int rb_host_doctor(const char *store_path, struct rb_host *ret, struct rb_error **err)
+void rb_host_doctor(const char *store_path, struct rb_host *ret)
 {
-	RB_CLEANUP(rb_host_clear) struct rb_host h = {0};
-	RB_CLEANUP(trial_clear) struct trial t = {.store_fd = -1, .dir_fd = -1};
-	char *unlock = NULL;
-	bool stable;
+	RB_CLEANUP(rb_findings_clear) struct rb_findings f = {0};
+	struct rb_host h = {0};
 
-	rb_host_decide(NULL, &h, &stable, &unlock);
-	check_rungs(&h, unlock);
-	if (trial_open(store_path, &t, err) < 0)
-		return -1;
+	rb_host_decide(NULL, &h, &f);
+	check_kernel(&h);
+	check_userns(&h, &f);
+	check_ids(&h, &f);
+	check_helpers(&h, &f);
 	if (h.rung != RB_RUNG_NONE) {
-		check_overlay(&h, &t);
-		check_proc(&h, &t);
+		check_supervisor(&h);
+		check_proc(&h);
+		check_network(&h);
+		note_groups(&h);
 	}
-	check_xattrs(&h, &t);
-	check_space(&h, &t);
+	if (store_path)
+		rb_host_check_store(store_path, &h);
 	check_bootstrap(&h);
-	check_notes(&h);
 	*ret = h;
-	h = (struct rb_host){0};
-	return 0;
 }

@@ -2,12 +2,9 @@
 /* Choosing the rung by doing, and remembering the answer until the next boot. */
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/capability.h>
-#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -21,157 +18,126 @@
 
 #define CACHE_NAME "host-probe"
 
-enum { SMALL_FILE_MAX = 64 << 10, MODE_SECCOMP_FILTER = 2 };
+enum { SMALL_FILE_MAX = 64 << 10 };
 
-/* AppArmor can let unshare pass and refuse what follows, so something is mounted. */
-static int try_mount(void *ctx)
+void rb_findings_clear(struct rb_findings *f)
 {
-	(void)ctx;
-	return mount("rbuild", "/", "tmpfs", MS_NOSUID | MS_NODEV, "size=4k") < 0 ? errno : 0;
+	rb_obstacle_clear(&f->userns);
+	rb_obstacle_clear(&f->ids);
+	rb_obstacle_clear(&f->helpers);
 }
 
-int rb_host_try(const struct rb_host *h, struct rb_error **err)
+static void drop_helpers(struct rb_host *h)
 {
-	int r = rb_host_enter(h, try_mount, NULL, err);
-
-	return r > 0 ? rb_fail_sys(err, -r, "cannot mount inside the user namespace") : r;
+	free(h->newuidmap);
+	free(h->newgidmap);
+	h->newuidmap = h->newgidmap = NULL;
 }
 
-static bool file_says(const char *path, const char *value)
-{
-	RB_CLEANUP(rb_buf_clear) struct rb_buf text = RB_BUF_INIT;
-	struct rb_error *err = NULL;
-
-	/* A kernel without this switch has no such file, and then it is not the reason. */
-	if (rb_read_file_at(AT_FDCWD, path, SMALL_FILE_MAX, &text, &err) < 0)
-		rb_error_drop(&err);
-	return rb_slice_eq((struct rb_slice){text.ptr, strcspn(text.ptr, "\n")}, value);
-}
-
-static char *apparmor_line(void)
-{
-	RB_CLEANUP(rb_strp) char *self = rb_calloc(1, SMALL_FILE_MAX);
-
-	if (readlink("/proc/self/exe", self, SMALL_FILE_MAX - 1) < 0)
-		return NULL;
-	return rb_asprintf("printf 'abi <abi/4.0>,\\nprofile rbuild %s flags=(unconfined) "
-			   "{\\n  userns,\\n}\\n' | sudo tee /etc/apparmor.d/rbuild && sudo "
-			   "apparmor_parser -r /etc/apparmor.d/rbuild",
-			   self);
-}
-
-char *rb_host_explain_userns(int sys_errno, char **unlock)
-{
-	static const struct {
-		const char *path, *value, *why, *unlock;
-	} switches[] = {
-		{"/proc/sys/user/max_user_namespaces", "0",
-		 "user namespaces are switched off (user.max_user_namespaces = 0)",
-		 "sudo sysctl -w user.max_user_namespaces=15000"},
-		{"/proc/sys/kernel/unprivileged_userns_clone", "0",
-		 "user namespaces are for root only (kernel.unprivileged_userns_clone = 0)",
-		 "sudo sysctl -w kernel.unprivileged_userns_clone=1"},
-		{"/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1",
-		 "AppArmor allows user namespaces to listed programs only "
-		 "(kernel.apparmor_restrict_unprivileged_userns = 1)",
-		 NULL},
-	};
-
-	*unlock = NULL;
-	for (size_t i = 0; i < RB_ARRAY_LEN(switches); i++) {
-		if (!file_says(switches[i].path, switches[i].value))
-			continue;
-		*unlock = switches[i].unlock ? rb_strdup(switches[i].unlock) : apparmor_line();
-		return rb_strdup(switches[i].why);
-	}
-	if (prctl(PR_GET_SECCOMP) == MODE_SECCOMP_FILTER) {
-		*unlock =
-			rb_strdup("start the container with --security-opt seccomp=unconfined, or "
-				  "with a profile that allows clone, unshare and mount");
-		return rb_strdup("a seccomp filter around this process forbids user namespaces or "
-				 "mounts");
-	}
-	return rb_asprintf("the kernel refuses a user namespace with mounts (%s)",
-			   strerrordesc_np(sys_errno ? sys_errno : EPERM));
-}
-
-static int root_errno(const struct rb_error *e)
-{
-	while (e->cause)
-		e = e->cause;
-	return e->sys_errno;
-}
-
-static bool find_helpers(struct rb_host *h, char **unlock)
-{
-	h->newuidmap = rb_find_program("newuidmap");
-	h->newgidmap = rb_find_program("newgidmap");
-	if (h->newuidmap && h->newgidmap)
-		return true;
-	*unlock = rb_strdup("sudo apt-get install uidmap");
-	return false;
-}
-
-static bool range_works(struct rb_host *h)
+/* With the maps and helpers of *h. *ret_why is the reason of a failure. */
+static bool range_works(struct rb_host *h, char **ret_why)
 {
 	struct rb_error *err = NULL;
 
+	h->rung = RB_RUNG_RANGE;
 	if (rb_host_try(h, &err) == 0)
 		return true;
-	free(h->why_not_range);
-	h->why_not_range = rb_error_text(err);
+	free(*ret_why);
+	*ret_why = rb_error_text(err);
 	rb_error_drop(&err); /* its text is the reason now */
 	return false;
 }
 
-/* *stable: the answer hangs on nothing that could change unseen. */
-static bool decide_range(const struct rb_caller *c, struct rb_host *h, bool *stable, char **unlock)
+/* *ret_why: what an attempt failed with. */
+static bool decide_range(const struct rb_caller *c, struct rb_host *h, struct rb_findings *f,
+			 char **ret_why)
 {
-	bool found = rb_host_find_range(c, h, &h->why_not_range, unlock);
+	bool found = rb_host_find_range(c, h, &f->ids), usable = true;
 
-	h->rung = RB_RUNG_RANGE;
-	*stable = !found;
-	if (found && !c->may_set_ids && !find_helpers(h, unlock)) {
-		h->why_not_range =
-			rb_strdup("newuidmap and newgidmap are not installed (package uidmap)");
-		return false;
+	if (found) {
+		f->uids = h->uids;
+		f->gids = h->gids;
 	}
-	if (found && range_works(h)) {
-		*stable = true;
-		return true;
+	f->set_ids = c->may_set_ids;
+	/* Looked at without ids, too: all that is missing goes into one answer. */
+	if (!c->may_set_ids)
+		usable = rb_host_find_helpers(c, h, &f->helpers, &f->stable);
+	/* Known obstacles are guesses, the attempt decides; but without helpers there is none. */
+	if (found && (c->may_set_ids || (h->newuidmap && h->newgidmap))) {
+		if (range_works(h, ret_why)) {
+			rb_obstacle_clear(&f->helpers);
+			f->stable = true;
+			return true;
+		}
+		f->stable = f->stable && !usable;
 	}
 	/* Root with ids of its own in /etc/subuid that its container does not have. */
-	if (!rb_host_identity_maps(c, h) || !range_works(h))
-		return false;
-	*stable = true;
-	free(h->why_not_range);
-	h->why_not_range = NULL;
-	return true;
+	if (rb_host_identity_maps(c, h) && range_works(h, ret_why)) {
+		rb_obstacle_clear(&f->ids);
+		f->uids = h->uids;
+		f->gids = h->gids;
+		return true;
+	}
+	return false;
 }
 
-void rb_host_decide(const char *mode, struct rb_host *h, bool *ret_stable, char **unlock)
+static void join(struct rb_buf *b, const char *separator, const char *text)
 {
-	RB_CLEANUP(rb_caller_clear) struct rb_caller c;
-	struct rb_error *err = NULL;
-	bool try_range = !mode || rb_streq(mode, "range");
+	if (text)
+		rb_buf_addf(b, "%s%s", b->len ? separator : "", text);
+}
 
-	*ret_stable = true;
-	rb_caller_get(&c, try_range);
-	if (try_range && decide_range(&c, h, ret_stable, unlock))
-		return;
-	free(h->newuidmap);
-	free(h->newgidmap);
-	h->newuidmap = h->newgidmap = NULL;
+/* All that bars a rung, and one line for all of it. */
+static void sum_up(const struct rb_obstacle *const *v, size_t n, char **ret_why, char **ret_unlock)
+{
+	struct rb_buf why = RB_BUF_INIT, unlock = RB_BUF_INIT;
+
+	for (size_t i = 0; i < n; i++) {
+		join(&why, "; ", v[i]->why);
+		if (v[i]->why)
+			join(&unlock, " && ", v[i]->unlock);
+	}
+	*ret_why = rb_buf_steal(&why);
+	*ret_unlock = unlock.len ? rb_buf_steal(&unlock) : NULL;
+}
+
+static void decide_single(const struct rb_caller *c, struct rb_host *h, struct rb_findings *f)
+{
+	struct rb_error *err = NULL;
+
+	drop_helpers(h);
 	h->rung = RB_RUNG_SINGLE;
-	rb_host_single_maps(&c, h);
+	rb_host_single_maps(c, h);
 	if (rb_host_try(h, &err) == 0)
 		return;
-	/* What bars one id bars a range: the lower obstacle is the one to name. */
-	free(*unlock);
-	*ret_stable = false;
+	f->stable = false;
 	h->rung = RB_RUNG_NONE;
-	h->why_not_single = rb_host_explain_userns(root_errno(err), unlock);
+	rb_host_explain_userns(err, &f->userns);
 	rb_error_drop(&err); /* explained */
+	h->why_not_single = rb_strdup(f->userns.why);
+	h->unlock_single = f->userns.unlock ? rb_strdup(f->userns.unlock) : NULL;
+}
+
+void rb_host_decide(const char *mode, struct rb_host *h, struct rb_findings *f)
+{
+	RB_CLEANUP(rb_caller_clear) struct rb_caller c;
+	const struct rb_obstacle *const bars[] = {&f->userns, &f->ids, &f->helpers};
+	bool try_range = !mode || rb_streq(mode, "range");
+	RB_CLEANUP(rb_strp) char *why = NULL;
+
+	*f = (struct rb_findings){.stable = true};
+	rb_caller_get(&c, try_range);
+	if (try_range && decide_range(&c, h, f, &why))
+		return;
+	/* Without a name no line by name was looked for, and the service that knows it may be down.
+	 */
+	f->stable = f->stable && c.name;
+	decide_single(&c, h, f);
+	/* What bars one id bars a range: the lower obstacle is the one to name. */
+	if (h->rung != RB_RUNG_NONE && why && !f->helpers.why)
+		f->helpers.why = rb_steal_ptr(&why);
+	if (try_range)
+		sum_up(bars, RB_ARRAY_LEN(bars), &h->why_not_range, &h->unlock_range);
 }
 
 static void hash_file(struct rb_hash *hash, const char *path)
@@ -202,19 +168,29 @@ static void cache_key(char buf[static RB_DIGEST_TEXT_BYTES])
 {
 	RB_CLEANUP(rb_hash_freep) struct rb_hash *hash = rb_hash_new();
 	static const char *const helpers[] = {"newuidmap", "newgidmap"};
+	static const char *const texts[] = {
+		"/proc/sys/kernel/random/boot_id",
+		"/proc/self/attr/current",
+		"/proc/sys/user/max_user_namespaces",
+		"/proc/sys/kernel/unprivileged_userns_clone",
+		"/proc/sys/kernel/apparmor_restrict_unprivileged_userns",
+	};
+	static const char *const files[] = {
+		"/proc/self/exe", /* AppArmor's profiles go by program */
+		"/etc/subuid",    "/etc/subgid", "/etc/passwd", "/etc/nsswitch.conf",
+	};
+	static const int caps_needed[] = {CAP_SETUID, CAP_SETGID, CAP_SETFCAP};
 	struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
 	struct __user_cap_data_struct caps[2] = {{0}};
 	struct stat ns = {0};
 
-	rb_hash_addstr(hash, "rbuild host 1");
-	hash_text(hash, "/proc/sys/kernel/random/boot_id");
-	hash_text(hash, "/proc/self/attr/current");
-	hash_text(hash, "/proc/sys/user/max_user_namespaces");
+	rb_hash_addstr(hash, "rbuild host 2");
+	for (size_t i = 0; i < RB_ARRAY_LEN(texts); i++)
+		hash_text(hash, texts[i]);
 	(void)stat("/proc/self/ns/user", &ns);
 	rb_hash_addu64(hash, ns.st_ino); /* its times are those of an inode in memory */
-	hash_file(hash, "/etc/subuid");
-	hash_file(hash, "/etc/subgid");
-	hash_file(hash, "/etc/passwd");
+	for (size_t i = 0; i < RB_ARRAY_LEN(files); i++)
+		hash_file(hash, files[i]);
 	for (size_t i = 0; i < RB_ARRAY_LEN(helpers); i++) {
 		RB_CLEANUP(rb_strp) char *path = rb_find_program(helpers[i]);
 
@@ -223,6 +199,8 @@ static void cache_key(char buf[static RB_DIGEST_TEXT_BYTES])
 	}
 	(void)capget(&head, caps);
 	rb_hash_add(hash, caps, sizeof(caps));
+	for (size_t i = 0; i < RB_ARRAY_LEN(caps_needed); i++)
+		rb_hash_addu64(hash, (uint64_t)prctl(PR_CAPBSET_READ, caps_needed[i]));
 	rb_hash_addu64(hash, geteuid());
 	rb_hash_addu64(hash, getegid());
 	rb_hash_addu64(hash, (uint64_t)prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0));
@@ -238,21 +216,6 @@ static char *map_text(const struct rb_id_map *m)
 	for (size_t i = 0; i < m->n; i++)
 		rb_buf_addf(&b, "%u %u %u\n", m->v[i].inside, m->v[i].outside, m->v[i].count);
 	return rb_buf_steal(&b);
-}
-
-static bool parse_map(const char *text, struct rb_id_map *ret)
-{
-	struct rb_id_extent e;
-	int used;
-
-	ret->n = 0;
-	for (; text && *text; text += used) {
-		if (ret->n == RB_ID_EXTENTS_MAX ||
-		    sscanf(text, "%u %u %u\n%n", &e.inside, &e.outside, &e.count, &used) != 3)
-			return false;
-		ret->v[ret->n++] = e;
-	}
-	return ret->n > 0;
 }
 
 static void save(int cache_fd, const char *key, const struct rb_host *h)
@@ -272,61 +235,96 @@ static void save(int cache_fd, const char *key, const struct rb_host *h)
 		rb_json_set_str(j, "newgidmap", h->newgidmap);
 	if (h->why_not_range)
 		rb_json_set_str(j, "why", h->why_not_range);
+	rb_json_set_i64(j, "notify", h->notify_errno);
+	rb_json_set_i64(j, "inspect", h->inspect_errno);
+	rb_json_set_bool(j, "killable", h->notify_killable);
+	rb_json_set_bool(j, "sync", h->notify_sync);
 	RB_CLEANUP(rb_strp) char *text = rb_json_dump(j, 0);
 	if (rb_publish_at(cache_fd, CACHE_NAME, text, strlen(text), 0600, &err) < 0)
 		rb_error_drop(&err); /* then the next start probes again */
 }
 
-static bool load(int cache_fd, const char *key, struct rb_host *h)
+static bool load_map(const struct rb_json *j, const char *key, struct rb_id_map *ret)
 {
-	static const char what[] = CACHE_NAME;
-	RB_CLEANUP(rb_buf_clear) struct rb_buf text = RB_BUF_INIT;
-	RB_CLEANUP(rb_json_freep) struct rb_json *j = NULL;
-	const char *got = NULL, *rung = NULL, *uids = NULL, *gids = NULL;
-	const char *newuidmap = NULL, *newgidmap = NULL, *why = NULL;
-	struct rb_error *err = NULL;
+	const char *text = rb_json_string(rb_json_member(j, key), NULL);
 
-	if (rb_read_file_at(cache_fd, CACHE_NAME, SMALL_FILE_MAX, &text, &err) < 0 ||
-	    !(j = rb_json_parse(text.ptr, text.len, what, &err)) ||
-	    rb_json_get_str(j, "key", what, &got, &err) < 0 ||
-	    rb_json_get_str(j, "rung", what, &rung, &err) < 0 ||
-	    rb_json_get_str(j, "uids", what, &uids, &err) < 0 ||
-	    rb_json_get_str(j, "gids", what, &gids, &err) < 0 ||
-	    rb_json_get_str(j, "newuidmap", what, &newuidmap, &err) < 0 ||
-	    rb_json_get_str(j, "newgidmap", what, &newgidmap, &err) < 0 ||
-	    rb_json_get_str(j, "why", what, &why, &err) < 0) {
+	ret->n = 0;
+	if (text)
+		rb_id_map_parse(text, ret);
+	return ret->n > 0;
+}
+
+static char *load_str(const struct rb_json *j, const char *key)
+{
+	const char *text = rb_json_string(rb_json_member(j, key), NULL);
+
+	return text ? rb_strdup(text) : NULL;
+}
+
+static bool load_numbers(const struct rb_json *j, struct rb_host *h)
+{
+	struct rb_error *err = NULL;
+	int64_t notify = ENOSYS, inspect = ENOSYS;
+
+	if (rb_json_get_i64(j, "notify", CACHE_NAME, &notify, &err) < 0 ||
+	    rb_json_get_i64(j, "inspect", CACHE_NAME, &inspect, &err) < 0 ||
+	    rb_json_get_bool(j, "killable", CACHE_NAME, &h->notify_killable, &err) < 0 ||
+	    rb_json_get_bool(j, "sync", CACHE_NAME, &h->notify_sync, &err) < 0) {
 		rb_error_drop(&err); /* nothing remembered */
 		return false;
 	}
-	if (!got || !rung || !rb_streq(got, key) || !parse_map(uids, &h->uids) ||
-	    !parse_map(gids, &h->gids))
-		return false;
-	h->rung = rb_streq(rung, "range") ? RB_RUNG_RANGE : RB_RUNG_SINGLE;
-	h->newuidmap = newuidmap ? rb_strdup(newuidmap) : NULL;
-	h->newgidmap = newgidmap ? rb_strdup(newgidmap) : NULL;
-	h->why_not_range = why ? rb_strdup(why) : NULL;
+	h->notify_errno = (int)notify;
+	h->inspect_errno = (int)inspect;
+	h->can_notify = notify == 0 && inspect == 0;
 	return true;
 }
 
-static int check_mode(const char *mode, const struct rb_host *h, const char *unlock,
-		      struct rb_error **err)
+static bool load(int cache_fd, const char *key, struct rb_host *h)
 {
-	if (!mode || rb_streq(mode, rb_rung_name(h->rung)))
+	RB_CLEANUP(rb_buf_clear) struct rb_buf text = RB_BUF_INIT;
+	RB_CLEANUP(rb_json_freep) struct rb_json *j = NULL;
+	struct rb_error *err = NULL;
+
+	if (rb_read_file_at(cache_fd, CACHE_NAME, SMALL_FILE_MAX, &text, &err) < 0 ||
+	    !(j = rb_json_parse(text.ptr, text.len, CACHE_NAME, &err))) {
+		rb_error_drop(&err); /* nothing remembered */
+		return false;
+	}
+	RB_CLEANUP(rb_strp) char *got = load_str(j, "key");
+	RB_CLEANUP(rb_strp) char *rung = load_str(j, "rung");
+	if (!got || !rung || !rb_streq(got, key) || !load_map(j, "uids", &h->uids) ||
+	    !load_map(j, "gids", &h->gids) || !load_numbers(j, h))
+		return false;
+	h->rung = rb_streq(rung, "range") ? RB_RUNG_RANGE : RB_RUNG_SINGLE;
+	h->newuidmap = load_str(j, "newuidmap");
+	h->newgidmap = load_str(j, "newgidmap");
+	h->why_not_range = load_str(j, "why");
+	return true;
+}
+
+void rb_host_forget(int cache_fd)
+{
+	(void)unlinkat(cache_fd, CACHE_NAME, 0);
+}
+
+static int check_mode(const char *mode, const struct rb_host *h, struct rb_error **err)
+{
+	bool range = mode && rb_streq(mode, "range");
+	const char *why = range ? h->why_not_range : h->why_not_single;
+	const char *unlock = range ? h->unlock_range : h->unlock_single;
+
+	if (!mode || !why)
 		return 0;
-	return rb_fail(err, RB_ERR_UNSUPPORTED, "--mode=%s is not possible here: %s%s%s", mode,
-		       h->why_not_single ? h->why_not_single : h->why_not_range,
+	return rb_fail(err, RB_ERR_UNSUPPORTED, "--mode=%s is not possible here: %s%s%s", mode, why,
 		       unlock ? "; this would allow it: " : "", unlock ? unlock : "");
 }
 
 int rb_host_probe(const char *mode, int cache_fd, struct rb_host *ret, struct rb_error **err)
 {
 	RB_CLEANUP(rb_host_clear) struct rb_host h = {0};
-	RB_CLEANUP(rb_strp) char *unlock = NULL;
+	RB_CLEANUP(rb_findings_clear) struct rb_findings f = {0};
 	char key[RB_DIGEST_TEXT_BYTES] = "";
-	bool stable;
 
-	if (mode && !rb_streq(mode, "range") && !rb_streq(mode, "single"))
-		return rb_fail(err, RB_ERR_USAGE, "unknown mode \"%s\": range or single", mode);
 	/* A forced mode is a question of its own; the cache holds the free choice. */
 	if (!mode && cache_fd >= 0)
 		cache_key(key);
@@ -336,10 +334,11 @@ int rb_host_probe(const char *mode, int cache_fd, struct rb_host *ret, struct rb
 		h = (struct rb_host){0};
 		return 0;
 	}
-	rb_host_decide(mode, &h, &stable, &unlock);
-	if (check_mode(mode, &h, unlock, err) < 0)
+	rb_host_clear(&h);
+	rb_host_decide(mode, &h, &f);
+	if (check_mode(mode, &h, err) < 0)
 		return -1;
-	if (*key && stable)
+	if (*key && f.stable)
 		save(cache_fd, key, &h);
 	rb_log_debug("host: mode %s%s%s", rb_rung_name(h.rung), h.why_not_range ? ": " : "",
 		     h.why_not_range ? h.why_not_range : "");

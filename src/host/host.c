@@ -30,10 +30,20 @@ void rb_host_clear(struct rb_host *h)
 	free(h->newgidmap);
 	free(h->why_not_range);
 	free(h->why_not_single);
+	free(h->unlock_range);
+	free(h->unlock_single);
+	free(h->store_type);
 	for (size_t i = 0; i < h->n_checks; i++) {
 		free(h->checks[i].found);
 		free(h->checks[i].unlock);
 	}
 	free(h->checks);
 	*h = (struct rb_host){0};
+}
+
+void rb_host_add_check(struct rb_host *h, const char *name, bool ok, char *found, char *unlock)
+{
+	h->checks = rb_reallocarray(h->checks, h->n_checks + 1, sizeof(*h->checks));
+	h->checks[h->n_checks++] =
+		(struct rb_host_check){.name = name, .ok = ok, .found = found, .unlock = unlock};
 }

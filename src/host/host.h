@@ -41,8 +41,24 @@ struct rb_host {
 		*newgidmap;   /* absolute paths, NULL when CAP_SETUID serves or rung is not range */
 	char *why_not_range;  /* sentence, NULL when rung is range */
 	char *why_not_single; /* sentence, NULL unless rung is none */
-	struct rb_host_check *checks; /* filled by rb_host_doctor() only */
+	/* The line that would open that rung, or NULL: not needed, or nobody knows one. Like the
+	 * sentences they may be missing when the answer was remembered. */
+	char *unlock_range, *unlock_single;
+	/*
+	 * What the supervisor of rung `single` needs: a listener for system calls (seccomp user
+	 * notification) and a look into the memory of the caller. can_notify: both. The errnos say
+	 * why not.
+	 */
+	bool can_notify;
+	int notify_errno, inspect_errno;
+	bool notify_killable; /* SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, Linux 5.19 */
+	bool notify_sync;     /* SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP, Linux 6.6 */
+	/* Filled by rb_host_doctor() only. */
+	struct rb_host_check *checks;
 	size_t n_checks;
+	char *store_type; /* kind of the store's file system: "ext4"; NULL: not known */
+	uint64_t store_free_bytes,
+		store_free_inodes; /* inodes UINT64_MAX: it does not count them */
 };
 
 /*
@@ -50,12 +66,19 @@ struct rb_host {
  * steps are confined like those of a daemon that runs as root, with the ids of the host; lines for
  * root in /etc/subuid and /etc/subgid change that for all ids but 0. `mode` NULL: the highest that
  * works; "range" or "single": that one, or UNSUPPORTED with the reason and what would unlock it.
- * `cache_fd`: the store's directory for per-boot results, or -1.
+ * `cache_fd`: the store's directory for per-boot results, or -1. What is remembered holds until the
+ * boot, the caller, the binary or a file that counts changes, or rb_host_forget() is called: a
+ * directory service's answers change without a trace.
  */
 int rb_host_probe(const char *mode, int cache_fd, struct rb_host *ret, struct rb_error **err);
-/* Everything doctor prints: checks of each capability on the actual directory of the store. Never
- * uses the cache. */
-int rb_host_doctor(const char *store_path, struct rb_host *ret, struct rb_error **err);
+void rb_host_forget(int cache_fd);
+/*
+ * Everything doctor prints: checks of each capability on the actual directory of the store. A NULL
+ * store_path leaves those out that need one. Never uses the cache.
+ */
+void rb_host_doctor(const char *store_path, struct rb_host *ret);
+/* Appends a check; takes found and unlock. */
+void rb_host_add_check(struct rb_host *h, const char *name, bool ok, char *found, char *unlock);
 void rb_host_clear(struct rb_host *h);
 
 /*

@@ -26,40 +26,181 @@ static char *ranges_text(const struct rb_id_map *m)
 	return rb_buf_steal(&b);
 }
 
+/* The initial namespace, a container of podman's, one whose ids have a hole. */
+static const struct rb_id_map whole = {.v = {{0, 0, UINT32_MAX}}, .n = 1};
+static const struct rb_id_map container = {.v = {{0, 1000, 1}, {1, 100000, 65536}}, .n = 2};
+static const struct rb_id_map holed = {.v = {{200000, 5, 10}, {0, 1000, 1}, {1000, 7, 1}}, .n = 3};
+
 static void test_host__subids_by_name_and_number(void)
 {
 	static const struct {
-		const char *text, *want;
-		uint32_t next;
+		const char *text;
+		const struct rb_id_map *here;
+		const char *want;
+		bool any;
 	} rows[] = {
-		{"", "0:1000:1", 100000},
-		{"jane:100000:65536\n", "0:1000:1 1:100000:65536", 165536},
-		{"joe:100000:65536\njane:165536:65536", "0:1000:1 1:165536:65536", 231072},
-		{"1000:200000:10\njane:300000:20\n", "0:1000:1 1:200000:10 11:300000:20", 300020},
-		/* a range that holds the own id, and one given twice */
-		{"jane:500:1000\njane:200000:5\njane:200003:5\n", "0:1000:1 1:200000:5", 200008},
-		{"jane:x:1\njane:1\n:::\njane:-1:5\njane:4294967290:100\n", "0:1000:1", 100000},
-		{"janet:100000:65536\n10000:1:1\n", "0:1000:1", 165536},
+		{"", &whole, "0:1000:1", false},
+		{"jane:100000:65536\n", &whole, "0:1000:1 1:100000:65536", true},
+		{"joe:100000:65536\njane:165536:65536", &whole, "0:1000:1 1:165536:65536", true},
+		{"1000:200000:10\njane:300000:20\n", &whole, "0:1000:1 1:200000:10 11:300000:20",
+		 true},
+		/* small ones serve, too */
+		{"jane:200000:1\n", &whole, "0:1000:1 1:200000:1", true},
+		{"jane:200000:0\n", &whole, "0:1000:1", true},
+		/* a range that holds the own id, and one given twice: the kernel wants each id once
+		 */
+		{"jane:500:1000\n", &whole, "0:1000:1 1:500:500 501:1001:499", true},
+		{"jane:200000:5\njane:200003:5\n", &whole, "0:1000:1 1:200000:5 6:200005:3", true},
+		{"jane:200003:5\njane:200000:9\n", &whole,
+		 "0:1000:1 1:200003:5 6:200000:3 9:200008:1", true},
+		{"jane:x:1\njane:1\n:::\njane:-1:5\njane:1:2:3\njane:4294967295:1\n", &whole,
+		 "0:1000:1", false},
+		{"jane:4294967290:100\n", &whole, "0:1000:1 1:4294967290:5", true},
+		{"janet:100000:65536\n10000:1:1\n jane:1:1\n", &whole, "0:1000:1", false},
+		/* what the namespace around does not have, and pieces of its extents */
+		{"jane:100000:65536\n", &container, "0:1000:1", true},
+		{"jane:1:999\njane:1001:64535\n", &container, "0:1000:1 1:1:999 1000:1001:64535",
+		 true},
+		{"jane:0:100\n", &container, "0:1000:1 1:0:1 2:1:99", true},
+		{"jane:199990:15\n", &holed, "0:1000:1 1:200000:5", true},
 	};
 
 	for (size_t i = 0; i < RB_ARRAY_LEN(rows); i++) {
 		struct rb_id_map m = {.v = {{0, 1000, 1}}, .n = 1};
-		uint32_t next = 0;
 
-		rb_subids_parse(rows[i].text, "jane", 1000, &m, &next);
+		CHECK_INT(rb_subids_parse(rows[i].text, "jane", 1000, rows[i].here, &m),
+			  rows[i].any);
 		RB_CLEANUP(rb_strp) char *got = ranges_text(&m);
 		CHECK_STR(got, rows[i].want);
-		CHECK_INT(next, rows[i].next);
 	}
+}
+
+static void test_host__subids_without_a_name(void)
+{
+	struct rb_id_map m = {.v = {{0, 1000, 1}}, .n = 1};
+
+	CHECK(rb_subids_parse("jane:5:5\n:7:7\n1000:200000:10\n", NULL, 1000, &whole, &m));
+	RB_CLEANUP(rb_strp) char *got = ranges_text(&m);
+	CHECK_STR(got, "0:1000:1 1:200000:10");
+}
+
+static void test_host__more_subids_than_a_map_holds(void)
+{
+	RB_CLEANUP(rb_buf_clear) struct rb_buf text = RB_BUF_INIT;
+	struct rb_id_map m = {.v = {{0, 1000, 1}}, .n = 1};
+
+	for (unsigned i = 0; i < 2 * RB_ID_EXTENTS_MAX; i++)
+		rb_buf_addf(&text, "jane:%u:10\n", 100000 + i * 100);
+	CHECK(rb_subids_parse(text.ptr, "jane", 1000, &whole, &m));
+	CHECK_INT(m.n, RB_ID_EXTENTS_MAX);
+	CHECK_INT(rb_id_map_limit(&m), 1 + 10 * (RB_ID_EXTENTS_MAX - 1));
 }
 
 static void test_host__subids_from_getsubids(void)
 {
 	struct rb_id_map m = {.v = {{0, 1000, 1}}, .n = 1};
 
-	rb_subids_parse_getsubids("0: jane 100000 65536\n1: jane 300000 10\nnonsense\n", &m);
+	CHECK(rb_subids_parse_getsubids("0: jane 100000 65536\n1: jane 300000 10\nnonsense\n",
+					&whole, &m));
 	RB_CLEANUP(rb_strp) char *got = ranges_text(&m);
 	CHECK_STR(got, "0:1000:1 1:100000:65536 65537:300000:10");
+	CHECK(!rb_subids_parse_getsubids("", &whole, &m));
+	CHECK(!rb_subids_parse_getsubids("Error fetching ranges\n", &whole, &m));
+}
+
+static void test_host__source_of_subids(void)
+{
+	static const struct {
+		const char *text, *want;
+	} rows[] = {
+		{"", NULL},
+		{"passwd: files sss\n", NULL},
+		{"subid: files\n", NULL},
+		{"subid:\n", NULL},
+		{"# subid: sss\npasswd: files\n", NULL},
+		{"subid: sss\n", "sss"},
+		{"passwd: files\nsubid:\tsss files\n", "sss"},
+		{"SubID: ldap", "ldap"},
+	};
+
+	for (size_t i = 0; i < RB_ARRAY_LEN(rows); i++) {
+		RB_CLEANUP(rb_strp) char *got = rb_subids_source(rows[i].text);
+		CHECK_STR(got, rows[i].want);
+	}
+}
+
+static void test_host__free_range_is_nobodys(void)
+{
+	static const struct {
+		const char *subuid, *subgid, *passwd;
+		uint32_t id, want;
+	} rows[] = {
+		{"", "", "", 1000, 100000},
+		{"a:100000:65536\n", "", "", 1000, 165536},
+		{"", "a:100000:65536\n", "", 1000, 165536},
+		/* the first hole that is large enough, in whatever order the lines are */
+		{"b:300000:65536\na:100000:65536\n", "", "", 1000, 165536},
+		{"b:200000:65536\na:100000:65536\n", "", "", 1000, 265536},
+		{"a:100000:65536\n", "b:165536:10\n", "", 1000, 165546},
+		{"a:99990:20\n", "", "", 1000, 100010},
+		{"a:1:99999\n", "", "", 1000, 100000},
+		/* ranges within ranges */
+		{"a:100000:1000000\nb:200000:10\n", "", "", 1000, 1100000},
+		/* users whose own numbers lie there: from /etc/passwd, and the caller's */
+		{"", "", "big:x:120000:100::/:/bin/sh\n", 1000, 120001},
+		{"", "", "", 165535, 165536},
+		/* no room */
+		{"a:100000:4294867295\n", "", "", 1000, 0},
+		{"a:100000:65536\nb:165536:4294801760\n", "", "", 1000, 0},
+		{"nonsense\na:b:c\na:1\n", "a:::\n", ":::\n", 1000, 100000},
+	};
+
+	for (size_t i = 0; i < RB_ARRAY_LEN(rows); i++)
+		CHECK_INT(
+			rb_subids_free(rows[i].subuid, rows[i].subgid, rows[i].passwd, rows[i].id),
+			rows[i].want);
+}
+
+static void test_host__root_maps_what_a_container_has(void)
+{
+	struct rb_caller c = {.uid = 0,
+			      .may_set_ids = true,
+			      .may_set_groups = true,
+			      .uids = container,
+			      .gids = container};
+	struct rb_host h = {0};
+
+	/* piece by piece: the kernel takes no extent that spans two of the map around it */
+	CHECK(rb_host_identity_maps(&c, &h));
+	RB_CLEANUP(rb_strp) char *uids = ranges_text(&h.uids);
+	RB_CLEANUP(rb_strp) char *gids = ranges_text(&h.gids);
+	CHECK_STR(uids, "0:0:1 1:1:65536");
+	CHECK_STR(gids, "0:0:1 1:1:65536");
+	c.uids = whole;
+	CHECK(rb_host_identity_maps(&c, &h));
+	RB_CLEANUP(rb_strp) char *all = ranges_text(&h.uids);
+	CHECK_STR(all, "0:0:4294967295");
+	c.uids = holed; /* what is behind a hole is not used */
+	CHECK(!rb_host_identity_maps(&c, &h));
+	c.uids = container;
+	c.may_set_groups = false;
+	CHECK(!rb_host_identity_maps(&c, &h));
+	c.may_set_groups = true;
+	c.uid = 5;
+	CHECK(!rb_host_identity_maps(&c, &h));
+}
+
+static void test_host__maps_are_read(void)
+{
+	struct rb_id_map m;
+
+	rb_id_map_parse("         0       1000          1\n         1     100000      65536\n", &m);
+	RB_CLEANUP(rb_strp) char *got = ranges_text(&m);
+	CHECK_STR(got, "0:1000:1 1:100000:65536");
+	rb_id_map_parse("", &m);
+	CHECK_INT(m.n, 0);
+	rb_id_map_parse("1 2\n", &m);
+	CHECK_INT(m.n, 0);
 }
 
 static void test_host__limit_ends_at_the_first_hole(void)
@@ -75,17 +216,76 @@ static void test_host__limit_ends_at_the_first_hole(void)
 	CHECK_INT(rb_id_map_limit(&all), UINT32_MAX);
 }
 
-/* --- probing --- */
+/* --- mounts and lines --- */
 
-static void test_host__unknown_mode(void)
+static void test_host__mount_of_a_file(void)
 {
-	struct rb_error *err = NULL;
-	struct rb_host h = {0};
+	static const char text[] =
+		"22 28 0:20 / /proc rw,nosuid - proc proc rw\n"
+		"28 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw,discard\n"
+		"broken line\n"
+		"41 28 0:38 /a\\040b /mnt/two\\040words\\134x ro,nosuid,noexec master:3 shared:9 - "
+		"fuse.sshfs host:/x rw\n"
+		"42 28 0:39 / /last rw - nfs4 server:/ rw";
+	static const struct {
+		unsigned id;
+		const char *point, *type, *options;
+	} rows[] = {
+		{28, "/", "ext4", "rw,relatime"},
+		{41, "/mnt/two words\\x", "fuse.sshfs", "ro,nosuid,noexec"},
+		{42, "/last", "nfs4", "rw"},
+		{4, NULL, NULL, NULL},
+	};
 
-	CHECK_INT(rb_host_probe("root", -1, &h, &err), -1);
-	CHECK_INT(err ? err->code : 0, RB_ERR_USAGE);
-	CHECK_ERR(&err, "unknown mode \"root\": range or single");
+	for (size_t i = 0; i < RB_ARRAY_LEN(rows); i++) {
+		RB_CLEANUP(rb_mount_clear) struct rb_mount m = {0};
+
+		CHECK_INT(rb_mount_parse(text, rows[i].id, &m), rows[i].type != NULL);
+		CHECK_STR(m.point, rows[i].point);
+		CHECK_STR(m.type, rows[i].type);
+		CHECK_STR(m.options, rows[i].options);
+	}
+	CHECK(rb_mount_shows_root(text));
+	CHECK(!rb_mount_shows_root("22 28 0:20 / /proc rw,nosuid - proc proc rw\n"));
+	RB_CLEANUP(rb_mount_clear) struct rb_mount proc = {0};
+	RB_CLEANUP(rb_closep) int fd = open("/proc", O_PATH | O_CLOEXEC);
+	CHECK(rb_mount_of_fd(fd, &proc));
+	CHECK_STR(proc.type, "proc");
 }
+
+static void test_host__sizes(void)
+{
+	static const struct {
+		uint64_t bytes;
+		const char *want;
+	} rows[] = {
+		{0, "0 bytes"},
+		{1023, "1023 bytes"},
+		{4096, "4.0 KiB"},
+		{65536, "64 KiB"},
+		{(uint64_t)512 << 20, "512 MiB"},
+		{(uint64_t)3 << 29, "1.5 GiB"},
+		{(uint64_t)252 << 30, "252 GiB"},
+		{UINT64_MAX, "16 EiB"},
+	};
+
+	for (size_t i = 0; i < RB_ARRAY_LEN(rows); i++) {
+		RB_CLEANUP(rb_strp) char *got = rb_host_size_text(rows[i].bytes);
+		CHECK_STR(got, rows[i].want);
+	}
+}
+
+static void test_host__apparmor_profile_of_a_path(void)
+{
+	RB_CLEANUP(rb_strp) char *plain = rb_host_apparmor_line("/home/jane/bin/rbuild");
+	RB_CLEANUP(rb_strp) char *odd = rb_host_apparmor_line("/o'x/a b*[1]/rbuild");
+
+	CHECK(strstr(plain, "'profile rbuild \"/home/jane/bin/rbuild\" flags=(unconfined) {'"));
+	CHECK(strstr(plain, "apparmor_parser -r /etc/apparmor.d/rbuild"));
+	CHECK(strstr(odd, "'profile rbuild \"/o'\\''x/a b\\*\\[1\\]/rbuild\" flags"));
+}
+
+/* --- probing --- */
 
 static void test_host__probe_is_remembered(void)
 {
@@ -104,7 +304,12 @@ static void test_host__probe_is_remembered(void)
 	CHECK_INT(b.rung, a.rung);
 	CHECK_STR(b.newuidmap, a.newuidmap);
 	CHECK_STR(b.why_not_range, a.why_not_range);
+	CHECK_INT(b.can_notify, a.can_notify);
+	CHECK_INT(b.notify_killable, a.notify_killable);
+	CHECK_INT(b.notify_sync, a.notify_sync);
 	rb_host_clear(&b);
+	rb_host_forget(fd);
+	CHECK(faccessat(fd, "host-probe", R_OK, 0) < 0);
 
 	/* whatever stands in that file, it can only be forgotten */
 	CHECK_INT(rb_publish_at(fd, "host-probe", "{\"key\":1}", 9, 0600, &err), 0);
@@ -253,29 +458,41 @@ static void test_host__inner_dies_with_outer(void)
 static void test_host__doctor_leaves_nothing(void)
 {
 	char dir[] = "/tmp/rbuild-test-host-XXXXXX";
-	struct rb_error *err = NULL;
 	struct rb_host h = {0};
 
 	RB_CLEANUP(rb_strp) char *below = rb_asprintf("%s/not/there", mkdtemp(dir));
-	CHECK_INT(rb_host_doctor(below, &h, &err), 0);
-	CHECK_OK(&err);
+	rb_host_doctor(below, &h);
 	CHECK(h.n_checks >= 5);
 	for (size_t i = 0; i < h.n_checks; i++) {
 		CHECK(h.checks[i].name && h.checks[i].found);
 		if (rb_streq(h.checks[i].name, "user namespaces"))
 			CHECK(h.checks[i].ok);
 	}
+	CHECK(h.store_type != NULL && h.store_free_bytes > 0);
 	rb_host_clear(&h);
 	CHECK_INT(rmdir(dir), 0);
+
+	rb_host_doctor(NULL, &h);
+	for (size_t i = 0; i < h.n_checks; i++)
+		CHECK(!rb_streq(h.checks[i].name, "overlay"));
+	rb_host_clear(&h);
 }
 
 int main(void)
 {
 	return tap_run((const struct tap_test[]){
 		TAP(test_host__subids_by_name_and_number),
+		TAP(test_host__subids_without_a_name),
+		TAP(test_host__more_subids_than_a_map_holds),
 		TAP(test_host__subids_from_getsubids),
+		TAP(test_host__source_of_subids),
+		TAP(test_host__free_range_is_nobodys),
+		TAP(test_host__root_maps_what_a_container_has),
+		TAP(test_host__maps_are_read),
 		TAP(test_host__limit_ends_at_the_first_hole),
-		TAP(test_host__unknown_mode),
+		TAP(test_host__mount_of_a_file),
+		TAP(test_host__sizes),
+		TAP(test_host__apparmor_profile_of_a_path),
 		TAP(test_host__probe_is_remembered),
 		TAP(test_host__enter_gives_root_and_status),
 		TAP(test_host__bad_map_is_an_error),
