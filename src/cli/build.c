@@ -40,12 +40,17 @@ static void build_clear(struct build *b)
  * ---------------------------------------------------------------------------------------------------
  */
 
-static bool has_output(const struct build *b, enum rb_output_type type)
+static const struct rb_output_spec *first_output(const struct build *b, enum rb_output_type type)
 {
 	for (size_t i = 0; i < b->n_outputs; i++)
 		if (b->outputs[i].type == type)
-			return true;
-	return false;
+			return &b->outputs[i];
+	return NULL;
+}
+
+static bool has_output(const struct build *b, enum rb_output_type type)
+{
+	return first_output(b, type) != NULL;
 }
 
 /* Whether something needs the image's config and so all diff IDs. */
@@ -74,21 +79,29 @@ static int parse_outputs(struct build *b, struct rb_error **err)
 	return 0;
 }
 
-/* The blobs an OCI output wants; NULL when diff IDs are enough. */
-static const struct rb_output_blobs *wanted_blobs(const struct build *b,
-						  struct rb_output_blobs *blobs)
+/* The blobs that an OCI output wants. */
+static struct rb_output_blobs wanted_blobs(const struct build *b, const struct rb_output_spec *spec)
 {
+	return (struct rb_output_blobs){
+		.compression = spec->compression,
+		.level = spec->level,
+		.threads = b->session.options.jobs,
+	};
+}
+
+/* Whether all outputs find their layers made; diff IDs are enough for all but OCI ones. */
+static bool layers_are_known(const struct build *b, const struct rb_solved_image *im)
+{
+	struct rb_store *store = b->session.store;
+
 	for (size_t i = 0; i < b->n_outputs; i++) {
-		if (b->outputs[i].type != RB_OUTPUT_OCI)
-			continue;
-		*blobs = (struct rb_output_blobs){
-			.compression = b->outputs[i].compression,
-			.level = b->outputs[i].level,
-			.threads = b->session.options.jobs,
-		};
-		return blobs;
+		const struct rb_output_blobs blobs = wanted_blobs(b, &b->outputs[i]);
+
+		if (b->outputs[i].type == RB_OUTPUT_OCI &&
+		    !rb_output_layers_known(store, im, &blobs))
+			return false;
 	}
-	return NULL;
+	return rb_output_layers_known(store, im, NULL);
 }
 
 struct export
@@ -96,6 +109,18 @@ struct export
 	struct build *b;
 	struct rb_solved_image *im;
 };
+
+/* A layer has one blob at a time, so those of an OCI output are made just before it is written.
+ * `oci` NULL: diff IDs are enough. */
+static int make_layers(struct export *e, const struct rb_output_spec *oci, struct rb_error **err)
+{
+	struct rb_session *s = &e->b->session;
+	struct rb_output_blobs blobs;
+
+	if (oci)
+		blobs = wanted_blobs(e->b, oci);
+	return rb_output_layers(s->store, s->snapshots, e->im, oci ? &blobs : NULL, err);
+}
 
 static int export_one(struct export *e, const struct rb_output_spec *spec,
 		      struct rb_worker_port *port, struct rb_error **err)
@@ -116,7 +141,8 @@ static int export_one(struct export *e, const struct rb_output_spec *spec,
 			rb_worker_status(port, "naming to %s", names->v[i]);
 		return 0;
 	case RB_OUTPUT_OCI:
-		if (rb_output_oci(s->store, e->im, spec, names, &digest, err) < 0)
+		if (make_layers(e, spec, err) < 0 ||
+		    rb_output_oci(s->store, e->im, spec, names, &digest, err) < 0)
 			return -1;
 		rb_worker_status(port, "writing %s, manifest %s", spec->dest,
 				 rb_digest_text(&digest, text));
@@ -137,14 +163,11 @@ static int export_one(struct export *e, const struct rb_output_spec *spec,
 static int export_all(void *ctx, struct rb_worker_port *port, struct rb_error **err)
 {
 	struct export *e = ctx;
-	struct rb_session *s = &e->b->session;
-	struct rb_output_blobs blobs;
 	char text[RB_DIGEST_TEXT_BYTES] = "";
 
 	if (wants_image(e->b)) {
 		rb_worker_status(port, "exporting layers");
-		if (rb_output_layers(s->store, s->snapshots, e->im, wanted_blobs(e->b, &blobs),
-				     err) < 0)
+		if (make_layers(e, first_output(e->b, RB_OUTPUT_OCI), err) < 0)
 			return -1;
 		struct rb_digest id = rb_output_image_id(e->im);
 		(void)rb_digest_text(&id, text);
@@ -187,13 +210,11 @@ static int outputs_need_namespace(struct build *b, bool *ret, struct rb_error **
 {
 	struct rb_session *s = &b->session;
 	struct rb_solved_image im;
-	struct rb_output_blobs blobs;
 	bool work = false;
 
 	if (rb_solve_image(s->solver, &im, err) < 0)
 		return -1;
-	*ret = has_output(b, RB_OUTPUT_LOCAL) ||
-	       (wants_image(b) && !rb_output_layers_known(s->store, &im, wanted_blobs(b, &blobs)));
+	*ret = has_output(b, RB_OUTPUT_LOCAL) || (wants_image(b) && !layers_are_known(b, &im));
 	int r = rb_solve_materialize(s->solver, has_output(b, RB_OUTPUT_LOCAL),
 				     wants_image(b) && base_is_incomplete(&im), false, &work, err);
 	*ret |= work;

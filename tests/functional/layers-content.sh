@@ -154,6 +154,11 @@ for kind in gzip zstd plain; do
 	works "$kind: a step on it" rb -o "type=oci,dest=$T/from.oci" "$T/from-$kind"
 	is "$(oci "$T/from.oci" cat -1 sum)" "$(sha256sum <"$T/odd/big")" "$kind: a step reads it"
 done
+works 'several in one build' rb -o "type=oci,dest=$T/both-zstd.oci,compression=zstd" -o "type=oci,dest=$T/both-gzip.oci" \
+	-o "type=oci,dest=$T/both-plain.oci,compression=uncompressed" "$T/odd"
+for kind in gzip zstd plain; do
+	works "$kind is what it is alone" cmp -s "$T/both-$kind.oci" "$T/$kind.oci"
+done
 works 'umoci reads gzip' unpack_oci "$T/gzip.oci" "$T/gzip.d"
 craft <<-'EOT' >"$T/members"
 	from oci import Image
