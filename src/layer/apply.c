@@ -481,10 +481,7 @@ static int apply_whiteout(struct applier *ap, const char *clean, enum rb_whiteou
 	const char *name = archive_entry_pathname(ap->entry);
 
 	if (ap->spec->plain_archive)
-		return rb_fail(
-			err, RB_ERR_CORRUPT,
-			"%s: names that begin with .wh. mean deletions in layers and cannot be files of an image",
-			name);
+		return rb_whiteout_refuse(clean, err);
 	if (kind == RB_WHITEOUT_BAD)
 		return rb_fail(err, RB_ERR_CORRUPT, "%s: not a possible whiteout", name);
 	if (kind == RB_WHITEOUT_METADATA || ap->spec->upper_fd < 0)

@@ -90,7 +90,6 @@ uint64_t rb_tar_entries(const struct rb_tar *t);
 
 /* --- whiteout.c: names that delete (OCI layer.md, "Whiteouts") */
 
-#define RB_WHITEOUT_PREFIX ".wh."
 #define RB_WHITEOUT_META   ".wh..wh."
 #define RB_WHITEOUT_OPAQUE ".wh..wh..opq"
 enum rb_whiteout {

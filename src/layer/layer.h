@@ -100,6 +100,17 @@ struct rb_layer_write_result {
 int rb_layer_write(const struct rb_layer_write_spec *spec, struct rb_layer_write_result *ret,
 		   struct rb_error **err);
 
+/* Names that begin so mean deletions in a layer, so no file of an image can have one. */
+#define RB_WHITEOUT_PREFIX ".wh."
+/* CORRUPT, naming the path (threats S43). */
+int rb_whiteout_refuse(const char *path, struct rb_error **err);
+
+/*
+ * Whether two directories are alike to an image but for times and entries: mode, owner, allowed
+ * attributes. 1, 0 or -errno.
+ */
+int rb_layer_same_dir(const struct rb_ledger *l, int a_fd, int b_fd);
+
 /* Magic bytes -> kind; less than 4 bytes is NONE. */
 enum rb_compression rb_compression_detect(const void *data, size_t len);
 

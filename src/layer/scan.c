@@ -19,10 +19,7 @@ int rb_layer_scan(int src_fd, const struct rb_layer_limits *limits, bool plain_a
 		RB_CLEANUP(rb_strp) char *clean = rb_layer_clean_name(name);
 
 		if (plain_archive && rb_whiteout_kind(clean) != RB_WHITEOUT_NONE)
-			return rb_fail(err, RB_ERR_CORRUPT,
-				       "%s: names that begin with .wh. mean deletions in layers "
-				       "and cannot be files of an image",
-				       name);
+			return rb_whiteout_refuse(name, err);
 	}
 	if (r < 0 || rb_layer_reader_finish(reader, NULL, NULL, &result, err) < 0)
 		return -1;

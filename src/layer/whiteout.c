@@ -40,6 +40,14 @@ enum rb_whiteout rb_whiteout_kind(const char *clean)
 								      : RB_WHITEOUT_BAD;
 }
 
+int rb_whiteout_refuse(const char *path, struct rb_error **err)
+{
+	return rb_fail(
+		err, RB_ERR_CORRUPT,
+		"%s: names that begin with .wh. mean deletions in layers and cannot be files of an image",
+		path);
+}
+
 enum presence { ABSENT, OTHER, DIRECTORY };
 
 /* What this layer has at a real path. The overlay's own marks of deletion are nothing. */

@@ -339,10 +339,7 @@ static int write_entry(struct writer *w, int dirfd, const char *name, unsigned d
 	struct stat disk, st;
 
 	if (rb_starts_with(name, RB_WHITEOUT_PREFIX))
-		return rb_fail(
-			err, RB_ERR_CORRUPT,
-			"%s: names that begin with .wh. mean deletions in layers and cannot be files of an image",
-			w->path.ptr);
+		return rb_whiteout_refuse(w->path.ptr, err);
 	if (fstatat(dirfd, name, &disk, AT_SYMLINK_NOFOLLOW) < 0)
 		return rb_fail_errno(err, "cannot stat %s", w->path.ptr);
 	int r = is_whiteout(w, dirfd, name, &disk, err);
@@ -371,40 +368,52 @@ static bool same_xattrs(const struct rb_xattr *a, ssize_t n_a, const struct rb_x
 	return true;
 }
 
-/* Whether the root of the tree is as the layers below leave it (without any: 0755, 0:0). */
-static int root_is_same(const struct writer *w, const struct stat *st, bool *ret,
-			struct rb_error **err)
+int rb_layer_same_dir(const struct rb_ledger *l, int a_fd, int b_fd)
 {
-	struct stat below = {.st_mode = S_IFDIR | 0755};
 	struct rb_xattr *a = NULL, *b = NULL;
-	ssize_t n_a = rb_xattrs_read(w->spec->diff_fd, "", &a), n_b = 0;
-	int r = n_a < 0 ? (int)n_a : 0;
+	struct stat st_a, st_b;
+	int r = rb_ledger_stat(l, a_fd, "", "", &st_a);
 
-	if (r == 0 && w->spec->parent_fd >= 0) {
-		/* A directory's owner is in its attribute: no table is asked. */
-		r = rb_ledger_stat(w->spec->ledger, w->spec->parent_fd, "", "", &below);
-		n_b = rb_xattrs_read(w->spec->parent_fd, "", &b);
-		if (r == 0 && n_b < 0)
-			r = (int)n_b;
-	}
-	*ret = r == 0 && below.st_mode == st->st_mode && below.st_uid == st->st_uid &&
-	       below.st_gid == st->st_gid && same_xattrs(a, n_a, b, n_b);
+	/* A directory's owner is in its attribute: no table is asked. */
+	if (r == 0)
+		r = rb_ledger_stat(l, b_fd, "", "", &st_b);
+	if (r < 0)
+		return r;
+	if (st_a.st_mode != st_b.st_mode || st_a.st_uid != st_b.st_uid ||
+	    st_a.st_gid != st_b.st_gid)
+		return 0;
+	ssize_t n_a = rb_xattrs_read(a_fd, "", &a), n_b = rb_xattrs_read(b_fd, "", &b);
+	r = n_a < 0 ? (int)n_a : n_b < 0 ? (int)n_b : same_xattrs(a, n_a, b, n_b);
 	rb_xattrs_free(a, n_a > 0 ? (size_t)n_a : 0);
 	rb_xattrs_free(b, n_b > 0 ? (size_t)n_b : 0);
-	return r < 0 ? rb_fail_sys(err, r, "cannot read the metadata of the root directory") : 0;
+	return r;
+}
+
+/* Whether the root of the tree is as the layers below leave it (without any: 0755, 0:0). Mechanism.
+ */
+static int root_is_same(const struct writer *w, const struct stat *st)
+{
+	struct rb_xattr *v = NULL;
+
+	if (w->spec->parent_fd >= 0)
+		return rb_layer_same_dir(w->spec->ledger, w->spec->diff_fd, w->spec->parent_fd);
+	if (st->st_mode != (S_IFDIR | 0755) || st->st_uid || st->st_gid)
+		return 0;
+	ssize_t n = rb_xattrs_read(w->spec->diff_fd, "", &v);
+	rb_xattrs_free(v, n > 0 ? (size_t)n : 0);
+	return n < 0 ? (int)n : n == 0;
 }
 
 static int write_root(struct writer *w, struct rb_error **err)
 {
 	struct stat st;
-	bool same = false;
 	int r = rb_ledger_stat(w->spec->ledger, w->spec->diff_fd, "", "", &st);
 
+	if (r == 0)
+		r = root_is_same(w, &st);
 	if (r < 0)
-		return rb_fail_sys(err, r, "cannot stat the root directory");
-	if (root_is_same(w, &st, &same, err) < 0)
-		return -1;
-	if (!same && put_entry(w, w->spec->diff_fd, "", "./", &st, &st, err) < 0)
+		return rb_fail_sys(err, r, "cannot read the metadata of the root directory");
+	if (!r && put_entry(w, w->spec->diff_fd, "", "./", &st, &st, err) < 0)
 		return -1;
 	RB_CLEANUP(rb_closep)
 	int fd = openat(w->spec->diff_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
