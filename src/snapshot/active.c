@@ -192,6 +192,11 @@ struct rb_ledger *rb_active_ledger(struct rb_active *a)
 	return a->ledger;
 }
 
+int rb_active_settle(struct rb_active *a, struct rb_error **err)
+{
+	return rb_snapshot_settle(a->s, &a->lowers, a->diff_fd, a->ledger, err);
+}
+
 static int remove_works(struct rb_active *a)
 {
 	int first = 0;

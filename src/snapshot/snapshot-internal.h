@@ -76,6 +76,9 @@ int rb_snapshot_mount(struct rb_snapshotter *s, const struct rb_strv *chain, con
 /* Adds the trees of a chain to a ledger, topmost first, as far down as there are tables. */
 int rb_snapshot_add_trees(struct rb_snapshotter *s, struct rb_ledger *l,
 			  const struct rb_strv *chain, struct rb_error **err);
+/* settle.c: rb_active_settle() for the upperdir `diff_fd` over `lowers` (ids, bottom first). */
+int rb_snapshot_settle(struct rb_snapshotter *s, const struct rb_strv *lowers, int diff_fd,
+		       const struct rb_ledger *ledger, struct rb_error **err);
 /* Renames a committed snapshot so that reaping removes it. Mechanism; caller frees the name. */
 int rb_snapshot_set_aside(struct rb_snapshotter *s, const char *id, char **ret_name);
 #define RB_SNAPSHOT_NO_SPACE "free some space there or use a store on another disk with --root DIR"

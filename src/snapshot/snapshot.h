@@ -82,6 +82,12 @@ int rb_active_diff_fd(const struct rb_active *a);
  */
 struct rb_ledger *rb_active_ledger(struct rb_active *a);
 /*
+ * For what a step wrote, when its mounts are closed and before the commit: makes the upperdir hold
+ * changes only, by removing directories that were copied up and are as below again. Errors: CORRUPT
+ * for what no layer can hold, a name `.wh.*` (threats S43) or too deep a directory; SYS.
+ */
+int rb_active_settle(struct rb_active *a, struct rb_error **err);
+/*
  * Makes it immutable under `id` (NULL: a new random one, returned). A snapshot of that id that
  * exists already wins and this one is dropped. Consumes the active state, on error too.
  */

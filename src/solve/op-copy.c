@@ -227,7 +227,8 @@ static int copy_and_commit(struct rb_solver *s, const struct rb_vertex *v, struc
 		rb_worker_status(
 			port,
 			"the build context changed while it was copied: the result is not cached");
-	if (rb_active_commit(rb_steal_ptr(&active), NULL, &meta, err) < 0 ||
+	if (rb_active_settle(active, err) < 0 ||
+	    rb_active_commit(rb_steal_ptr(&active), NULL, &meta, err) < 0 ||
 	    (unchanged && put_records(s, st, meta.id, err) < 0))
 		return -1;
 	send_result(port, false, meta.id);
@@ -300,7 +301,8 @@ static int workdir(struct rb_solver *s, const struct rb_vertex *v, struct rb_wor
 	    make_workdir(v, mount, rb_active_ledger(active), err) < 0)
 		return -1;
 	rb_closep(&mount);
-	if (rb_active_commit(rb_steal_ptr(&active), NULL, &meta, err) < 0 ||
+	if (rb_active_settle(active, err) < 0 ||
+	    rb_active_commit(rb_steal_ptr(&active), NULL, &meta, err) < 0 ||
 	    put_records(s, &s->vertices[v->index], meta.id, err) < 0)
 		return -1;
 	send_result(port, false, meta.id);

@@ -247,10 +247,11 @@ int rb_op_run_finish(struct rb_solver *s, struct job *job, char id[static RB_ID_
 
 	if (r == 0 && result.exit_status)
 		r = failed(s, v, run, &result, err);
-	if (r == 0) {
-		rb_closep(&run->root_fd);
+	rb_closep(&run->root_fd);
+	if (r == 0)
+		r = rb_active_settle(run->active, err);
+	if (r == 0)
 		r = rb_active_commit(rb_steal_ptr(&run->active), NULL, &meta, err);
-	}
 	if (r == 0 && st->has_definition)
 		r = rb_cache_put(s, &st->definition_key, meta.id, err);
 	if (r == 0)

@@ -345,6 +345,155 @@ static void test_snapshot__ledger(void)
 	inside(ledger);
 }
 
+/* --- what a step leaves; each directory is copied up first */
+
+static void set_owner(struct rb_active *a, int fd, const char *path)
+{
+	CHECK_INT(rb_ledger_chown(rb_active_ledger(a), fd, "", path, 1, 3000000001u), 0);
+}
+
+static void set_mode(struct rb_active *a, int fd, const char *path)
+{
+	(void)a, (void)path;
+	CHECK_INT(fchmod(fd, 0711), 0);
+}
+
+static void set_time(struct rb_active *a, int fd, const char *path)
+{
+	(void)a, (void)path;
+	CHECK_INT(futimens(fd, (struct timespec[]){{.tv_sec = 5}, {.tv_sec = 5, .tv_nsec = 1}}), 0);
+}
+
+static void set_attribute(struct rb_active *a, int fd, const char *path)
+{
+	(void)a, (void)path;
+	CHECK_INT(rb_sys_setxattr(fd, "", "user.test", "new", 3), 0);
+}
+
+static void add_file(struct rb_active *a, int fd, const char *path)
+{
+	(void)a, (void)path;
+	put(fd, "file", "x");
+	set_time(a, fd, path);
+}
+
+static void change_nothing(struct rb_active *a, int fd, const char *path)
+{
+	(void)a, (void)path;
+	CHECK_INT(fchmod(fd, 0750), 0);
+}
+
+static const struct {
+	const char *path;
+	void (*change)(struct rb_active *a, int fd, const char *path);
+	bool stays;
+} settled[] = {
+	{"owner", set_owner, true},
+	{"mode", set_mode, true},
+	{"time", set_time, true},
+	{"attribute", set_attribute, true},
+	{"filled", add_file, true},
+	{"same", change_nothing, false},
+	{"in", change_nothing, false},
+	{"in/same", change_nothing, false},
+	{"in/same/deep", change_nothing, false},
+	{"kept", set_mode, true},
+	{"kept/same", change_nothing, false},
+};
+
+static void settle(struct fixture *f)
+{
+	const struct timespec times[2] = {{.tv_sec = 5}, {.tv_sec = 5, .tv_nsec = 7}};
+	struct rb_error *err = NULL;
+	struct rb_active *a = prepare(f, "");
+	int diff = rb_active_diff_fd(a);
+	struct stat before, after;
+
+	for (size_t i = 0; i < RB_ARRAY_LEN(settled); i++)
+		CHECK_INT(mkdirat(diff, settled[i].path, 0750), 0);
+	for (size_t i = RB_ARRAY_LEN(settled); i > 0; i--) {
+		RB_CLEANUP(rb_closep)
+		int fd = openat(diff, settled[i - 1].path, O_RDONLY | O_CLOEXEC);
+		CHECK_INT(rb_ledger_chown(rb_active_ledger(a), fd, "", settled[i - 1].path, 0,
+					  3000000000u),
+			  0);
+		CHECK_INT(rb_sys_setxattr(fd, "", "user.test", "abc", 3), 0);
+		CHECK_INT(futimens(fd, times), 0);
+	}
+	CHECK_INT(rb_active_settle(a, &err), 0); /* nothing below: everything stays */
+	CHECK(has(diff, "in/same/deep"));
+	commit(a, "c-settle1", NULL);
+	step(f, "c-settle1", "c-settle2", "between");
+
+	a = prepare(f, "c-settle2");
+	diff = rb_active_diff_fd(a);
+	int merged = mount_of(a);
+	for (size_t i = 0; i < RB_ARRAY_LEN(settled); i++) {
+		RB_CLEANUP(rb_closep)
+		int fd = openat(merged, settled[i].path, O_RDONLY | O_CLOEXEC);
+		change_nothing(a, fd, settled[i].path);
+		CHECK(has(diff, settled[i].path));
+		settled[i].change(a, fd, settled[i].path);
+	}
+	rb_closep(&merged);
+	CHECK_INT(fstat(diff, &before), 0);
+	CHECK_INT(rb_active_settle(a, &err), 0);
+	CHECK_OK(&err);
+	for (size_t i = 0; i < RB_ARRAY_LEN(settled); i++)
+		if (has(diff, settled[i].path) != settled[i].stays)
+			CHECK_STR(settled[i].path, settled[i].stays ? "stays" : "goes");
+	/* The root and `kept` lost entries that were never changes. */
+	CHECK_INT(fstat(diff, &after), 0);
+	CHECK_INT(after.st_mtim.tv_nsec, before.st_mtim.tv_nsec);
+	CHECK_INT(fstatat(diff, "kept", &after, 0), 0);
+	CHECK_INT(after.st_mtim.tv_nsec, 7);
+	rb_active_free(a);
+}
+
+static void test_snapshot__settle(void)
+{
+	inside(settle);
+}
+
+/* What no layer can hold is an error wherever it is, and however deep. */
+static void settle_refuses(struct fixture *f)
+{
+	static const char *const names[] = {".wh.x", "a/b/.wh..wh..opq", "a/.wh.dir/file"};
+	struct rb_error *err = NULL;
+
+	for (size_t i = 0; i < RB_ARRAY_LEN(names); i++) {
+		struct rb_active *a = prepare(f, "");
+		int diff = rb_active_diff_fd(a);
+		RB_CLEANUP(rb_strp) char *dirs = rb_strdup(names[i]);
+		char *slash = strrchr(dirs, '/');
+
+		if (slash)
+			*slash = '\0';
+		CHECK_INT(slash ? rb_mkdirs_at(diff, dirs, 0755) : 0, 0);
+		put(diff, names[i], "");
+		CHECK_INT(rb_active_settle(a, &err), -1);
+		CHECK_INT(err ? err->code : 0, RB_ERR_CORRUPT);
+		CHECK_ERR(&err, "names that begin with .wh.");
+		rb_active_free(a);
+	}
+	struct rb_active *a = prepare(f, "");
+	RB_CLEANUP(rb_closep) int fd = dup(rb_active_diff_fd(a));
+	for (unsigned i = 0; i < 513; i++) {
+		CHECK_INT(mkdirat(fd, "d", 0755), 0);
+		int next = openat(fd, "d", O_RDONLY | O_CLOEXEC);
+		rb_closep(&fd);
+		fd = next;
+	}
+	CHECK_INT(rb_active_settle(a, &err), -1);
+	CHECK_ERR(&err, "deeper than 512 directories");
+	rb_active_free(a);
+}
+
+static void test_snapshot__settle_refuses(void)
+{
+	inside(settle_refuses);
+}
+
 static void deep(struct fixture *f)
 {
 	struct rb_error *err = NULL;
@@ -690,6 +839,7 @@ int main(void)
 	int r = tap_run((const struct tap_test[]){
 		TAP(test_snapshot__bottom), TAP(test_snapshot__stack), TAP(test_snapshot__scratch),
 		TAP(test_snapshot__root_metadata), TAP(test_snapshot__ledger),
+		TAP(test_snapshot__settle), TAP(test_snapshot__settle_refuses),
 		TAP(test_snapshot__deep), TAP(test_snapshot__legacy_mount),
 		TAP(test_snapshot__existing_wins), TAP(test_snapshot__reap),
 		TAP(test_snapshot__remove), TAP(test_snapshot__outside),
