@@ -124,15 +124,16 @@ static int wait_for_command(struct rb_exec *exec, int signal_fd, struct rb_error
 /* --- the command
  * ----------------------------------------------------------------------------------------- */
 
-static int run_process(const struct run_request *rq, const struct rb_image_config *c, int root_fd,
-		       int *ret_status, struct rb_error **err)
+static int run_process(const struct run_request *rq, const struct rb_image_config *c,
+		       struct rb_active *active, int root_fd, int *ret_status,
+		       struct rb_error **err)
 {
 	RB_CLEANUP(rb_strv_clear) struct rb_strv argv = RB_STRV_INIT;
 	RB_CLEANUP(rb_strv_clear) struct rb_strv env = RB_STRV_INIT;
 	struct rb_exec exec;
 
 	RB_CLEANUP(rb_closep) int cache = rb_store_dir(rq->s->store, "cache", err);
-	if (cache < 0 || rb_exec_filter_prepare(cache, err) < 0 || command(rq, c, &argv, err) < 0)
+	if (cache < 0 || rb_exec_filter_prepare(cache, &rq->s->host, err) < 0 || command(rq, c, &argv, err) < 0)
 		return -1;
 	rb_strv_copy(&env, &c->env);
 	for (size_t i = 0; i < rq->env.n; i++)
@@ -140,6 +141,8 @@ static int run_process(const struct run_request *rq, const struct rb_image_confi
 	const struct rb_exec_spec spec = {
 		.root_fd = root_fd,
 		.host = &rq->s->host,
+		.ledger = rb_active_ledger(active),
+		.diff_fd = rb_active_diff_fd(active),
 		.argv = (const char *const *)rb_strv_argv(&argv),
 		.envp = (const char *const *)rb_strv_argv(&env),
 		.cwd = rq->workdir                         ? rq->workdir
@@ -183,7 +186,7 @@ static int run_in_namespace(struct run_request *rq, int *ret_status, struct rb_e
 	    (mount = rb_active_mount(active, err)) < 0)
 		r = -1;
 	else
-		r = run_process(rq, &im.config, mount, ret_status, err);
+		r = run_process(rq, &im.config, active, mount, ret_status, err);
 	rb_solved_image_clear(&im);
 	return r;
 }

@@ -208,12 +208,11 @@ static int op_ids(struct child *c, const struct rb_op *op)
 	(void)op;
 	if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0)
 		return -errno;
-	/* With one id setgroups is denied for good (threats S20: documented). */
-	if (c->step->spec->host->rung == RB_RUNG_RANGE &&
-	    syscall(SYS_setgroups, u->n_groups, u->groups) < 0)
-		return -errno;
-	if (syscall(SYS_setresgid, u->gid, u->gid, u->gid) < 0 ||
-	    syscall(SYS_setresuid, u->uid, u->uid, u->uid) < 0)
+	/* A supervised step is told that it has these ids; setgroups is denied for good where
+	 * there is one id. */
+	if (!c->step->supervised && (syscall(SYS_setgroups, u->n_groups, u->groups) < 0 ||
+				     syscall(SYS_setresgid, u->gid, u->gid, u->gid) < 0 ||
+				     syscall(SYS_setresuid, u->uid, u->uid, u->uid) < 0))
 		return -errno;
 	/* A change of ids forgets it. */
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
@@ -234,10 +233,51 @@ static int op_filter(struct child *c, const struct rb_op *op)
 		       : 0;
 }
 
+/* Sends a descriptor with a message, and closes it. */
+static int send_fd(int channel, struct rb_child_message m, int fd)
+{
+	union {
+		char bytes[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr align;
+	} control = {.bytes = {0}};
+	struct iovec iov = {.iov_base = &m, .iov_len = sizeof(m)};
+	struct msghdr msg = {.msg_iov = &iov,
+			     .msg_iovlen = 1,
+			     .msg_control = control.bytes,
+			     .msg_controllen = sizeof(control.bytes)};
+	struct cmsghdr *cm = CMSG_FIRSTHDR(&msg);
+
+	cm->cmsg_level = SOL_SOCKET;
+	cm->cmsg_type = SCM_RIGHTS;
+	cm->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(cm), &fd, sizeof(fd));
+	ssize_t n = sendmsg(channel, &msg, MSG_NOSIGNAL);
+	(void)close(fd);
+	return n == (ssize_t)sizeof(m) ? 0 : -EPIPE;
+}
+
+/* From here on the calls of rb_supervise_rule() wait for the supervisor, ours too. */
+static int op_supervise(struct child *c, const struct rb_op *op)
+{
+	unsigned flags = SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_SPEC_ALLOW;
+	int fd =
+		(int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
+			     flags | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, &c->step->supervision);
+
+	(void)op;
+	/* Linux 5.19 keeps signals from interrupting a call that is being answered. */
+	if (fd < 0 && errno == EINVAL)
+		fd = (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags,
+				  &c->step->supervision);
+	if (fd < 0)
+		return -errno;
+	return send_fd(c->channel, (struct rb_child_message){.op = RB_EXEC_LISTENER}, fd);
+}
+
 static int op_exec(struct child *c, const struct rb_op *op)
 {
 	const struct rb_step *s = c->step;
-	int first = -ENOENT, r = set_caps(s->user.uid == 0 ? s->caps : 0);
+	int first = -ENOENT, r = set_caps(s->supervised || s->user.uid == 0 ? s->caps : 0);
 	union {
 		const char *const *in;
 		char *const *out;
@@ -257,11 +297,14 @@ static int op_exec(struct child *c, const struct rb_op *op)
 }
 
 static int (*const handlers[])(struct child *, const struct rb_op *) = {
-	[RB_OP_MOVE] = op_move,         [RB_OP_BIND] = op_bind,         [RB_OP_MOUNT] = op_mount,
-	[RB_OP_PREPARE] = op_prepare,   [RB_OP_ENTER] = op_enter,       [RB_OP_UNLINK] = op_unlink,
-	[RB_OP_LOOPBACK] = op_loopback, [RB_OP_HOSTNAME] = op_hostname, [RB_OP_USERNS] = op_userns,
-	[RB_OP_SESSION] = op_session,   [RB_OP_STDIO] = op_stdio,       [RB_OP_CWD] = op_cwd,
-	[RB_OP_CAPS] = op_caps,         [RB_OP_IDS] = op_ids,           [RB_OP_FILTER] = op_filter,
+	[RB_OP_MOVE] = op_move,         [RB_OP_BIND] = op_bind,
+	[RB_OP_MOUNT] = op_mount,       [RB_OP_PREPARE] = op_prepare,
+	[RB_OP_ENTER] = op_enter,       [RB_OP_UNLINK] = op_unlink,
+	[RB_OP_LOOPBACK] = op_loopback, [RB_OP_HOSTNAME] = op_hostname,
+	[RB_OP_USERNS] = op_userns,     [RB_OP_SESSION] = op_session,
+	[RB_OP_STDIO] = op_stdio,       [RB_OP_CWD] = op_cwd,
+	[RB_OP_CAPS] = op_caps,         [RB_OP_IDS] = op_ids,
+	[RB_OP_FILTER] = op_filter,     [RB_OP_SUPERVISE] = op_supervise,
 	[RB_OP_EXEC] = op_exec,
 };
 

@@ -15,6 +15,7 @@
 #include "base/digest.h"
 #include "base/fd.h"
 #include "exec/exec-internal.h"
+#include "supervise/supervise.h"
 
 enum {
 	PROGRAM_BYTES_MAX = BPF_MAXINSNS * sizeof(struct sock_filter),
@@ -60,7 +61,7 @@ static int add_rule(scmp_filter_ctx ctx, uint32_t action, const char *name,
 				SCMP_CMP(a->arg, SCMP_CMP_MASKED_EQ, a->mask, a->value));
 }
 
-static int add_rules(scmp_filter_ctx ctx)
+static int set_up(scmp_filter_ctx ctx)
 {
 	int r = seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
 
@@ -71,6 +72,13 @@ static int add_rules(scmp_filter_ctx ctx)
 		if (r == -EEXIST)
 			r = 0; /* the native one is there from the start */
 	}
+	return r;
+}
+
+static int add_profile(scmp_filter_ctx ctx)
+{
+	int r = 0;
+
 	for (size_t i = 0; r == 0 && rb_filter_allowed[i]; i++)
 		r = add_rule(ctx, SCMP_ACT_ALLOW, rb_filter_allowed[i], NULL);
 	for (size_t i = 0; r == 0 && rb_filter_allowed_if[i].name; i++)
@@ -80,6 +88,22 @@ static int add_rules(scmp_filter_ctx ctx)
 	 * has made out of bind, connect and so on. */
 	for (size_t i = 0; r == 0 && rb_filter_not_implemented[i]; i++)
 		r = add_rule(ctx, SCMP_ACT_ERRNO(ENOSYS), rb_filter_not_implemented[i], NULL);
+	return r;
+}
+
+static int add_supervision(scmp_filter_ctx ctx)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < rb_supervise_rule_count(); i++) {
+		const struct rb_supervise_rule *rule = rb_supervise_rule(i);
+		const struct rb_filter_arg part = {.name = rule->name,
+						   .arg = rule->arg,
+						   .mask = rule->mask,
+						   .value = rule->value};
+
+		r = add_rule(ctx, SCMP_ACT_NOTIFY, rule->name, rule->masked ? &part : NULL);
+	}
 	return r;
 }
 
@@ -93,69 +117,58 @@ static void emit(struct rb_buf *b, uint16_t code, uint32_t k, uint8_t jt, uint8_
 /*
  * In front of the library's program: the calls listed by number. Jumps are relative, so the two can
  * be joined. Entry through an architecture that is not ours goes on to the library's part, which
- * kills.
+ * kills; `n` instructions of the body, which the caller emits next, are passed over then.
  */
-static void emit_numbers(struct rb_buf *b)
+static void emit_arches(struct rb_buf *b, size_t n)
 {
-	const struct rb_filter_number *n = rb_filter_by_number;
-	size_t count = 0, n_arches = RB_ARRAY_LEN(arches);
-
-	while (n[count].number)
-		count++;
-	/* behind the architecture test: load, mask, floor, two for each number, the rest */
-	size_t body = 3 + 2 * count + 1;
+	size_t n_arches = RB_ARRAY_LEN(arches);
 
 	emit(b, BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch), 0, 0);
 	for (size_t i = 0; i < n_arches; i++)
 		emit(b, BPF_JMP | BPF_JEQ | BPF_K, arches[i].audit, (uint8_t)(n_arches - i), 0);
-	emit(b, BPF_JMP | BPF_JA, (uint32_t)body, 0, 0);
+	emit(b, BPF_JMP | BPF_JA, (uint32_t)n + 2, 0, 0);
 	emit(b, BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr), 0, 0);
 	emit(b, BPF_ALU | BPF_AND | BPF_K, (uint32_t)~X32_BIT, 0, 0);
+}
+
+static void emit_number(struct rb_buf *b, uint32_t number, int answer)
+{
+	emit(b, BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1);
+	emit(b, BPF_RET | BPF_K, answer ? SECCOMP_RET_ERRNO | (uint32_t)answer : SECCOMP_RET_ALLOW,
+	     0, 0);
+}
+
+static void emit_profile(struct rb_buf *b)
+{
+	const struct rb_filter_number *n = rb_filter_by_number;
+	size_t count = 0;
+
+	while (n[count].number)
+		count++;
+	/* floor, two for each number, the rest */
+	emit_arches(b, 1 + 2 * count + 1);
 	emit(b, BPF_JMP | BPF_JGE | BPF_K, n[0].number, 0, (uint8_t)(2 * count + 1));
-	for (size_t i = 0; i < count; i++) {
-		emit(b, BPF_JMP | BPF_JEQ | BPF_K, n[i].number, 0, 1);
-		emit(b, BPF_RET | BPF_K,
-		     n[i].answer ? SECCOMP_RET_ERRNO | (uint32_t)n[i].answer : SECCOMP_RET_ALLOW, 0,
-		     0);
-	}
+	for (size_t i = 0; i < count; i++)
+		emit_number(b, n[i].number, n[i].answer);
 	emit(b, BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS, 0, 0);
 }
 
-int rb_filter_build(struct rb_buf *ret, struct rb_error **err)
+static void emit_supervision(struct rb_buf *b)
 {
-	RB_CLEANUP(rb_closep) int fd = memfd_create("rbuild-filter", MFD_CLOEXEC);
-	RB_CLEANUP(rb_buf_clear) struct rb_buf program = RB_BUF_INIT;
-	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ERRNO(EPERM));
+	const uint32_t *n = rb_supervise_not_implemented;
+	size_t count = 0;
 
-	if (fd < 0 || !ctx) {
-		seccomp_release(ctx);
-		return rb_fail_errno(err, "cannot make the system call filter");
-	}
-	int r = add_rules(ctx);
-	if (r == 0)
-		r = seccomp_export_bpf(ctx, fd);
-	seccomp_release(ctx);
-	if (r < 0)
-		return rb_fail_sys(err, r, "cannot make the system call filter");
-	if (lseek(fd, 0, SEEK_SET) < 0)
-		return rb_fail_errno(err, "cannot make the system call filter");
-	if (rb_read_fd(fd, PROGRAM_BYTES_MAX, &program, err) < 0)
-		return rb_wrap(err, "the system call filter");
-	rb_buf_clear(ret);
-	emit_numbers(ret);
-	rb_buf_add(ret, program.ptr, program.len);
-	return 0;
+	while (n[count])
+		count++;
+	emit_arches(b, 2 * count);
+	for (size_t i = 0; i < count; i++)
+		emit_number(b, n[i], ENOSYS);
 }
 
-/* Of all that the program is made from. */
-static struct rb_digest tables_digest(void)
-{
-	RB_CLEANUP(rb_hash_freep) struct rb_hash *h = rb_hash_new();
-	const struct scmp_version *v = seccomp_version();
+/* --- the programs --- */
 
-	rb_hash_addstr(h, "rbuild filter 1");
-	rb_hash_add(h, v, sizeof(*v));
-	rb_hash_add(h, arches, sizeof(arches));
+static void hash_profile(struct rb_hash *h)
+{
 	for (size_t i = 0; rb_filter_allowed[i]; i++)
 		rb_hash_addstr(h, rb_filter_allowed[i]);
 	for (const struct rb_filter_arg *a = rb_filter_allowed_if; a->name; a++) {
@@ -167,14 +180,80 @@ static struct rb_digest tables_digest(void)
 		rb_hash_addstr(h, rb_filter_not_implemented[i]);
 	for (const struct rb_filter_number *n = rb_filter_by_number; n->number; n++)
 		rb_hash_addu64(h, (uint64_t)n->number << 32 | (uint32_t)n->answer);
+}
+
+static void hash_supervision(struct rb_hash *h)
+{
+	for (size_t i = 0; i < rb_supervise_rule_count(); i++) {
+		const struct rb_supervise_rule *rule = rb_supervise_rule(i);
+
+		rb_hash_addstr(h, rule->name);
+		rb_hash_addu64(h, rule->masked ? rule->arg : UINT64_MAX);
+		rb_hash_addu64(h, (uint64_t)rule->mask << 32 | rule->value);
+	}
+	for (const uint32_t *n = rb_supervise_not_implemented; *n; n++)
+		rb_hash_addu64(h, *n);
+}
+
+static const struct {
+	const char *name;
+	uint32_t action; /* for what no rule meets */
+	int (*add)(scmp_filter_ctx ctx);
+	void (*emit)(struct rb_buf *b);
+	void (*hash)(struct rb_hash *h);
+} kinds[RB_FILTER_KINDS] = {
+	[RB_FILTER_PROFILE] = {"filter", SCMP_ACT_ERRNO(EPERM), add_profile, emit_profile,
+			       hash_profile},
+	[RB_FILTER_SUPERVISION] = {"supervision", SCMP_ACT_ALLOW, add_supervision, emit_supervision,
+				   hash_supervision},
+};
+
+int rb_filter_build(enum rb_filter_kind kind, struct rb_buf *ret, struct rb_error **err)
+{
+	RB_CLEANUP(rb_closep) int fd = memfd_create("rbuild-filter", MFD_CLOEXEC);
+	RB_CLEANUP(rb_buf_clear) struct rb_buf program = RB_BUF_INIT;
+	scmp_filter_ctx ctx = seccomp_init(kinds[kind].action);
+
+	if (fd < 0 || !ctx) {
+		seccomp_release(ctx);
+		return rb_fail_errno(err, "cannot make the system call filter");
+	}
+	int r = set_up(ctx);
+	if (r == 0)
+		r = kinds[kind].add(ctx);
+	if (r == 0)
+		r = seccomp_export_bpf(ctx, fd);
+	seccomp_release(ctx);
+	if (r < 0)
+		return rb_fail_sys(err, r, "cannot make the system call filter");
+	if (lseek(fd, 0, SEEK_SET) < 0)
+		return rb_fail_errno(err, "cannot make the system call filter");
+	if (rb_read_fd(fd, PROGRAM_BYTES_MAX, &program, err) < 0)
+		return rb_wrap(err, "the system call filter");
+	rb_buf_clear(ret);
+	kinds[kind].emit(ret);
+	rb_buf_add(ret, program.ptr, program.len);
+	return 0;
+}
+
+/* Of all that the program is made from. */
+static struct rb_digest tables_digest(enum rb_filter_kind kind)
+{
+	RB_CLEANUP(rb_hash_freep) struct rb_hash *h = rb_hash_new();
+	const struct scmp_version *v = seccomp_version();
+
+	rb_hash_addstr(h, "rbuild filter 2");
+	rb_hash_add(h, v, sizeof(*v));
+	rb_hash_add(h, arches, sizeof(arches));
+	kinds[kind].hash(h);
 	return rb_hash_final(h);
 }
 
-/* The program of this process; it lives until the end. */
-static struct rb_buf loaded = RB_BUF_INIT;
+/* The programs of this process; they live until the end. */
+static struct rb_buf loaded[RB_FILTER_KINDS] = {RB_BUF_INIT, RB_BUF_INIT};
 
 /* The file is the digest of the program, then the program. */
-static bool load_cached(int cache_fd, const char *name)
+static bool load_cached(int cache_fd, const char *name, struct rb_buf *ret)
 {
 	RB_CLEANUP(rb_buf_clear) struct rb_buf text = RB_BUF_INIT;
 	struct rb_error *err = NULL;
@@ -189,51 +268,60 @@ static bool load_cached(int cache_fd, const char *name)
 	d = rb_digest_of(text.ptr + sizeof(d), text.len - sizeof(d));
 	if (memcmp(&d, text.ptr, sizeof(d)) != 0)
 		return false;
-	rb_buf_add(&loaded, text.ptr + sizeof(d), text.len - sizeof(d));
+	rb_buf_add(ret, text.ptr + sizeof(d), text.len - sizeof(d));
 	return true;
 }
 
-static void save_cached(int cache_fd, const char *name)
+static void save_cached(int cache_fd, const char *name, const struct rb_buf *program)
 {
 	RB_CLEANUP(rb_buf_clear) struct rb_buf file = RB_BUF_INIT;
-	struct rb_digest d = rb_digest_of(loaded.ptr, loaded.len);
+	struct rb_digest d = rb_digest_of(program->ptr, program->len);
 	struct rb_error *err = NULL;
 
 	rb_buf_add(&file, &d, sizeof(d));
-	rb_buf_add(&file, loaded.ptr, loaded.len);
+	rb_buf_add(&file, program->ptr, program->len);
 	if (rb_publish_at(cache_fd, name, file.ptr, file.len, 0600, &err) < 0)
 		rb_error_drop(&err); /* then the next process makes it again */
 }
 
-int rb_exec_filter_prepare(int cache_fd, struct rb_error **err)
+static int prepare(enum rb_filter_kind kind, int cache_fd, struct rb_error **err)
 {
 	char text[RB_DIGEST_TEXT_BYTES];
 
-	if (loaded.len)
+	if (loaded[kind].len)
 		return 0;
 	if (cache_fd < 0)
-		return rb_filter_build(&loaded, err);
-	struct rb_digest d = tables_digest();
-	RB_CLEANUP(rb_strp) char *name = rb_asprintf("filter-%.16s", rb_digest_hex(&d, text));
-	if (load_cached(cache_fd, name))
+		return rb_filter_build(kind, &loaded[kind], err);
+	struct rb_digest d = tables_digest(kind);
+	RB_CLEANUP(rb_strp)
+	char *name = rb_asprintf("%s-%.16s", kinds[kind].name, rb_digest_hex(&d, text));
+	if (load_cached(cache_fd, name, &loaded[kind]))
 		return 0;
-	if (rb_filter_build(&loaded, err) < 0)
+	if (rb_filter_build(kind, &loaded[kind], err) < 0)
 		return -1;
-	save_cached(cache_fd, name);
+	save_cached(cache_fd, name, &loaded[kind]);
 	return 0;
 }
 
-int rb_filter_get(struct sock_fprog *ret, struct rb_error **err)
+int rb_exec_filter_prepare(int cache_fd, const struct rb_host *host, struct rb_error **err)
+{
+	if (prepare(RB_FILTER_PROFILE, cache_fd, err) < 0)
+		return -1;
+	return rb_exec_is_supervised(host) ? prepare(RB_FILTER_SUPERVISION, cache_fd, err) : 0;
+}
+
+int rb_filter_get(enum rb_filter_kind kind, struct sock_fprog *ret, struct rb_error **err)
 {
 	union {
 		char *bytes;
 		struct sock_filter *insns;
 	} u;
 
-	if (rb_exec_filter_prepare(-1, err) < 0)
+	if (prepare(kind, -1, err) < 0)
 		return -1;
-	u.bytes = loaded.ptr;
-	*ret = (struct sock_fprog){.len = (unsigned short)(loaded.len / sizeof(struct sock_filter)),
-				   .filter = u.insns};
+	u.bytes = loaded[kind].ptr;
+	*ret = (struct sock_fprog){
+		.len = (unsigned short)(loaded[kind].len / sizeof(struct sock_filter)),
+		.filter = u.insns};
 	return 0;
 }

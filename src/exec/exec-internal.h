@@ -35,10 +35,13 @@ extern const struct rb_filter_number rb_filter_by_number[];
 #define RB_FILTER_CLONE_FLAGS_ARG 0
 #endif
 
+/* The profile refuses what a step may not do; the supervision sends calls to a listener, beside
+ * it. */
+enum rb_filter_kind { RB_FILTER_PROFILE, RB_FILTER_SUPERVISION, RB_FILTER_KINDS };
 /* Makes the program with the library, without any cache. */
-int rb_filter_build(struct rb_buf *ret, struct rb_error **err);
+int rb_filter_build(enum rb_filter_kind kind, struct rb_buf *ret, struct rb_error **err);
 /* The program of this process, made at first use. Borrowed. */
-int rb_filter_get(struct sock_fprog *ret, struct rb_error **err);
+int rb_filter_get(enum rb_filter_kind kind, struct sock_fprog *ret, struct rb_error **err);
 
 /* --- operations --- */
 
@@ -59,6 +62,7 @@ enum rb_op_kind {
 	RB_OP_CAPS,
 	RB_OP_IDS,
 	RB_OP_FILTER,
+	RB_OP_SUPERVISE, /* the second filter; its listener goes over the channel */
 	RB_OP_EXEC,
 };
 
@@ -100,8 +104,9 @@ struct rb_step {
 	struct rb_stubs stubs;
 	struct rb_strv envp;
 	struct rb_strv candidates; /* what execve is tried with, in this order */
-	struct sock_fprog filter;
-	uint64_t caps; /* what root of the step has */
+	struct sock_fprog filter, supervision;
+	bool supervised; /* ids are emulated: the step's own stay root's */
+	uint64_t caps;   /* what root of the step has */
 	unsigned cap_last;
 	int stdio[3]; /* borrowed or made; -1 as 0: the step's /dev/null */
 	int channel;  /* the child's end */
@@ -138,10 +143,11 @@ int rb_command_explain(const struct rb_step *s, int sys_errno, struct rb_error *
 /* --- the child --- */
 
 struct rb_child_message {
-	uint32_t op; /* index of the operation that failed, or RB_EXEC_WANT_MAPS */
+	uint32_t op; /* index of the operation that failed, or one of the next */
 	int32_t sys_errno;
 };
 #define RB_EXEC_WANT_MAPS UINT32_MAX
+#define RB_EXEC_LISTENER  (UINT32_MAX - 1) /* comes with a descriptor */
 
 void rb_step_child(const struct rb_step *s) RB_NORETURN;
 

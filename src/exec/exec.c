@@ -17,6 +17,7 @@
 #include "base/path.h"
 #include "base/sys.h"
 #include "exec/exec-internal.h"
+#include "supervise/supervise.h"
 
 #define DEFAULT_HOSTNAME "buildkitsandbox"
 
@@ -24,6 +25,9 @@
 struct rb_exec_private {
 	struct rb_stubs stubs;
 	struct rb_oom_mark before;
+	struct rb_supervisor supervisor; /* pid 0: none */
+	struct rb_ledger *ledger;        /* borrowed, as diff_fd is */
+	int diff_fd;
 };
 
 /* dockerfile.md 10.5 */
@@ -73,6 +77,12 @@ static void step_freep(struct rb_step **s)
 
 /* --- prepare --- */
 
+/* Where the namespace has one id, all others are emulated. */
+bool rb_exec_is_supervised(const struct rb_host *host)
+{
+	return host->rung == RB_RUNG_SINGLE;
+}
+
 static int check_user(struct rb_step *s, struct rb_error **err)
 {
 	const struct rb_host *h = s->spec->host;
@@ -80,12 +90,8 @@ static int check_user(struct rb_step *s, struct rb_error **err)
 	const struct rb_user *u = &s->user;
 	const char *name = s->spec->user && *s->spec->user ? s->spec->user : "root";
 
-	if (h->rung != RB_RUNG_RANGE && (u->uid || u->gid))
-		return rb_fail(err, RB_ERR_UNSUPPORTED,
-			       "the step runs as user %s (uid %u, gid %u), but this host gives "
-			       "rbuild one id only, that of root; subordinate ids would allow it: "
-			       "see rbuild doctor",
-			       name, u->uid, u->gid);
+	if (s->supervised)
+		return 0;
 	if (u->uid >= uids || u->gid >= gids)
 		return rb_fail(err, RB_ERR_UNSUPPORTED,
 			       "the step runs as user %s (uid %u, gid %u), but the subordinate ids "
@@ -116,11 +122,13 @@ static void set_environment(struct rb_step *s)
 
 static int own_dir(void *ctx, int dirfd, const char *path)
 {
-	const struct rb_user *u = ctx;
+	const struct rb_step *s = ctx;
+	const struct rb_user *u = &s->user;
 
-	(void)path;
 	if (u->uid == 0 && u->gid == 0)
 		return 0;
+	if (s->spec->ledger)
+		return rb_ledger_chown(s->spec->ledger, dirfd, "", path, u->uid, u->gid);
 	return fchown(dirfd, u->uid, u->gid) < 0 ? -errno : 0;
 }
 
@@ -145,7 +153,7 @@ static int make_cwd(struct rb_step *s, struct rb_error **err)
 	if (is_mounted_over(clean))
 		return 0;
 	RB_CLEANUP(rb_closep)
-	int fd = rb_mkdirs_in_root(s->spec->root_fd, s->spec->cwd, 0755, own_dir, &s->user);
+	int fd = rb_mkdirs_in_root(s->spec->root_fd, s->spec->cwd, 0755, own_dir, s);
 	if (fd < 0)
 		return rb_fail_sys(err, fd, "cannot use the working directory %s of the step",
 				   s->spec->cwd);
@@ -181,6 +189,8 @@ static int add_operations(struct rb_step *s, struct rb_error **err)
 	rb_step_op(s, RB_OP_CAPS, "dropping capabilities");
 	rb_step_op(s, RB_OP_IDS, "becoming the user of the step");
 	rb_step_op(s, RB_OP_FILTER, "loading the system call filter");
+	if (s->supervised)
+		rb_step_op(s, RB_OP_SUPERVISE, "sending calls to the supervisor");
 	rb_step_op(s, RB_OP_EXEC, "starting the command");
 	return 0;
 }
@@ -192,13 +202,15 @@ static struct rb_step *step_new(const struct rb_exec_spec *spec, const int stdio
 
 	s->spec = spec;
 	s->channel = -1;
+	s->supervised = spec->ledger && rb_exec_is_supervised(spec->host);
 	memcpy(s->stdio, stdio, sizeof(s->stdio));
 	if (rb_user_lookup(spec->root_fd, spec->user, &s->user, err) < 0 || check_user(s, err) < 0)
 		return NULL;
 	set_environment(s);
 	choose_capabilities(s);
 	if (rb_command_candidates(spec, &s->envp, &s->candidates, err) < 0 ||
-	    make_cwd(s, err) < 0 || rb_filter_get(&s->filter, err) < 0 ||
+	    make_cwd(s, err) < 0 || rb_filter_get(RB_FILTER_PROFILE, &s->filter, err) < 0 ||
+	    (s->supervised && rb_filter_get(RB_FILTER_SUPERVISION, &s->supervision, err) < 0) ||
 	    add_operations(s, err) < 0)
 		return NULL;
 	return rb_steal_ptr(&s);
@@ -233,12 +245,26 @@ static int write_nested_maps(const struct rb_host *host, int pidfd)
 	return 0;
 }
 
-static ssize_t receive(int fd, struct rb_child_message *m)
+/* *ret_fd: a descriptor that came along, or -1. */
+static ssize_t receive(int fd, struct rb_child_message *m, int *ret_fd)
 {
+	union {
+		char bytes[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr align;
+	} control;
+	struct iovec iov = {.iov_base = m, .iov_len = sizeof(*m)};
+	struct msghdr msg = {.msg_iov = &iov,
+			     .msg_iovlen = 1,
+			     .msg_control = control.bytes,
+			     .msg_controllen = sizeof(control.bytes)};
 	ssize_t n;
 
-	while ((n = recv(fd, m, sizeof(*m), 0)) < 0 && errno == EINTR)
+	*ret_fd = -1;
+	while ((n = recvmsg(fd, &msg, MSG_CMSG_CLOEXEC)) < 0 && errno == EINTR)
 		;
+	const struct cmsghdr *cm = n > 0 ? CMSG_FIRSTHDR(&msg) : NULL;
+	if (cm && cm->cmsg_level == SOL_SOCKET && cm->cmsg_type == SCM_RIGHTS)
+		memcpy(ret_fd, CMSG_DATA(cm), sizeof(*ret_fd));
 	return n < 0 ? -errno : n;
 }
 
@@ -257,34 +283,68 @@ static int explain(const struct rb_step *s, const struct rb_child_message *m, st
 	return rb_fail_sys(err, -m->sys_errno, "cannot set the step up: %s", op->what);
 }
 
+static int give_maps(const struct rb_step *s, int channel, int pidfd, struct rb_error **err)
+{
+	int r = write_nested_maps(s->spec->host, pidfd);
+
+	if (r < 0)
+		return rb_fail_sys(err, r, "cannot write the maps of the step's user namespace");
+	if (send(channel, "g", 1, MSG_NOSIGNAL) != 1)
+		return rb_fail(err, RB_ERR_SYS, "the step ended during its set-up");
+	return 0;
+}
+
+static int start_supervisor(const struct rb_step *s, const struct rb_child *child, int listener,
+			    struct rb_supervisor *ret, struct rb_error **err)
+{
+	const struct rb_supervise_spec spec = {
+		.listener = listener,
+		.pid = child->pid,
+		.pidfd = child->pidfd,
+		.uid = s->user.uid,
+		.gid = s->user.gid,
+		.groups = s->user.groups,
+		.n_groups = s->user.n_groups,
+		.caps = s->caps,
+		.uid_limit = rb_id_map_limit(&s->spec->host->uids),
+		.gid_limit = rb_id_map_limit(&s->spec->host->gids),
+		.ledger = s->spec->ledger,
+	};
+
+	return rb_supervise_start(&spec, ret, err);
+}
+
 /*
  * Follows the child until execve has closed the channel. 0, 1 when another try makes sense, or -1.
  */
-static int talk(const struct rb_step *s, int channel, int pidfd, struct rb_error **err)
+static int talk(const struct rb_step *s, int channel, const struct rb_child *child,
+		struct rb_supervisor *supervisor, struct rb_error **err)
 {
-	struct rb_child_message m;
-	ssize_t n = receive(channel, &m);
+	for (;;) {
+		RB_CLEANUP(rb_closep) int fd = -1;
+		struct rb_child_message m;
+		ssize_t n = receive(channel, &m, &fd);
+		int r;
 
-	if (n == (ssize_t)sizeof(m) && m.op == RB_EXEC_WANT_MAPS) {
-		int r = write_nested_maps(s->spec->host, pidfd);
-
-		if (r < 0)
-			return rb_fail_sys(err, r,
-					   "cannot write the maps of the step's user namespace");
-		if (send(channel, "g", 1, MSG_NOSIGNAL) != 1)
-			return rb_fail(err, RB_ERR_SYS, "the step ended during its set-up");
-		n = receive(channel, &m);
 		if (n == 0)
 			return 0;
+		if (n != (ssize_t)sizeof(m))
+			return rb_fail(err, RB_ERR_SYS, "the step ended during its set-up");
+		if (m.op == RB_EXEC_WANT_MAPS)
+			r = give_maps(s, channel, child->pidfd, err);
+		else if (m.op == RB_EXEC_LISTENER)
+			r = start_supervisor(s, child, fd, supervisor, err);
+		else if (m.op < s->n_ops && rb_step_mounts_retry(&s->ops[m.op], m.sys_errno))
+			return 1;
+		else
+			return explain(s, &m, err);
+		if (r < 0)
+			return -1;
 	}
-	if (n != (ssize_t)sizeof(m))
-		return rb_fail(err, RB_ERR_SYS, "the step ended during its set-up");
-	if (m.op < s->n_ops && rb_step_mounts_retry(&s->ops[m.op], m.sys_errno))
-		return 1;
-	return explain(s, &m, err);
 }
 
-static int launch(struct rb_step *s, struct rb_child *ret, struct rb_error **err)
+static int launch(struct rb_step *s, struct rb_child *ret, struct rb_supervisor *ret_supervisor,
+		  struct rb_error **err)
 {
 	RB_CLEANUP(rb_child_killp) struct rb_child child = RB_CHILD_INIT;
 	sigset_t all, before;
@@ -307,10 +367,14 @@ static int launch(struct rb_step *s, struct rb_child *ret, struct rb_error **err
 	if (pid < 0)
 		return rb_fail_sys(err, pid, "cannot make the namespaces of the step");
 	child = (struct rb_child){.pid = pid, .pidfd = pidfd};
-	int r = talk(s, ours, pidfd, err);
+	RB_CLEANUP(rb_supervise_kill)
+	struct rb_supervisor supervisor = {.child = RB_CHILD_INIT, .result_fd = -1};
+	int r = talk(s, ours, &child, &supervisor, err);
 	if (r == 0) {
 		*ret = child;
 		child = (struct rb_child)RB_CHILD_INIT;
+		*ret_supervisor = supervisor;
+		supervisor = (struct rb_supervisor){.child = RB_CHILD_INIT, .result_fd = -1};
 	}
 	return r;
 }
@@ -348,7 +412,8 @@ static int start(const struct rb_exec_spec *spec, const int stdio[3], const int 
 			return -1;
 		own_output(s, made[0]);
 		own_output(s, made[1]);
-		int r = launch(s, &child, err);
+		struct rb_supervisor supervisor = {.child = RB_CHILD_INIT, .result_fd = -1};
+		int r = launch(s, &child, &supervisor, err);
 		if (r == 1)
 			continue;
 		if (r < 0)
@@ -357,7 +422,11 @@ static int start(const struct rb_exec_spec *spec, const int stdio[3], const int 
 		ret->pidfd = child.pidfd;
 		child = (struct rb_child)RB_CHILD_INIT;
 		ret->private_ = rb_calloc(1, sizeof(*ret->private_));
-		*ret->private_ = (struct rb_exec_private){.stubs = s->stubs, .before = before};
+		*ret->private_ = (struct rb_exec_private){.stubs = s->stubs,
+							  .before = before,
+							  .supervisor = supervisor,
+							  .ledger = spec->ledger,
+							  .diff_fd = spec->diff_fd};
 		s->stubs.n = 0;
 		return 0;
 	}
@@ -404,8 +473,10 @@ static int reap(struct rb_exec *e)
 
 static void exec_clear(struct rb_exec *e)
 {
-	if (e->private_)
+	if (e->private_) {
+		rb_supervise_kill(&e->private_->supervisor);
 		rb_stubs_remove(&e->private_->stubs);
+	}
 	free(e->private_);
 	rb_closep(&e->pidfd);
 	rb_closep(&e->out_fd);
@@ -418,10 +489,16 @@ int rb_exec_finish(struct rb_exec *e, struct rb_exec_result *ret, struct rb_erro
 	struct rb_exec_result r = {0};
 	struct rb_oom_mark before = e->private_->before;
 	int status = reap(e);
+	struct rb_exec_private *p = e->private_;
+	int kept = status >= 0 && p->supervisor.child.pid
+			   ? rb_supervise_finish(&p->supervisor, p->ledger, p->diff_fd, err)
+			   : 0;
 
 	exec_clear(e);
 	if (status < 0)
 		return rb_fail_sys(err, status, "cannot wait for the step");
+	if (kept < 0)
+		return -1;
 	r.signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
 	r.exit_status = r.signal ? 128 + r.signal : WEXITSTATUS(status);
 	/* A shell reports its child's SIGKILL as its own status. */

@@ -22,6 +22,7 @@
 #include "base/buf.h"
 #include "base/error.h"
 #include "host/host.h"
+#include "layer/ledger.h"
 
 enum rb_network { RB_NET_HOST, RB_NET_NONE };
 
@@ -29,6 +30,10 @@ struct rb_exec_spec {
 	int root_fd; /* detached mount of the step's root (writable); borrowed. It serves one step:
 			the kernel takes the mount away with the step's namespace */
 	const struct rb_host *host; /* rung and maps we are in */
+	/* Owners of what is in the root, and of what the step makes (borrowed until finish), with
+	 * the topmost tree that its table describes. NULL: owners are what the disk says. */
+	struct rb_ledger *ledger;
+	int diff_fd;
 	const char *const
 		*argv; /* argv[0] without "/" is searched in PATH of envp inside the root */
 	const char *const *envp; /* complete but for HOME, which is added from the user's passwd
@@ -54,10 +59,13 @@ struct rb_exec {
 };
 
 /*
- * Makes the system call filter ready, from the cache below cache_fd (the store's directory for
- * per-boot results) or anew, 2 ms, then kept there. Without this call the first step makes it.
+ * Makes the system call filters of steps on this host ready, from the cache below cache_fd (the
+ * store's directory for per-boot results) or anew, 2 ms, then kept there. Without this call the
+ * first step makes them.
  */
-int rb_exec_filter_prepare(int cache_fd, struct rb_error **err);
+int rb_exec_filter_prepare(int cache_fd, const struct rb_host *host, struct rb_error **err);
+/* Whether ids of steps are emulated here. */
+bool rb_exec_is_supervised(const struct rb_host *host);
 
 /*
  * Starts the step and returns when its set-up is over and execve worked (a few milliseconds), or

@@ -19,16 +19,9 @@ enum {
 	ENTRY_BYTES_MAX = 64, /* five numbers of at most ten digits, a letter, colons */
 };
 
-/* What one entry says. `type` is 0 when the disk's type is right, else S_IFCHR or S_IFBLK. */
-struct owner {
-	uint32_t uid, gid;
-	mode_t type;
-	uint32_t major, minor;
-};
-
 struct row {
 	char *path; /* key */
-	struct owner owner;
+	struct rb_owner owner;
 	UT_hash_handle hh;
 };
 
@@ -92,9 +85,9 @@ static int parse_number(struct rb_slice *s, uint32_t *ret)
 	return 0;
 }
 
-static int parse_owner(struct rb_slice s, struct owner *ret)
+static int parse_owner(struct rb_slice s, struct rb_owner *ret)
 {
-	struct owner o = {0};
+	struct rb_owner o = {0};
 
 	if (parse_number(&s, &o.uid) < 0 || parse_number(&s, &o.gid) < 0)
 		return -EBADMSG;
@@ -111,7 +104,7 @@ static int parse_owner(struct rb_slice s, struct owner *ret)
 	return 0;
 }
 
-static size_t format_owner(const struct owner *o, char buf[static ENTRY_BYTES_MAX])
+static size_t format_owner(const struct rb_owner *o, char buf[static ENTRY_BYTES_MAX])
 {
 	int n = o->type ? snprintf(buf, ENTRY_BYTES_MAX, "%u:%u:%c:%u:%u", o->uid, o->gid,
 				   o->type == S_IFCHR ? 'c' : 'b', o->major, o->minor)
@@ -120,8 +113,7 @@ static size_t format_owner(const struct owner *o, char buf[static ENTRY_BYTES_MA
 	return (size_t)n;
 }
 
-/* The attribute: 1 and the entry, 0 when there is none. */
-static int read_attribute(int dirfd, const char *name, struct owner *ret)
+int rb_owner_read(int dirfd, const char *name, struct rb_owner *ret)
 {
 	char buf[ENTRY_BYTES_MAX];
 	ssize_t n = rb_sys_getxattr(dirfd, name, RB_LEDGER_XATTR, buf, sizeof(buf));
@@ -134,7 +126,7 @@ static int read_attribute(int dirfd, const char *name, struct owner *ret)
 	return r < 0 ? r : 1;
 }
 
-static int write_attribute(int dirfd, const char *name, const struct owner *o)
+int rb_owner_write(int dirfd, const char *name, const struct rb_owner *o)
 {
 	char buf[ENTRY_BYTES_MAX];
 
@@ -151,7 +143,7 @@ static struct row *row_find(const struct tree *t, const char *path)
 	return row;
 }
 
-static void row_set(struct tree *t, const char *path, const struct owner *o)
+static void row_set(struct tree *t, const char *path, const struct rb_owner *o)
 {
 	struct row *row = row_find(t, path);
 
@@ -171,11 +163,6 @@ static void row_drop(struct rb_ledger *l, const char *path)
 		row_free(&l->trees[0], row);
 }
 
-static bool has_rows(mode_t mode)
-{
-	return !S_ISREG(mode) && !S_ISDIR(mode);
-}
-
 /* Whether the tree has an entry of a kind that tables serve at the path. */
 static bool tree_has(int diff_fd, const char *path, bool *ret_serves)
 {
@@ -184,7 +171,7 @@ static bool tree_has(int diff_fd, const char *path, bool *ret_serves)
 
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return false;
-	*ret_serves = has_rows(st.st_mode);
+	*ret_serves = rb_owner_in_table(st.st_mode);
 	return true;
 }
 
@@ -192,7 +179,7 @@ static bool tree_has(int diff_fd, const char *path, bool *ret_serves)
  * The row of a merged entry. The entry exists, so the topmost tree that has its path provides it: a
  * row of another tree describes something that is hidden.
  */
-static const struct owner *row_lookup(const struct rb_ledger *l, const char *path)
+static const struct rb_owner *row_lookup(const struct rb_ledger *l, const char *path)
 {
 	bool any = false, serves = true;
 
@@ -209,12 +196,32 @@ static const struct owner *row_lookup(const struct rb_ledger *l, const char *pat
 	return NULL;
 }
 
+bool rb_owner_in_table(mode_t mode)
+{
+	return !S_ISREG(mode) && !S_ISDIR(mode);
+}
+
+void rb_ledger_each(const struct rb_ledger *l, rb_ledger_row_fn *fn, void *ctx)
+{
+	struct row *row, *tmp;
+
+	for (size_t i = 0; i < l->n; i++)
+		HASH_ITER (hh, l->trees[i].rows, row, tmp)
+			if (row_lookup(l, row->path) == &row->owner)
+				fn(ctx, row->path, &row->owner);
+}
+
+void rb_ledger_set(struct rb_ledger *l, const char *path, const struct rb_owner *o)
+{
+	row_set(&l->trees[0], path, o);
+}
+
 static int load_table(struct tree *t, const struct rb_buf *text, struct rb_error **err)
 {
 	for (const char *p = text->ptr, *end = p + text->len; p < end;) {
 		size_t len = strnlen(p, (size_t)(end - p));
 		const char *space = memchr(p, ' ', len);
-		struct owner o;
+		struct rb_owner o;
 
 		if (p + len == end || !space ||
 		    parse_owner((struct rb_slice){p, (size_t)(space - p)}, &o) < 0)
@@ -301,14 +308,25 @@ static int stat_at(int dirfd, const char *name, struct stat *ret)
 	return fstatat(dirfd, name, ret, flags) < 0 ? -errno : 0;
 }
 
+void rb_owner_apply(const struct rb_owner *o, struct stat *st)
+{
+	st->st_uid = o->uid;
+	st->st_gid = o->gid;
+	if (o->type && S_ISREG(st->st_mode)) {
+		st->st_mode = (st->st_mode & 07777) | o->type;
+		st->st_rdev = makedev(o->major, o->minor);
+		st->st_size = 0;
+	}
+}
+
 int rb_ledger_fix(const struct rb_ledger *l, int dirfd, const char *name, const char *path,
 		  struct stat *st)
 {
-	const struct owner *found = NULL;
-	struct owner o;
+	const struct rb_owner *found = NULL;
+	struct rb_owner o;
 
 	if (S_ISREG(st->st_mode) || S_ISDIR(st->st_mode)) {
-		int r = read_attribute(dirfd, name, &o);
+		int r = rb_owner_read(dirfd, name, &o);
 
 		if (r < 0)
 			return r;
@@ -316,15 +334,8 @@ int rb_ledger_fix(const struct rb_ledger *l, int dirfd, const char *name, const 
 	} else {
 		found = row_lookup(l, path);
 	}
-	if (!found)
-		return 0;
-	st->st_uid = found->uid;
-	st->st_gid = found->gid;
-	if (found->type && S_ISREG(st->st_mode)) {
-		st->st_mode = (st->st_mode & 07777) | found->type;
-		st->st_rdev = makedev(found->major, found->minor);
-		st->st_size = 0;
-	}
+	if (found)
+		rb_owner_apply(found, st);
 	return 0;
 }
 
@@ -349,7 +360,7 @@ static int disk_chown(int dirfd, const char *name, uint32_t uid, uint32_t gid)
 }
 
 static int record(struct rb_ledger *l, int dirfd, const char *name, const char *path,
-		  const struct owner *o)
+		  const struct rb_owner *o)
 {
 	struct stat st;
 	int r = stat_at(dirfd, name, &st);
@@ -361,12 +372,13 @@ static int record(struct rb_ledger *l, int dirfd, const char *name, const char *
 	 * copied up by the call even when it changes nothing: its row is in the topmost table and
 	 * must have an entry there.
 	 */
-	if (l->uid_limit && l->gid_limit && (st.st_uid || st.st_gid || has_rows(st.st_mode)))
+	if (l->uid_limit && l->gid_limit &&
+	    (st.st_uid || st.st_gid || rb_owner_in_table(st.st_mode)))
 		r = disk_chown(dirfd, name, 0, 0);
 	if (r < 0)
 		return r;
-	if (!has_rows(st.st_mode))
-		return write_attribute(dirfd, name, o);
+	if (!rb_owner_in_table(st.st_mode))
+		return rb_owner_write(dirfd, name, o);
 	row_set(&l->trees[0], path, o);
 	return 0;
 }
@@ -374,8 +386,8 @@ static int record(struct rb_ledger *l, int dirfd, const char *name, const char *
 int rb_ledger_chown(struct rb_ledger *l, int dirfd, const char *name, const char *path,
 		    uint32_t uid, uint32_t gid)
 {
-	struct owner o = {0};
-	int had = read_attribute(dirfd, name, &o);
+	struct rb_owner o = {0};
+	int had = rb_owner_read(dirfd, name, &o);
 
 	if (had < 0)
 		return had;
@@ -396,7 +408,7 @@ int rb_ledger_chown(struct rb_ledger *l, int dirfd, const char *name, const char
 int rb_ledger_mknod(struct rb_ledger *l, int dirfd, const char *name, const char *path, mode_t mode,
 		    dev_t rdev)
 {
-	struct owner o = {.type = mode & S_IFMT, .major = major(rdev), .minor = minor(rdev)};
+	struct rb_owner o = {.type = mode & S_IFMT, .major = major(rdev), .minor = minor(rdev)};
 
 	if (o.type != S_IFCHR && o.type != S_IFBLK)
 		return -EINVAL;
@@ -405,7 +417,7 @@ int rb_ledger_mknod(struct rb_ledger *l, int dirfd, const char *name, const char
 	if (fd < 0)
 		return -errno;
 	row_drop(l, path);
-	int r = write_attribute(fd, "", &o);
+	int r = rb_owner_write(fd, "", &o);
 	if (r == 0 && fchmod(fd, mode & 07777) < 0)
 		r = -errno;
 	if (r < 0)

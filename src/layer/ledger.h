@@ -25,6 +25,21 @@
 
 struct rb_ledger;
 
+/* What one entry says. `type` is 0 when the disk's type is right, else S_IFCHR or S_IFBLK. */
+struct rb_owner {
+	uint32_t uid, gid;
+	mode_t type;
+	uint32_t major, minor;
+};
+
+/* Whether entries of files of this type are in tables, not in the attribute. */
+bool rb_owner_in_table(mode_t mode);
+/* The attribute of a regular file or directory: 1 and the entry, 0 when there is none, -errno. */
+int rb_owner_read(int dirfd, const char *name, struct rb_owner *ret);
+int rb_owner_write(int dirfd, const char *name, const struct rb_owner *o);
+/* Makes what the disk's stat said into what the image says. */
+void rb_owner_apply(const struct rb_owner *o, struct stat *st);
+
 /* A ledger for trees written in a namespace where ids below the limits are real. Starts with an
  * empty table. */
 struct rb_ledger *rb_ledger_new(uint32_t uid_limit, uint32_t gid_limit);
@@ -43,6 +58,21 @@ int rb_ledger_add_tree(struct rb_ledger *l, int diff_fd, int table_dirfd, const 
  * out. */
 int rb_ledger_save(const struct rb_ledger *l, int diff_fd, int dirfd, const char *name,
 		   struct rb_error **err);
+
+/* Calls fn for each table entry that counts in the merged view. */
+typedef void rb_ledger_row_fn(void *ctx, const char *path, const struct rb_owner *o);
+void rb_ledger_each(const struct rb_ledger *l, rb_ledger_row_fn *fn, void *ctx);
+/* Enters a link, FIFO or socket, whose path is in the topmost tree, into that tree's table. */
+void rb_ledger_set(struct rb_ledger *l, const char *path, const struct rb_owner *o);
+/*
+ * Enters the links, FIFOs and sockets of the topmost tree `diff_fd` whose inode numbers are given;
+ * other numbers are of other trees or gone. Walks the tree unless n is 0. Mechanism.
+ */
+struct rb_ledger_node {
+	uint64_t ino;
+	struct rb_owner owner;
+};
+int rb_ledger_take(struct rb_ledger *l, int diff_fd, const struct rb_ledger_node *v, size_t n);
 
 /*
  * lstat as the image sees it: owner, and type and numbers of devices. `path` is the entry's path in

@@ -13,9 +13,6 @@
 #include "base/fd.h"
 #include "solve/solve-internal.h"
 
-/* How much of the end of the output is kept to look for known causes of failure. */
-enum { TAIL_BYTES = 8192 };
-
 struct op_run {
 	struct rb_active *active;
 	int root_fd;
@@ -23,7 +20,6 @@ struct op_run {
 	bool ended;
 	int log_fd; /* opened at the first output */
 	char *log_path;
-	struct rb_buf tail;
 };
 
 static void op_run_free(struct op_run *run)
@@ -33,7 +29,6 @@ static void op_run_free(struct op_run *run)
 	rb_closep(&run->root_fd);
 	rb_closep(&run->log_fd);
 	rb_active_free(run->active);
-	rb_buf_clear(&run->tail);
 	free(run->log_path);
 	free(run);
 }
@@ -52,6 +47,8 @@ static int start(struct rb_solver *s, const struct rb_vertex *v, struct op_run *
 	const struct rb_exec_spec spec = {
 		.root_fd = run->root_fd,
 		.host = s->in.host,
+		.ledger = rb_active_ledger(run->active),
+		.diff_fd = rb_active_diff_fd(run->active),
 		.argv = (const char *const *)rb_strv_argv(&v->run.argv),
 		.envp = (const char *const *)rb_strv_argv(&env),
 		.cwd = v->run.cwd,
@@ -76,7 +73,7 @@ static int prepare_filter(struct rb_solver *s, struct rb_error **err)
 	if (s->filter_ready)
 		return 0;
 	RB_CLEANUP(rb_closep) int cache = rb_store_dir(s->in.store, "cache", err);
-	if (cache < 0 || rb_exec_filter_prepare(cache, err) < 0)
+	if (cache < 0 || rb_exec_filter_prepare(cache, s->in.host, err) < 0)
 		return -1;
 	s->filter_ready = true;
 	return 0;
@@ -89,7 +86,6 @@ int rb_op_run_start(struct rb_solver *s, struct job *job, struct rb_error **err)
 
 	run->root_fd = run->log_fd = -1;
 	run->exec = (struct rb_exec){.pidfd = -1, .out_fd = -1, .err_fd = -1};
-	run->tail = (struct rb_buf)RB_BUF_INIT;
 	if (prepare_filter(s, err) < 0 || start(s, v, run, err) < 0) {
 		op_run_free(run);
 		return rb_error_at(err, v->inst->line_first, v->inst->line_last);
@@ -126,19 +122,6 @@ static void write_log(struct rb_solver *s, struct job *job, const char *data, si
 		rb_closep(&run->log_fd);
 }
 
-static void keep_tail(struct rb_buf *tail, const char *data, size_t len)
-{
-	if (tail->len + len > 2 * TAIL_BYTES) {
-		struct rb_buf rest = RB_BUF_INIT;
-		size_t from = tail->len > TAIL_BYTES ? tail->len - TAIL_BYTES : 0;
-
-		rb_buf_add(&rest, tail->ptr + from, tail->len - from);
-		rb_buf_clear(tail);
-		*tail = rest;
-	}
-	rb_buf_add(tail, data, rb_min_size(len, TAIL_BYTES));
-}
-
 /* Takes what a pipe has; closes it at its end. */
 static void pump_pipe(struct rb_solver *s, struct job *job, int *fd, int stream)
 {
@@ -164,7 +147,6 @@ static void pump_pipe(struct rb_solver *s, struct job *job, int *fd, int stream)
 		};
 		s->in.sink->event(s->in.sink->ctx, &ev);
 		write_log(s, job, chunk, (size_t)n);
-		keep_tail(&job->run->tail, chunk, (size_t)n);
 	}
 }
 
@@ -188,31 +170,7 @@ bool rb_op_run_pump(struct rb_solver *s, struct job *job)
 	return run->ended && run->exec.out_fd < 0 && run->exec.err_fd < 0;
 }
 
-/* What a user of one id meets until ids are emulated: a sentence with the step and the reason. */
-static const char *single_id_hint(const struct rb_solver *s, const struct op_run *run)
-{
-	static const char *const signs[] = {"Invalid argument",
-					    "Operation not permitted",
-					    "chown",
-					    "setgroups",
-					    "seteuid",
-					    "setegid",
-					    "cannot set groups",
-					    "setresuid",
-					    "initgroups",
-					    "could not change owner"};
-
-	if (s->in.host->rung != RB_RUNG_SINGLE)
-		return "";
-	for (size_t i = 0; i < RB_ARRAY_LEN(signs); i++)
-		if (strstr(run->tail.ptr, signs[i]))
-			return "; hint: this host gives rbuild a single user id (mode single), so the step cannot give "
-			       "files to another user or group or become one: rbuild doctor says what would change "
-			       "that";
-	return "";
-}
-
-static int failed(const struct rb_solver *s, const struct rb_vertex *v, const struct op_run *run,
+static int failed(const struct rb_vertex *v, const struct op_run *run,
 		  const struct rb_exec_result *result, struct rb_error **err)
 {
 	RB_CLEANUP(rb_buf_clear) struct rb_buf argv = RB_BUF_INIT;
@@ -229,8 +187,8 @@ static int failed(const struct rb_solver *s, const struct rb_vertex *v, const st
 		rb_buf_addf(&how, "exit code: %d", result->exit_status);
 	if (run->log_path)
 		rb_buf_addf(&how, " (full log: %s)", run->log_path);
-	(void)rb_fail(err, RB_ERR_RUN, "process \"%s\" did not complete successfully: %s%s",
-		      argv.ptr, how.ptr, single_id_hint(s, run));
+	(void)rb_fail(err, RB_ERR_RUN, "process \"%s\" did not complete successfully: %s", argv.ptr,
+		      how.ptr);
 	(*err)->exit_status = result->exit_status;
 	return -1;
 }
@@ -246,7 +204,7 @@ int rb_op_run_finish(struct rb_solver *s, struct job *job, char id[static RB_ID_
 	int r = rb_exec_finish(&run->exec, &result, err);
 
 	if (r == 0 && result.exit_status)
-		r = failed(s, v, run, &result, err);
+		r = failed(v, run, &result, err);
 	rb_closep(&run->root_fd);
 	if (r == 0)
 		r = rb_active_settle(run->active, err);

@@ -889,7 +889,7 @@ static void test_exec__filter_cache(void)
 	RB_CLEANUP(rb_strp) char *damage = rb_asprintf("cd %s && printf x >$(ls filter-*)", dir);
 	RB_CLEANUP(rb_buf_clear) struct rb_buf program = RB_BUF_INIT;
 
-	CHECK_INT(rb_filter_build(&program, &err), 0);
+	CHECK_INT(rb_filter_build(RB_FILTER_PROFILE, &program, &err), 0);
 	CHECK_OK(&err);
 	CHECK(program.len > 1000 && program.len % sizeof(struct sock_filter) == 0);
 	CHECK_INT(mkdir(dir, 0700), 0);
@@ -902,7 +902,8 @@ static void test_exec__filter_cache(void)
 			RB_CLEANUP(rb_closep) int fd = open_dir(dir);
 			struct sock_fprog f;
 
-			_exit(rb_exec_filter_prepare(fd, &err) < 0 || rb_filter_get(&f, &err) < 0 ||
+			_exit(rb_exec_filter_prepare(fd, &host, &err) < 0 ||
+			      rb_filter_get(RB_FILTER_PROFILE, &f, &err) < 0 ||
 			      f.len * sizeof(struct sock_filter) != program.len ||
 			      memcmp(f.filter, program.ptr, program.len) != 0);
 		}

@@ -1,0 +1,344 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Calls that make a file: it belongs to the file system ids of its maker. */
+#include <errno.h>
+#include <linux/capability.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "supervise/supervise-internal.h"
+
+enum { TMPFILE_BIT = O_TMPFILE & ~O_DIRECTORY, TRIES = 16, LINKS_MAX = 40 };
+
+/* New files get the mode that the caller's mask leaves, or what a default ACL says instead. */
+static void take_umask(const struct call *c)
+{
+	if (c->s->umask != c->cred.umask)
+		(void)umask(c->cred.umask);
+	c->s->umask = c->cred.umask;
+}
+
+/* --- open --- */
+
+/* Hands the descriptor over as the call's result. */
+static int64_t install(const struct call *c, int fd, int flags)
+{
+	struct seccomp_notif_addfd add = {
+		.id = c->id,
+		.flags = SECCOMP_ADDFD_FLAG_SEND,
+		.srcfd = (uint32_t)fd,
+		.newfd_flags = (uint32_t)(flags & O_CLOEXEC),
+	};
+
+	return ioctl(c->s->listener, SECCOMP_IOCTL_NOTIF_ADDFD, &add) < 0 ? -errno
+									  : RB_CALL_ANSWERED;
+}
+
+static int reopen(int object, int flags)
+{
+	char path[32];
+
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", object);
+	int fd = open(path, (flags & ~(O_CREAT | O_EXCL | O_NOFOLLOW)) | O_CLOEXEC | O_NOCTTY);
+	return fd < 0 ? -errno : fd;
+}
+
+static void answer_from_child(const struct call *c, int object, int flags)
+{
+	struct seccomp_notif_resp resp = {.id = c->id};
+	int fd = reopen(object, flags);
+	int64_t r = fd < 0 ? fd : install(c, fd, flags);
+
+	if (r == RB_CALL_ANSWERED)
+		return;
+	resp.error = (int32_t)r;
+	(void)ioctl(c->s->listener, SECCOMP_IOCTL_NOTIF_SEND, &resp);
+}
+
+/* A pipe's open waits for its other end, which may be the next caller: a child of ours waits. It
+ * ends with us; who asked may be gone by then. */
+static int64_t open_waiting(const struct call *c, int object, int flags)
+{
+	pid_t pid = fork();
+
+	if (pid < 0)
+		return -errno;
+	if (pid > 0)
+		return RB_CALL_ANSWERED;
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	answer_from_child(c, object, flags);
+	_exit(0);
+}
+
+static int wanted(int flags)
+{
+	static const int by_mode[] = {RB_MAY_READ, RB_MAY_WRITE, RB_MAY_READ | RB_MAY_WRITE,
+				      RB_MAY_READ | RB_MAY_WRITE};
+
+	return by_mode[flags & O_ACCMODE] | (flags & O_TRUNC ? RB_MAY_WRITE : 0);
+}
+
+static int64_t open_existing(struct call *c, int object, int flags)
+{
+	struct stat st;
+	int r = rb_entry_stat(c->s, object, &st);
+
+	if (r < 0)
+		return r;
+	if (flags & O_CREAT && flags & O_EXCL)
+		return -EEXIST;
+	if (S_ISLNK(st.st_mode))
+		return -ELOOP;
+	if (S_ISDIR(st.st_mode) && flags & O_CREAT)
+		return -EISDIR;
+	if ((r = rb_cred_may(&c->cred, &st, wanted(flags))) < 0)
+		return r;
+	if (S_ISFIFO(st.st_mode) && !(flags & O_NONBLOCK))
+		return open_waiting(c, object, flags);
+	RB_CLEANUP(rb_closep) int fd = reopen(object, flags);
+	return fd < 0 ? rb_steal_fd(&fd) : install(c, fd, flags);
+}
+
+static int64_t open_new(struct call *c, const struct parent *p, int flags, mode_t mode)
+{
+	int r = rb_may_change(c, p->fd);
+
+	if (p->slash)
+		return -EISDIR;
+	if (r < 0)
+		return r;
+	take_umask(c);
+	RB_CLEANUP(rb_closep)
+	int fd = openat(p->fd, p->name,
+			flags | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY, mode & 07777);
+	if (fd < 0)
+		return -errno;
+	int64_t result = rb_entry_created(c, p->fd, fd);
+	if (result == 0)
+		result = install(c, fd, flags);
+	/* With O_EXCL a call that is made again would find what nobody got. */
+	if (result != RB_CALL_ANSWERED)
+		(void)unlinkat(p->fd, p->name, 0);
+	return result;
+}
+
+/*
+ * The name where a file is to be made: a link that leads to nothing is followed to the name that
+ * it stands for. 1 when there is something after all.
+ */
+static int find_place(struct call *c, struct parent *p, int flags)
+{
+	char text[PATH_MAX];
+	struct parent next = {.fd = -1};
+
+	for (int links = 0; links < LINKS_MAX; links++) {
+		ssize_t n = readlinkat(p->fd, p->name, text, sizeof(text) - 1);
+
+		if (n < 0)
+			return errno == ENOENT ? 0 : errno == EINVAL ? 1 : -errno;
+		if (flags & (O_EXCL | O_NOFOLLOW))
+			return 1;
+		text[n] = '\0';
+		int r = rb_resolve_parent_from(c, p->fd, text, &next);
+		if (r < 0)
+			return r;
+		rb_closep(&p->fd);
+		*p = next;
+	}
+	return -ELOOP;
+}
+
+static int64_t open_tmpfile(struct call *c, int dir, int flags, mode_t mode)
+{
+	struct stat st;
+	int r = rb_may_change(c, dir);
+
+	if (r < 0)
+		return r;
+	if (fstat(dir, &st) < 0)
+		return -errno;
+	if (!S_ISDIR(st.st_mode))
+		return -ENOTDIR;
+	take_umask(c);
+	RB_CLEANUP(rb_closep)
+	int fd = openat(dir, ".", flags | O_CLOEXEC, mode & 07777);
+	if (fd < 0)
+		return -errno;
+	r = rb_entry_created(c, dir, fd);
+	return r < 0 ? r : install(c, fd, flags);
+}
+
+static int64_t do_open(struct call *c, int dirfd, uint64_t path, int flags, mode_t mode)
+{
+	int follow =
+		flags & O_NOFOLLOW || (flags & O_CREAT && flags & O_EXCL) ? AT_SYMLINK_NOFOLLOW : 0;
+
+	if (flags & O_PATH)
+		flags &= O_PATH | O_CLOEXEC | O_DIRECTORY | O_NOFOLLOW;
+	/* Between two looks somebody else may make or remove the file. */
+	for (int i = 0; i < TRIES; i++) {
+		RB_CLEANUP(parent_clear) struct parent p = {.fd = -1};
+		RB_CLEANUP(rb_closep) int object = rb_resolve_at(c, dirfd, path, follow);
+		int64_t r;
+
+		if (object >= 0 && (flags & TMPFILE_BIT) && !(flags & O_PATH))
+			return open_tmpfile(c, object, flags, mode);
+		if (object >= 0)
+			return open_existing(c, object, flags);
+		if (object != -ENOENT || !(flags & O_CREAT))
+			return rb_steal_fd(&object);
+		if ((r = rb_resolve_parent_at(c, dirfd, path, &p)) < 0 ||
+		    (r = find_place(c, &p, flags)) < 0)
+			return r;
+		if (r == 1)
+			continue;
+		r = open_new(c, &p, flags, mode);
+		if (r != -EEXIST || flags & O_EXCL)
+			return r;
+	}
+	return -EAGAIN;
+}
+
+int64_t rb_call_open(struct call *c)
+{
+	return do_open(c, AT_FDCWD, c->a[0], (int)c->a[1], (mode_t)c->a[2]);
+}
+
+int64_t rb_call_openat(struct call *c)
+{
+	return do_open(c, (int)c->a[0], c->a[1], (int)c->a[2], (mode_t)c->a[3]);
+}
+
+int64_t rb_call_creat(struct call *c)
+{
+	return do_open(c, AT_FDCWD, c->a[0], O_CREAT | O_WRONLY | O_TRUNC, (mode_t)c->a[1]);
+}
+
+/* --- names --- */
+
+/* Before something is made: there is nothing of that name, and the caller may. */
+static int check_place(struct call *c, const struct parent *p)
+{
+	struct stat st;
+
+	if (rb_cred_is_restricted(&c->cred) &&
+	    fstatat(p->fd, p->name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		return -EEXIST;
+	return rb_may_change(c, p->fd);
+}
+
+/* What has just been made gets its owner, or goes away again. */
+static int64_t finish(struct call *c, const struct parent *p, int flags)
+{
+	RB_CLEANUP(rb_closep) int fd = openat(p->fd, p->name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	int r = fd < 0 ? -errno : rb_entry_created(c, p->fd, fd);
+
+	if (r < 0)
+		(void)unlinkat(p->fd, p->name, flags);
+	return r;
+}
+
+static int64_t do_mkdir(struct call *c, int dirfd, uint64_t path, mode_t mode)
+{
+	RB_CLEANUP(parent_clear) struct parent p;
+	char name[NAME_MAX + 2];
+	int r = rb_resolve_parent_at(c, dirfd, path, &p);
+
+	if (r < 0 || (r = check_place(c, &p)) < 0)
+		return r;
+	take_umask(c);
+	if (mkdirat(p.fd, rb_parent_name(&p, name), mode & 01777) < 0)
+		return -errno;
+	return finish(c, &p, AT_REMOVEDIR);
+}
+
+int64_t rb_call_mkdir(struct call *c)
+{
+	return do_mkdir(c, AT_FDCWD, c->a[0], (mode_t)c->a[1]);
+}
+
+int64_t rb_call_mkdirat(struct call *c)
+{
+	return do_mkdir(c, (int)c->a[0], c->a[1], (mode_t)c->a[2]);
+}
+
+/* A device is an empty file that the ledger says more about. */
+static int64_t make_device(struct call *c, const struct parent *p, mode_t mode, dev_t rdev)
+{
+	if (!rb_cred_has(&c->cred, CAP_MKNOD))
+		return -EPERM;
+	RB_CLEANUP(rb_closep)
+	int fd = openat(p->fd, p->name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+			mode & 07777);
+	if (fd < 0)
+		return -errno;
+	int r = rb_entry_device(c, p->fd, fd, mode & S_IFMT, rdev);
+	if (r < 0)
+		(void)unlinkat(p->fd, p->name, 0);
+	return r;
+}
+
+static int64_t do_mknod(struct call *c, int dirfd, uint64_t path, mode_t mode, uint32_t rdev)
+{
+	RB_CLEANUP(parent_clear) struct parent p;
+	char name[NAME_MAX + 2];
+	mode_t type = mode & S_IFMT;
+
+	if (S_ISDIR(mode))
+		return -EPERM;
+	if (type && !S_ISREG(mode) && !S_ISFIFO(mode) && !S_ISSOCK(mode) && !S_ISCHR(mode) &&
+	    !S_ISBLK(mode))
+		return -EINVAL;
+	int r = rb_resolve_parent_at(c, dirfd, path, &p);
+	if (r < 0 || (r = check_place(c, &p)) < 0)
+		return r;
+	take_umask(c);
+	if ((S_ISCHR(mode) || S_ISBLK(mode)) && !p.slash)
+		/* The kernel's 32 bit encoding, which makedev() of the C library widens. */
+		return make_device(
+			c, &p, mode,
+			makedev(rdev >> 8 & 0xfff, (rdev & 0xff) | (rdev >> 12 & 0xfff00)));
+	if (mknodat(p.fd, rb_parent_name(&p, name), mode, 0) < 0)
+		return -errno;
+	return finish(c, &p, 0);
+}
+
+int64_t rb_call_mknod(struct call *c)
+{
+	return do_mknod(c, AT_FDCWD, c->a[0], (mode_t)c->a[1], (uint32_t)c->a[2]);
+}
+
+int64_t rb_call_mknodat(struct call *c)
+{
+	return do_mknod(c, (int)c->a[0], c->a[1], (mode_t)c->a[2], (uint32_t)c->a[3]);
+}
+
+static int64_t do_symlink(struct call *c, uint64_t target, int dirfd, uint64_t path)
+{
+	RB_CLEANUP(parent_clear) struct parent p = {.fd = -1};
+	char text[PATH_MAX], name[NAME_MAX + 2];
+	ssize_t n = rb_caller_string(c, target, text, sizeof(text));
+	int r;
+
+	if (n <= 0)
+		return n < 0 ? n : -ENOENT;
+	if ((r = rb_resolve_parent_at(c, dirfd, path, &p)) < 0 || (r = check_place(c, &p)) < 0)
+		return r;
+	if (symlinkat(text, p.fd, rb_parent_name(&p, name)) < 0)
+		return -errno;
+	return finish(c, &p, 0);
+}
+
+int64_t rb_call_symlink(struct call *c)
+{
+	return do_symlink(c, c->a[0], AT_FDCWD, c->a[1]);
+}
+
+int64_t rb_call_symlinkat(struct call *c)
+{
+	return do_symlink(c, c->a[0], (int)c->a[1], c->a[2]);
+}

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Extended attributes: done with the caller's rights; rbuild's own are hidden. */
+#include <errno.h>
+#include <linux/capability.h>
+#include <linux/limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include "supervise/supervise-internal.h"
+
+#define OWN_PREFIX "user.rbuild."
+
+struct xattr_call {
+	struct call *c;
+	int fd;        /* owned */
+	char path[32]; /* of the object, through our own descriptor */
+	char name[XATTR_NAME_MAX + 1];
+	struct stat st;
+};
+
+static void xattr_clear(struct xattr_call *x)
+{
+	rb_closep(&x->fd);
+}
+
+enum how { BY_PATH, BY_LINK, BY_FD };
+
+static int open_object(struct call *c, enum how how)
+{
+	switch (how) {
+	case BY_PATH:
+		return rb_resolve_at(c, AT_FDCWD, c->a[0], 0);
+	case BY_LINK:
+		return rb_resolve_at(c, AT_FDCWD, c->a[0], AT_SYMLINK_NOFOLLOW);
+	default:
+		return rb_caller_fd(c, (int)c->a[0]);
+	}
+}
+
+static int start(struct xattr_call *x, struct call *c, enum how how)
+{
+	*x = (struct xattr_call){.c = c, .fd = open_object(c, how)};
+	if (x->fd < 0)
+		return x->fd;
+	int r = rb_caller_check(c);
+	if (r < 0)
+		return r;
+	(void)snprintf(x->path, sizeof(x->path), "/proc/self/fd/%d", x->fd);
+	return rb_entry_stat(c->s, x->fd, &x->st);
+}
+
+static int start_named(struct xattr_call *x, struct call *c, enum how how)
+{
+	int r = start(x, c, how);
+
+	if (r < 0)
+		return r;
+	ssize_t n = rb_caller_string(c, c->a[1], x->name, sizeof(x->name));
+	if (n == 0 || n == -ENAMETOOLONG)
+		return -ERANGE;
+	return n < 0 ? (int)n : 0;
+}
+
+static bool is_own(const char *name)
+{
+	return rb_starts_with(name, OWN_PREFIX);
+}
+
+/* May the caller write this attribute? The kernel sees the owner of everything in us. */
+static int check_write(const struct xattr_call *x)
+{
+	const struct rb_cred *cred = &x->c->cred;
+
+	if (is_own(x->name))
+		return -EPERM;
+	if (rb_streq(x->name, "security.capability"))
+		return rb_cred_has(cred, CAP_SETFCAP) ? 0 : -EPERM;
+	if (rb_starts_with(x->name, "system."))
+		return rb_cred_owns(cred, &x->st);
+	if (!rb_starts_with(x->name, "user."))
+		return 0; /* the kernel knows */
+	if (S_ISDIR(x->st.st_mode) && x->st.st_mode & S_ISVTX && rb_cred_owns(cred, &x->st) < 0)
+		return -EPERM;
+	return rb_cred_may(cred, &x->st, RB_MAY_WRITE);
+}
+
+static int64_t set(struct call *c, enum how how)
+{
+	RB_CLEANUP(xattr_clear) struct xattr_call x;
+	int r = start_named(&x, c, how);
+	size_t size = (size_t)c->a[3];
+
+	if (r < 0)
+		return r;
+	if (size > XATTR_SIZE_MAX)
+		return -E2BIG;
+	if ((r = check_write(&x)) < 0)
+		return r;
+	RB_CLEANUP(rb_strp) char *value = rb_malloc(size);
+	if ((r = rb_caller_read(c, c->a[2], value, size)) < 0)
+		return r;
+	return setxattr(x.path, x.name, value, size, (int)c->a[4]) < 0 ? -errno : 0;
+}
+
+static int64_t get(struct call *c, enum how how)
+{
+	RB_CLEANUP(xattr_clear) struct xattr_call x;
+	int r = start_named(&x, c, how);
+	size_t size = rb_min_size((size_t)c->a[3], XATTR_SIZE_MAX);
+
+	if (r < 0)
+		return r;
+	if (is_own(x.name))
+		return -ENODATA;
+	if (rb_starts_with(x.name, "user.") && (r = rb_cred_may(&c->cred, &x.st, RB_MAY_READ)) < 0)
+		return r;
+	RB_CLEANUP(rb_strp) char *value = rb_malloc(size);
+	ssize_t n = getxattr(x.path, x.name, value, size);
+	if (n < 0)
+		return -errno;
+	r = size ? rb_caller_write(c, c->a[2], value, (size_t)n) : 0;
+	return r < 0 ? r : n;
+}
+
+/* Takes our names out of a list; its new length. */
+static size_t hide_own(char *list, size_t len)
+{
+	size_t kept = 0;
+
+	for (size_t at = 0; at < len;) {
+		size_t n = strnlen(list + at, len - at) + 1;
+
+		if (!is_own(list + at)) {
+			memmove(list + kept, list + at, n);
+			kept += n;
+		}
+		at += n;
+	}
+	return kept;
+}
+
+static int64_t list(struct call *c, enum how how)
+{
+	RB_CLEANUP(xattr_clear) struct xattr_call x;
+	int r = start(&x, c, how);
+
+	if (r < 0)
+		return r;
+	RB_CLEANUP(rb_strp) char *names = rb_malloc(XATTR_LIST_MAX);
+	ssize_t n = listxattr(x.path, names, XATTR_LIST_MAX);
+	if (n < 0)
+		return -errno;
+	size_t len = hide_own(names, (size_t)n);
+	if (c->a[2] == 0)
+		return (int64_t)len;
+	if (len > c->a[2])
+		return -ERANGE;
+	r = rb_caller_write(c, c->a[1], names, len);
+	return r < 0 ? r : (int64_t)len;
+}
+
+static int64_t remove_it(struct call *c, enum how how)
+{
+	RB_CLEANUP(xattr_clear) struct xattr_call x;
+	int r = start_named(&x, c, how);
+
+	if (r < 0)
+		return r;
+	if (is_own(x.name))
+		return -ENODATA;
+	if ((r = check_write(&x)) < 0)
+		return r;
+	return removexattr(x.path, x.name) < 0 ? -errno : 0;
+}
+
+#define THREE(verb, fn)                                                                            \
+	int64_t rb_call_##verb(struct call *c)                                                     \
+	{                                                                                          \
+		return fn(c, BY_PATH);                                                             \
+	}                                                                                          \
+	int64_t rb_call_l##verb(struct call *c)                                                    \
+	{                                                                                          \
+		return fn(c, BY_LINK);                                                             \
+	}                                                                                          \
+	int64_t rb_call_f##verb(struct call *c)                                                    \
+	{                                                                                          \
+		return fn(c, BY_FD);                                                               \
+	}
+
+THREE(setxattr, set)
+THREE(getxattr, get)
+THREE(listxattr, list)
+THREE(removexattr, remove_it)

@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * What the image says of a file of the step: the attribute of the ledger on regular files and
+ * directories; for the rest, and where a file system has no user attributes, a table by inode
+ * number. Every removal passes here, so that a row never outlives its file.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "supervise/supervise-internal.h"
+
+static struct node_key key_of(const struct stat *st)
+{
+	return (struct node_key){.dev = st->st_dev, .ino = st->st_ino};
+}
+
+static struct node *node_find(const struct supervisor *s, const struct stat *st)
+{
+	struct node_key key = key_of(st);
+	struct node *n = NULL;
+
+	if (s->nodes)
+		HASH_FIND(hh, s->nodes, &key, sizeof(key), n);
+	return n;
+}
+
+static void node_set(struct supervisor *s, const struct stat *st, const struct rb_owner *o)
+{
+	struct node *n = node_find(s, st);
+
+	if (!n) {
+		n = rb_calloc(1, sizeof(*n));
+		n->key = key_of(st);
+		HASH_ADD(hh, s->nodes, key, sizeof(n->key), n);
+	}
+	n->owner = *o;
+}
+
+void rb_entry_forget(struct supervisor *s, const struct stat *disk)
+{
+	struct node *n = node_find(s, disk);
+
+	if (n) {
+		HASH_DEL(s->nodes, n);
+		free(n);
+	}
+}
+
+/* 1 and the entry, 0 when there is none, -errno. */
+static int entry_read(struct supervisor *s, int fd, const struct stat *st, struct rb_owner *ret)
+{
+	const struct node *n = node_find(s, st);
+
+	if (n) {
+		*ret = n->owner;
+		return 1;
+	}
+	if (rb_owner_in_table(st->st_mode))
+		return 0;
+	int r = rb_owner_read(fd, "", ret);
+	/* /proc, /sys and the like. */
+	return r == -EPERM || r == -EACCES ? 0 : r;
+}
+
+static int entry_write(struct supervisor *s, int fd, const struct stat *st,
+		       const struct rb_owner *o)
+{
+	int r = rb_owner_in_table(st->st_mode) ? -EOPNOTSUPP : rb_owner_write(fd, "", o);
+
+	if (r == -EOPNOTSUPP || r == -EPERM) {
+		node_set(s, st, o);
+		return 0;
+	}
+	return r;
+}
+
+static int entry_remove(struct supervisor *s, int fd, const struct stat *st)
+{
+	rb_entry_forget(s, st);
+	if (rb_owner_in_table(st->st_mode))
+		return 0;
+	int r = rb_sys_removexattr(fd, "", RB_LEDGER_XATTR);
+	return r == -ENODATA || r == -EOPNOTSUPP || r == -EPERM ? 0 : r;
+}
+
+int rb_entry_fix(struct supervisor *s, int fd, struct stat *st)
+{
+	struct rb_owner o;
+	int r = entry_read(s, fd, st, &o);
+
+	if (r > 0)
+		rb_owner_apply(&o, st);
+	return r < 0 ? r : 0;
+}
+
+int rb_entry_stat(struct supervisor *s, int fd, struct stat *ret)
+{
+	if (fstat(fd, ret) < 0)
+		return -errno;
+	return rb_entry_fix(s, fd, ret);
+}
+
+static bool is_real(const struct supervisor *s, uint32_t uid, uint32_t gid)
+{
+	return uid < s->spec->uid_limit && gid < s->spec->gid_limit;
+}
+
+int rb_entry_chown(struct supervisor *s, int fd, uint32_t uid, uint32_t gid)
+{
+	struct rb_owner o = {0};
+	struct stat before, st;
+
+	if (fstat(fd, &before) < 0)
+		return -errno;
+	int had = entry_read(s, fd, &before, &o);
+	if (had < 0)
+		return had;
+	uint32_t old_uid = had ? o.uid : before.st_uid, old_gid = had ? o.gid : before.st_gid;
+	o.uid = uid == UINT32_MAX ? old_uid : uid;
+	o.gid = gid == UINT32_MAX ? old_gid : gid;
+	bool real = is_real(s, o.uid, o.gid) && !o.type;
+	/* Also where the owner on disk stays: the kernel clears set-id bits and capabilities and
+	 * takes a file of a lower layer up. */
+	if (fchownat(fd, "", real ? o.uid : 0, real ? o.gid : 0, AT_EMPTY_PATH) < 0)
+		return -errno;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (before.st_ino != st.st_ino)
+		rb_entry_forget(s, &before);
+	if (!real)
+		return entry_write(s, fd, &st, &o);
+	return had ? entry_remove(s, fd, &st) : 0;
+}
+
+/* Who owns what the caller makes in a directory: set-group-id hands the group down. */
+static int owner_of_new(struct call *c, int dir_fd, struct rb_owner *ret)
+{
+	struct stat dir;
+	int r = rb_entry_stat(c->s, dir_fd, &dir);
+
+	if (r < 0)
+		return r;
+	*ret = (struct rb_owner){.uid = c->cred.fsuid,
+				 .gid = dir.st_mode & S_ISGID ? dir.st_gid : c->cred.fsgid};
+	return 0;
+}
+
+/* What was made belongs to us on disk, or to the directory's group. */
+static int give(struct supervisor *s, int fd, const struct rb_owner *o)
+{
+	struct stat st;
+
+	if (o->type == 0 && is_real(s, o->uid, o->gid)) {
+		if (fstat(fd, &st) < 0)
+			return -errno;
+		if (st.st_uid == o->uid && st.st_gid == o->gid)
+			return 0;
+		return fchownat(fd, "", o->uid, o->gid, AT_EMPTY_PATH) < 0 ? -errno : 0;
+	}
+	return fstat(fd, &st) < 0 ? -errno : entry_write(s, fd, &st, o);
+}
+
+int rb_entry_created(struct call *c, int dir_fd, int fd)
+{
+	struct rb_owner o;
+	int r = owner_of_new(c, dir_fd, &o);
+
+	return r < 0 ? r : give(c->s, fd, &o);
+}
+
+int rb_entry_device(struct call *c, int dir_fd, int fd, mode_t type, dev_t rdev)
+{
+	struct rb_owner o;
+	int r = owner_of_new(c, dir_fd, &o);
+
+	o.type = type;
+	o.major = major(rdev);
+	o.minor = minor(rdev);
+	return r < 0 ? r : give(c->s, fd, &o);
+}
+
+int rb_may_change(struct call *c, int dir_fd)
+{
+	struct stat st;
+
+	if (!rb_cred_is_restricted(&c->cred))
+		return 0;
+	int r = rb_entry_stat(c->s, dir_fd, &st);
+	return r < 0 ? r : rb_cred_may(&c->cred, &st, RB_MAY_WRITE | RB_MAY_EXEC);
+}
+
+/* --- rows over copy-up --- */
+
+bool rb_entry_hold(struct supervisor *s, const struct stat *disk, struct rb_owner *ret)
+{
+	const struct node *n = node_find(s, disk);
+
+	if (n)
+		*ret = n->owner;
+	return n != NULL;
+}
+
+int rb_entry_renumber(struct supervisor *s, const struct stat *before, int fd)
+{
+	struct rb_owner o;
+	struct stat st;
+
+	if (!rb_entry_hold(s, before, &o))
+		return 0;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (st.st_ino == before->st_ino && st.st_dev == before->st_dev)
+		return 0;
+	rb_entry_forget(s, before);
+	node_set(s, &st, &o);
+	return 0;
+}
+
+/* --- the rows of the layers below --- */
+
+struct load {
+	struct supervisor *s;
+	int r;
+};
+
+static void load_row(void *ctx, const char *path, const struct rb_owner *o)
+{
+	struct load *l = ctx;
+	struct stat st;
+	RB_CLEANUP(rb_closep)
+	int fd = rb_sys_openat2(l->s->root_fd, path, O_PATH | O_NOFOLLOW | O_CLOEXEC, 0,
+				RB_RESOLVE_IN_ROOT | RB_RESOLVE_NO_SYMLINKS);
+
+	/* Hidden by one of the step's own mounts. */
+	if (fd < 0)
+		return;
+	if (fstat(fd, &st) < 0)
+		l->r = -errno;
+	else if (rb_owner_in_table(st.st_mode))
+		node_set(l->s, &st, o);
+}
+
+int rb_entry_load(struct supervisor *s, struct rb_ledger *ledger)
+{
+	struct load l = {.s = s};
+
+	rb_ledger_each(ledger, load_row, &l);
+	return l.r;
+}

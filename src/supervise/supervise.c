@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The process: its start, its loop, and what it leaves behind. */
+#include "supervise/supervise.h"
+
+#include <errno.h>
+#include <linux/capability.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "supervise/supervise-internal.h"
+
+/* Of Linux 6.6; headers lag behind. */
+#define NOTIF_SET_FLAGS   SECCOMP_IOW(4, __u64)
+#define NOTIF_SYNC_WAKEUP 1ULL
+
+/* What a supervisor leaves: owners by inode number, as layer/ledger.h takes them. */
+enum { RESULT_BYTES_MAX = 256 << 20 };
+
+/* --- start --- */
+
+/* A procfs of our own pid namespace: the outer one has other numbers. */
+static int open_proc(void)
+{
+	RB_CLEANUP(rb_closep) int fs = rb_sys_fsopen("proc");
+	int r = fs < 0 ? fs : rb_sys_fsconfig_create(fs);
+
+	return r < 0 ? r
+		     : rb_sys_fsmount(fs, RB_MOUNT_ATTR_NOSUID | RB_MOUNT_ATTR_NODEV |
+						  RB_MOUNT_ATTR_NOEXEC);
+}
+
+/*
+ * Into the step's user namespace: nothing outside of it can be done from here any more. Of what
+ * that gives, the step's own capabilities stay, and the one to read its processes with.
+ */
+static int lower_rights(const struct rb_supervise_spec *spec)
+{
+	struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[2];
+	uint64_t caps = spec->caps | (uint64_t)1 << CAP_SYS_PTRACE;
+
+	if (setns(spec->pidfd, CLONE_NEWUSER) < 0)
+		return -errno;
+	for (int i = 0; i < 2; i++)
+		data[i] = (struct __user_cap_data_struct){
+			.permitted = (uint32_t)(caps >> (32 * i)),
+			.effective = (uint32_t)(caps >> (32 * i)),
+		};
+	if (syscall(SYS_capset, &head, data) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return -errno;
+	return 0;
+}
+
+static int prepare(struct supervisor *s)
+{
+	uint64_t flags = NOTIF_SYNC_WAKEUP;
+	char path[32];
+	int r;
+
+	/* A signal for the group of the terminal ends the build, and us with it: in this order. */
+	(void)setpgid(0, 0);
+	/* Children that wait for a pipe are nobody's business. */
+	(void)signal(SIGCHLD, SIG_IGN);
+	(void)signal(SIGPIPE, SIG_IGN);
+	if ((s->proc_fd = open_proc()) < 0)
+		return s->proc_fd;
+	(void)snprintf(path, sizeof(path), "%d/root", s->spec->pid);
+	s->root_fd = openat(s->proc_fd, path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (s->root_fd < 0 || fstat(s->root_fd, &s->root) < 0)
+		return -errno;
+	if ((r = lower_rights(s->spec)) < 0 || (r = rb_creds_init(s)) < 0 ||
+	    (r = rb_entry_load(s, s->spec->ledger)) < 0)
+		return r;
+	/* Wakes the other side on the same processor; costs more without, nothing else. */
+	(void)ioctl(s->listener, NOTIF_SET_FLAGS, flags);
+	(void)umask(022);
+	s->umask = 022;
+	return 0;
+}
+
+/* --- one call --- */
+
+static void answer(struct supervisor *s, const struct seccomp_notif *n, int64_t r)
+{
+	struct seccomp_notif_resp resp = {.id = n->id};
+
+	if (r == RB_CALL_ANSWERED)
+		return;
+	if (r == RB_CALL_CONTINUE)
+		resp.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
+	else if (r < 0)
+		resp.error = (int32_t)r;
+	else
+		resp.val = r;
+	/* Where Linux before 5.19 lets a signal in between, the call is made again. */
+	if (ioctl(s->listener, SECCOMP_IOCTL_NOTIF_SEND, &resp) < 0 && errno == ENOENT && r >= 0)
+		rb_replay_keep(s, n, r);
+}
+
+static void handle(struct supervisor *s, const struct seccomp_notif *n)
+{
+	struct call c = {.s = s, .id = n->id, .tid = (pid_t)n->pid};
+	call_fn *fn = rb_call_find(n->data.arch, (uint32_t)n->data.nr, &c.compat);
+	int64_t r;
+
+	for (int i = 0; i < 6; i++)
+		c.a[i] = n->data.args[i];
+	if (!rb_replay_take(s, n, &r)) {
+		rb_creds_load(&c);
+		r = fn(&c);
+	}
+	answer(s, n, r);
+}
+
+/* Until the last process that has the filter is gone. */
+static int serve(struct supervisor *s)
+{
+	struct pollfd p = {.fd = s->listener, .events = POLLIN};
+	struct seccomp_notif_sizes sizes;
+
+	if (syscall(SYS_seccomp, SECCOMP_GET_NOTIF_SIZES, 0, &sizes) < 0)
+		return -errno;
+	size_t room = sizes.seccomp_notif > sizeof(struct seccomp_notif)
+			      ? sizes.seccomp_notif
+			      : sizeof(struct seccomp_notif);
+	RB_CLEANUP(rb_strp) char *buf = rb_malloc(room);
+	union {
+		char *bytes;
+		struct seccomp_notif *notif;
+	} u = {.bytes = buf};
+	for (;;) {
+		if (poll(&p, 1, -1) < 0 && errno != EINTR)
+			return -errno;
+		if (!(p.revents & POLLIN)) {
+			if (p.revents)
+				return 0;
+			continue;
+		}
+		memset(buf, 0, room);
+		/* ENOENT: the caller was killed meanwhile. */
+		if (ioctl(s->listener, SECCOMP_IOCTL_NOTIF_RECV, u.notif) == 0)
+			handle(s, u.notif);
+		else if (errno != ENOENT && errno != EINTR)
+			return -errno;
+	}
+}
+
+static int leave_result(struct supervisor *s, int fd)
+{
+	RB_CLEANUP(rb_buf_clear) struct rb_buf out = RB_BUF_INIT;
+	struct node *n, *tmp;
+
+	HASH_ITER (hh, s->nodes, n, tmp) {
+		const struct rb_ledger_node row = {.ino = n->key.ino, .owner = n->owner};
+
+		if (n->key.dev == s->root.st_dev)
+			rb_buf_add(&out, &row, sizeof(row));
+	}
+	return rb_write_full(fd, out.ptr, out.len);
+}
+
+/* Descriptors of other steps and workers are none of ours: their ends must show. */
+static void close_others(const int *keep, size_t n)
+{
+	for (unsigned from = STDERR_FILENO + 1; from <= INT_MAX;) {
+		unsigned next = INT_MAX;
+
+		for (size_t i = 0; i < n; i++)
+			if ((unsigned)keep[i] >= from && (unsigned)keep[i] < next)
+				next = (unsigned)keep[i];
+		if (next > from)
+			(void)syscall(SYS_close_range, from, next - 1, 0);
+		from = next + 1;
+	}
+}
+
+static void RB_NORETURN supervisor_main(const struct rb_supervise_spec *spec, int ready_fd,
+					int result_fd)
+{
+	struct supervisor s = {
+		.spec = spec, .listener = spec->listener, .proc_fd = -1, .root_fd = -1};
+	int32_t r;
+
+	for (int i = 0; i < RB_HANDLES; i++)
+		s.handles[i].pidfd = -1;
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	r = prepare(&s);
+	if (rb_write_full(ready_fd, &r, sizeof(r)) < 0 || r < 0)
+		_exit(1);
+	const int keep[] = {s.listener, s.proc_fd, s.root_fd, result_fd};
+	close_others(keep, RB_ARRAY_LEN(keep));
+	r = serve(&s);
+	if (r == 0)
+		r = leave_result(&s, result_fd);
+	_exit(r < 0 ? 1 : 0);
+}
+
+int rb_supervise_start(const struct rb_supervise_spec *spec, struct rb_supervisor *ret,
+		       struct rb_error **err)
+{
+	RB_CLEANUP(rb_closep) int result = memfd_create("rbuild-owners", MFD_CLOEXEC);
+	int p[2], pidfd = -1;
+	int32_t r = result < 0 ? -errno : rb_pipe(p);
+
+	if (r < 0)
+		return rb_fail_sys(err, r, "cannot start the supervisor of the step");
+	RB_CLEANUP(rb_closep) int in = p[0];
+	RB_CLEANUP(rb_closep) int out = p[1];
+	pid_t pid = rb_sys_clone(0, &pidfd);
+	if (pid == 0) {
+		(void)close(in);
+		supervisor_main(spec, out, result);
+	}
+	if (pid < 0)
+		return rb_fail_sys(err, pid, "cannot start the supervisor of the step");
+	struct rb_supervisor s = {.child = {.pid = pid, .pidfd = pidfd}, .result_fd = -1};
+	rb_closep(&out);
+	if (rb_read_full(in, &r, sizeof(r)) != (ssize_t)sizeof(r))
+		r = -EPIPE;
+	if (r < 0) {
+		rb_child_kill(&s.child);
+		return rb_fail_sys(err, r, "cannot supervise the step");
+	}
+	s.result_fd = rb_steal_fd(&result);
+	*ret = s;
+	return 0;
+}
+
+/* --- end --- */
+
+int rb_supervise_finish(struct rb_supervisor *s, struct rb_ledger *ledger, int diff_fd,
+			struct rb_error **err)
+{
+	RB_CLEANUP(rb_buf_clear) struct rb_buf rows = RB_BUF_INIT;
+	RB_CLEANUP(rb_closep) int result = rb_steal_fd(&s->result_fd);
+	int status = rb_child_wait(&s->child);
+
+	if (status != 0)
+		return rb_fail(err, RB_ERR_SYS,
+			       "the supervisor of the step ended with status %d: the owners of its "
+			       "files are not known",
+			       status);
+	if (lseek(result, 0, SEEK_SET) < 0)
+		return rb_fail_errno(err, "cannot read the owners that the step gave");
+	if (rb_read_fd(result, RESULT_BYTES_MAX, &rows, err) < 0)
+		return rb_wrap(err, "owners that the step gave");
+	union {
+		const char *bytes;
+		const struct rb_ledger_node *v;
+	} u = {.bytes = rows.ptr};
+	int r = rb_ledger_take(ledger, diff_fd, u.v, rows.len / sizeof(*u.v));
+	return r < 0 ? rb_fail_sys(err, r, "cannot record the owners of links and pipes") : 0;
+}
+
+void rb_supervise_kill(struct rb_supervisor *s)
+{
+	rb_child_kill(&s->child);
+	rb_closep(&s->result_fd);
+}
