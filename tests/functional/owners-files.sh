@@ -230,4 +230,18 @@ case_context "$T/files" <<-'END'
 	EOF
 END
 oracle files "$T/files"
+
+case_context "$T/acl" <<-'END'
+	FROM base
+	COPY tools /tools
+	RUN <<'EOF'
+	CASE=acl; . /tools/lib
+	touch f; setfacl -m u:games:rw,g:staff:r f; getfacl -n f; chown 5:6 f; getfacl -n f; chmod 640 f; getfacl -n f; cp -a f g; getfacl -n g
+	mkdir d; setfacl -d -m u:1234:rwx,g::rx,o::- d; touch d/f; mkdir d/d; getfacl -n d d/f d/d; setfacl -b f; getfacl -n f; setfacl -m g::rwx,u::r g
+	setpriv --reuid games --regid games --clear-groups sh -c 'echo x >>g; touch d/x; setfacl -m u:7:r g; setfacl -m u:7:r f && getfacl -n f'; mv d e; getfacl -n e
+	all
+	EOF
+	RUN . /tools/lib; cd /t/acl; getfacl -nR .
+END
+oracle acl "$T/acl"
 done_testing

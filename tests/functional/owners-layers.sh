@@ -79,4 +79,13 @@ case_context "$T/layers" <<-'END'
 	RUN . /tools/lib; cd /from-one && all; cd /both; all
 END
 oracle layers "$T/layers"
+
+# The cache gives back what was made.
+for kind in $oracle_kinds; do
+	oracle_as "$kind" ./rbuild --mode "$kind" --root store build --progress=plain -o type=oci,dest=cached,tar=false layers \
+		>"$T/cached" 2>&1 || diag "$(cat "$T/cached")"
+	is "$(step_states <"$T/cached" | grep RUN | cut -d ' ' -f 1 | uniq)" CACHED "layers: all steps are in the cache of $kind"
+	python3 "$RB_TEST_SRC/tests/tree.py" --noise "$ORACLE_NOISE" "$ORACLE/$kind/cached" >"$T/cached.tree"
+	is "$(cat "$T/cached.tree")" "$(cat "$ORACLE/layers.$kind.tree")" "layers: the same tree from the cache of $kind"
+done
 done_testing

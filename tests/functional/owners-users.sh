@@ -84,7 +84,22 @@ case_context "$T/users" <<-'END'
 	    libc.prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0); os.setresuid(1000, 1000, 1000)
 	    for line in open("/proc/self/status"):
 	        if line.startswith(("CapPrm", "CapEff")): print(line.split())
-	for function in (permanently, temporarily, fs, groups, keep):
+	def one_thread():
+	    # The kernel's call is for one thread; only the C library makes all of them follow.
+	    import platform, threading
+	    numbers = {"x86_64": (117, 119, 83, 258), "aarch64": (147, 149, 1030, 34)}[platform.machine()]
+	    def other():
+	        libc.syscall(numbers[1], 6, 6, 6); libc.syscall(numbers[0], 5, 5, 5)
+	        open("/t/drop/by-thread", "w").close(); attempt("chown", os.chown, "/t/drop/by-thread", 9, 9)
+	        print(os.getresuid(), libc.syscall(numbers[0], -1, 0, -1), open("/proc/thread-self/status").read().split("Uid:")[1].split()[:4])
+	    thread = threading.Thread(target=other); thread.start(); thread.join()
+	    open("/t/drop/by-main", "w").close(); who("main thread"); attempt("chown", os.chown, "/t/drop/by-thread", 9, 9)
+	def spawned():
+	    import subprocess
+	    for more in ({}, {"user": 1000}, {"user": "app", "group": "crew", "extra_groups": ["mail", 77]}, {"user": 1000, "preexec_fn": os.setsid}, {"group": 5}):
+	        subprocess.run("id; mkdir /t/drop/spawn$(id -u).$(id -g)", shell=True, **more)
+	    os.posix_spawn("/usr/bin/id", ["id"], {}); os.wait()
+	for function in (permanently, temporarily, fs, groups, keep, one_thread, spawned):
 	    child(function)
 	who("parent")
 	PY
@@ -102,6 +117,9 @@ case_context "$T/users" <<-'END'
 	done
 	as app sudo -n id; echo 'app ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/app; as app sudo -n id; as app sudo -n touch by-sudo; as app sudo -n -u dev touch by-sudo-dev
 	as app passwd -S app; as app su -c id dev </dev/null; as app newgrp crew </dev/null; as app gpasswd -a dev crew
+	printf '#!/bin/sh\nid\n' >id-script; chown games id-script; chmod 6755 id-script; as app ./id-script; as app setpriv --no-new-privs ./id-games; as app setpriv --no-new-privs sudo -n true
+	as dev sh -c 'cp /usr/bin/id id-dev; chmod 4711 id-dev; ls -ln id-dev | cut -c 1-20'; as app ./id-dev; ./id-dev; as app env -i ./id-dev -un; as dev sh -c 'umask 077; cp /usr/bin/id id-closed'; as app ./id-closed; ./id-closed
+	cp /usr/bin/python3 py-games; chown games:games py-games; chmod 6755 py-games; as app ./py-games -c 'import os; print(os.getresuid(), os.getresgid()); open("by-games", "w"); os.setreuid(os.geteuid(), os.getuid()); print(os.getresuid()); os.setuid(os.geteuid()); print(os.getresuid()); open("by-app-again", "w")'
 	cp /usr/bin/id id-cap; setcap cap_setuid+ep id-cap; as app ./id-cap
 	all
 	EOF
