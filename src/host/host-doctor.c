@@ -63,19 +63,23 @@ static void check_ids(struct rb_host *h, const struct rb_findings *f)
 
 static void check_helpers(struct rb_host *h, const struct rb_findings *f)
 {
+	if (f->privilege.why)
+		rb_host_add_check(h, "helper privilege", false, rb_strdup(f->privilege.why),
+				  copy(f->privilege.unlock));
 	if (f->helpers.why)
 		rb_host_add_check(h, "id helpers", false, rb_strdup(f->helpers.why),
 				  copy(f->helpers.unlock));
 	else if (f->set_ids)
-		rb_host_add_check(h, "id helpers", true,
-				  rb_strdup("not needed: CAP_SETUID and CAP_SETGID write the maps"),
-				  NULL);
-	else
 		rb_host_add_check(
 			h, "id helpers", true,
-			rb_asprintf("newuidmap and newgidmap %s",
-				    h->rung == RB_RUNG_RANGE ? "work" : "can have their privilege"),
-			NULL);
+			rb_strdup("not needed: root maps ids by CAP_SETUID and CAP_SETGID"), NULL);
+	else
+		rb_host_add_check(h, "id helpers", true,
+				  rb_asprintf("newuidmap and newgidmap %s",
+					      h->rung == RB_RUNG_RANGE
+						      ? "work"
+						      : "are there, with setuid or capability"),
+				  NULL);
 }
 
 static void check_supervisor(struct rb_host *h)
@@ -112,8 +116,11 @@ static void check_supervisor(struct rb_host *h)
 			rb_asprintf("processes may not look into each other (%s): a step cannot "
 				    "change owners that its ids do not hold",
 				    strerrordesc_np(h->inspect_errno)),
-			rb_strdup("kernel.yama.ptrace_scope must be below 3 (set at boot), and in "
-				  "a container the seccomp profile must allow process_vm_readv"));
+			h->inspect_errno == ENOSYS
+				? rb_strdup("use Linux 5.6 or later")
+				: rb_strdup("kernel.yama.ptrace_scope must be below 3 (set at "
+					    "boot), and in a container the seccomp profile must "
+					    "allow pidfd_getfd and process_vm_readv"));
 }
 
 /* The trials run inside the namespace, as its pid 1, and return an errno. */
@@ -202,8 +209,8 @@ static void note_groups(struct rb_host *h)
 {
 	if (h->rung == RB_RUNG_SINGLE && getgroups(0, NULL) > 0)
 		rb_host_add_check(h, "groups", true,
-				  rb_strdup("with one id setgroups is not allowed: steps keep your "
-					    "supplementary groups, shown as nogroup"),
+				  rb_strdup("with one id the kernel denies setgroups: what your "
+					    "supplementary groups may read, steps may"),
 				  NULL);
 }
 

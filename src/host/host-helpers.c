@@ -89,7 +89,7 @@ static bool explain_file(const struct helper *t, const char *path, struct rb_obs
 	return explain_mount(path, "nosuid", ret);
 }
 
-static bool explain_process(const struct rb_caller *c, struct rb_obstacle *ret)
+bool rb_host_may_gain_privilege(const struct rb_caller *c, struct rb_obstacle *ret)
 {
 	if (prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1) {
 		ret->why = rb_strdup("newuidmap can gain no privilege: no_new_privs is set on this "
@@ -97,7 +97,7 @@ static bool explain_process(const struct rb_caller *c, struct rb_obstacle *ret)
 		ret->unlock = rb_host_container_line(
 			"no --security-opt no-new-privileges (a service without NoNewPrivileges=)",
 			"allowPrivilegeEscalation: true");
-		return true;
+		return false;
 	}
 	for (size_t i = 0; i < RB_ARRAY_LEN(helpers); i++) {
 		if (prctl(PR_CAPBSET_READ, helpers[i].cap) != 0)
@@ -107,7 +107,7 @@ static bool explain_process(const struct rb_caller *c, struct rb_obstacle *ret)
 				       helpers[i].name, helpers[i].cap_name);
 		ret->unlock = rb_host_container_line("--cap-add SETUID --cap-add SETGID",
 						     "capabilities: {add: [SETUID, SETGID]}");
-		return true;
+		return false;
 	}
 	if (!c->name) {
 		ret->why = rb_asprintf("newuidmap serves only users who have a name, and nobody "
@@ -115,13 +115,12 @@ static bool explain_process(const struct rb_caller *c, struct rb_obstacle *ret)
 				       c->uid);
 		ret->unlock = rb_asprintf("echo u%u:x:%u:%u::/:/bin/sh | %stee -a /etc/passwd",
 					  c->uid, c->uid, c->gid, rb_host_sudo());
-		return true;
+		return false;
 	}
-	return false;
+	return true;
 }
 
-bool rb_host_find_helpers(const struct rb_caller *c, struct rb_host *h, struct rb_obstacle *ret,
-			  bool *stable)
+bool rb_host_find_helpers(struct rb_host *h, struct rb_obstacle *ret, bool *stable)
 {
 	char **paths[] = {&h->newuidmap, &h->newgidmap};
 
@@ -131,8 +130,6 @@ bool rb_host_find_helpers(const struct rb_caller *c, struct rb_host *h, struct r
 			explain_missing(&helpers[i], ret);
 			return false;
 		}
-	if (explain_process(c, ret))
-		return false;
 	for (size_t i = 0; i < RB_ARRAY_LEN(helpers); i++)
 		if (explain_file(&helpers[i], *paths[i], ret, stable))
 			return false;

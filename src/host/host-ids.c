@@ -465,6 +465,11 @@ bool rb_host_find_range(const struct rb_caller *c, struct rb_host *h, struct rb_
 				       who);
 		ret->unlock = rb_strdup("give the container more ids: its uid and gid maps must "
 					"hold those of /etc/subuid and /etc/subgid");
+	} else if (c->uid == 0 && !c->may_set_ids) {
+		ret->why = rb_strdup("root has neither CAP_SETUID and CAP_SETGID here, with which "
+				     "it could map the ids of this container, nor subordinate ids");
+		ret->unlock = rb_host_container_line("--cap-add SETUID --cap-add SETGID",
+						     "capabilities: {add: [SETUID, SETGID]}");
 	} else if (s.service) {
 		explain_service(c, &s, who, ret);
 	} else {

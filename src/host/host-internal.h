@@ -90,18 +90,19 @@ void rb_host_single_maps(const struct rb_caller *c, struct rb_host *h);
  * keeps them from working; else the obstacle, and in *stable whether it hangs only on what the
  * cache key holds.
  */
-bool rb_host_find_helpers(const struct rb_caller *c, struct rb_host *h, struct rb_obstacle *ret,
-			  bool *stable);
+bool rb_host_find_helpers(struct rb_host *h, struct rb_obstacle *ret, bool *stable);
+/* Whether a program like these can gain its privilege in this process. All of it is in the cache
+ * key. */
+bool rb_host_may_gain_privilege(const struct rb_caller *c, struct rb_obstacle *ret);
 
 /* --- deciding --- */
 
 struct rb_findings {
-	struct rb_obstacle userns; /* bars every rung */
-	struct rb_obstacle ids;    /* these two bar `range` */
-	struct rb_obstacle helpers;
-	struct rb_id_map uids, gids; /* what was found for `range`; n 0: nothing */
-	bool set_ids;                /* by CAP_SETUID */
-	bool stable;                 /* nothing of it can change without changing the cache key */
+	struct rb_obstacle userns;                  /* bars every rung */
+	struct rb_obstacle ids, privilege, helpers; /* bar `range` */
+	struct rb_id_map uids, gids;                /* what was found for `range`; n 0: nothing */
+	bool set_ids;                               /* by CAP_SETUID */
+	bool stable; /* nothing of it can change without changing the cache key */
 };
 void rb_findings_clear(struct rb_findings *f);
 

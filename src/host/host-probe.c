@@ -24,6 +24,7 @@ void rb_findings_clear(struct rb_findings *f)
 {
 	rb_obstacle_clear(&f->userns);
 	rb_obstacle_clear(&f->ids);
+	rb_obstacle_clear(&f->privilege);
 	rb_obstacle_clear(&f->helpers);
 }
 
@@ -58,13 +59,18 @@ static bool decide_range(const struct rb_caller *c, struct rb_host *h, struct rb
 		f->uids = h->uids;
 		f->gids = h->gids;
 	}
-	f->set_ids = c->may_set_ids;
+	/* A container's root without CAP_SETUID wants that, not helpers. */
+	f->set_ids = c->may_set_ids || (c->uid == 0 && !found);
 	/* Looked at without ids, too: all that is missing goes into one answer. */
-	if (!c->may_set_ids)
-		usable = rb_host_find_helpers(c, h, &f->helpers, &f->stable);
+	if (!f->set_ids) {
+		bool may_gain = rb_host_may_gain_privilege(c, &f->privilege);
+
+		usable = rb_host_find_helpers(h, &f->helpers, &f->stable) && may_gain;
+	}
 	/* Known obstacles are guesses, the attempt decides; but without helpers there is none. */
-	if (found && (c->may_set_ids || (h->newuidmap && h->newgidmap))) {
+	if (found && (f->set_ids || (h->newuidmap && h->newgidmap))) {
 		if (range_works(h, ret_why)) {
+			rb_obstacle_clear(&f->privilege);
 			rb_obstacle_clear(&f->helpers);
 			f->stable = true;
 			return true;
@@ -121,7 +127,7 @@ static void decide_single(const struct rb_caller *c, struct rb_host *h, struct r
 void rb_host_decide(const char *mode, struct rb_host *h, struct rb_findings *f)
 {
 	RB_CLEANUP(rb_caller_clear) struct rb_caller c;
-	const struct rb_obstacle *const bars[] = {&f->userns, &f->ids, &f->helpers};
+	const struct rb_obstacle *const bars[] = {&f->userns, &f->ids, &f->privilege, &f->helpers};
 	bool try_range = !mode || rb_streq(mode, "range");
 	RB_CLEANUP(rb_strp) char *why = NULL;
 
@@ -134,7 +140,7 @@ void rb_host_decide(const char *mode, struct rb_host *h, struct rb_findings *f)
 	f->stable = f->stable && c.name;
 	decide_single(&c, h, f);
 	/* What bars one id bars a range: the lower obstacle is the one to name. */
-	if (h->rung != RB_RUNG_NONE && why && !f->helpers.why)
+	if (h->rung != RB_RUNG_NONE && why && !f->privilege.why && !f->helpers.why)
 		f->helpers.why = rb_steal_ptr(&why);
 	if (try_range)
 		sum_up(bars, RB_ARRAY_LEN(bars), &h->why_not_range, &h->unlock_range);

@@ -108,7 +108,7 @@ says 'mode=range' "and gives range"
 as 4242 4242
 report "a user without a name" 'ids nameless nameless'
 says 'mode=single'
-says 'id helpers found=newuidmap serves only users who have a name, and nobody knows one for uid 4242'
+says 'helper privilege found=newuidmap serves only users who have a name, and nobody knows one for uid 4242'
 says 'range unlock=echo u4242:x:4242:4242::/:/bin/sh \| sudo tee -a /etc/passwd' "a line that makes one"
 report "that line is followed" 'ids nameless nameless && cp /etc/passwd /media/x/passwd && echo u4242:x:4242:4242::/:/bin/sh >>/media/x/passwd &&
 	mount --bind /media/x/passwd /etc/passwd'
@@ -162,6 +162,8 @@ as "$uid" "$gid" --no-new-privs
 report "no_new_privs" 'ids name name'
 says 'mode=single'
 says 'range why=newuidmap can gain no privilege: no_new_privs is set on this process'
+report "no_new_privs, and no helpers" 'ids name name && tools && rm /usr/bin/newuidmap'
+says 'range why=newuidmap can gain no privilege: no_new_privs is set on this process; newuidmap and newgidmap are not installed'
 as "$uid" "$gid" --bounding-set -setgid
 report "a bounding set without setgid" 'ids name name'
 says 'mode=single'
@@ -219,6 +221,9 @@ says 'emulated owners found=no seccomp user notification \(Invalid argument\): a
 under acct=notify
 report "another listener" 'ids others others'
 says 'emulated owners found=no seccomp user notification \(Device or resource busy\), as another supervisor watches this process already: .*'
+under pidfd_getfd=EPERM
+report "no descriptors of others" 'ids others others'
+says 'emulated owners=no'
 under process_vm_readv=EPERM
 report "no look into processes" 'ids others others'
 says 'emulated owners found=processes may not look into each other \(Operation not permitted\): .*'

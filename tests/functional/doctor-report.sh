@@ -131,7 +131,12 @@ if [ "$RB_TEST_RUNG" = range ]; then
 		bail_out "import failed"
 	works "in a namespace of many ids, without newuidmap" unshare -rm --map-auto sh "$T/inside" "$RBUILD" "$T"
 	is "$(json 'report["mode"]' 'report["uids"] > 1000' 'checks["id helpers"]["found"]')" \
-		$'"range"\ntrue\n"not needed: CAP_SETUID and CAP_SETGID write the maps"' "CAP_SETUID serves"
+		$'"range"\ntrue\n"not needed: root maps ids by CAP_SETUID and CAP_SETGID"' "CAP_SETUID serves"
+	works "the same without CAP_SETUID" unshare -r --map-auto setpriv --bounding-set -setuid --inh-caps -setuid \
+		"$RBUILD" --root "$T/inner" doctor
+	like "$out" '^mode: single$' "gives single"
+	like "$out" '^not range: root has neither CAP_SETUID and CAP_SETGID here, with which it could map' "why"
+	like "$out" '^    -> start the container with --cap-add SETUID --cap-add SETGID$' "its line"
 	like "$(oci "$T/oci.tar" tree)" '7:8.*file|file.*7:8' "a step changes owners there"
 fi
 
