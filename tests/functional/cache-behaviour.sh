@@ -118,7 +118,7 @@ build "$T/arg"
 build "$T/arg" --build-arg V=1
 is "$ran" "" "the default of an ARG given as --build-arg is the same"
 build "$T/arg" --build-arg V=2
-is "$ran" $'RUN echo before\nRUN echo $V >/v' "another value of an ARG runs the RUNs behind it"
+is "$ran" $'RUN echo before\nRUN echo 2 >/v' "another value of an ARG runs the RUNs behind it"
 build "$T/arg"
 is "$ran" "" "the earlier value is still cached"
 
@@ -130,7 +130,7 @@ RUN echo $V >/v
 EOT
 build "$T/late"
 build "$T/late" --build-arg V=2
-is "$ran" 'RUN echo $V >/v' "a RUN before the ARG does not see it"
+is "$ran" 'RUN echo 2 >/v' "a RUN before the ARG does not see it"
 
 context "$T/env" <<'EOT'
 FROM busybox
@@ -148,7 +148,7 @@ is "$ran" "" "LABEL runs nothing again"
 isnt "$id" "$env_id" "but changes the image"
 sed -i s/E=1/E=2/ "$T/env/Dockerfile"
 build "$T/env"
-is "$ran" 'RUN echo $E >/e' "ENV runs the RUNs behind it, not a COPY that does not use it"
+is "$ran" 'RUN echo 2 >/e' "ENV runs the RUNs behind it, not a COPY that does not use it"
 sed -i '/^LABEL/d; $aLABEL l=3' "$T/env/Dockerfile"
 build "$T/env"
 is "$ran" "" "LABEL moved to the end runs nothing"
@@ -166,7 +166,7 @@ EOT
 build "$T/stages"
 stages_id=$id
 build "$T/stages" --build-arg NOTE=two
-is "$ran" 'RUN echo same >/out && echo "$NOTE" >/aside' \
+is "$ran" 'RUN echo same >/out && echo "two" >/aside' \
 	"a rebuilt stage with the same file does not invalidate what copies it"
 is "$cached" $'COPY --from=gen /out /out\nRUN cat /out >/used' "the copier and what follows are cached"
 is "$id" "$stages_id" "and the image is the same"
