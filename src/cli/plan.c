@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* rbuild plan: the graph, and for each step whether it would be built, is cached, or is skipped. */
 #include <stdio.h>
+#include <string.h>
 
 #include "cli/build-options.h"
 #include "cli/session.h"
@@ -36,11 +37,14 @@ static void print_steps(const struct rb_session *s, const struct rb_plan_stage *
 		(void)printf("  steps are known when the base image is pulled\n");
 	for (size_t i = 0; i < stage->n_vertices; i++) {
 		const struct rb_vertex *v = stage->vertices[i];
+		/* Values that a base image brought are in it. */
+		RB_CLEANUP(rb_strp)
+		char *name = rb_progress_clean_dup(v->name, strlen(v->name), SIZE_MAX);
 
 		(void)printf("  %-6s %s",
 			     rb_solve_outlook(s->solver, v) == RB_OUTLOOK_CACHED ? "cached"
 										 : "build",
-			     v->name);
+			     name);
 		if (v->kind == RB_VERTEX_COPY && v->copy.from.kind == RB_ROOT_STAGE)
 			(void)printf("  <- stage %s", v->copy.from.stage->label);
 		else if (v->kind == RB_VERTEX_COPY && v->copy.from.kind == RB_ROOT_IMAGE)

@@ -62,6 +62,13 @@ like "$err" '^#1 \[internal\]' "by its shape"
 BUILDKIT_PROGRESS=quiet works "BUILDKIT_PROGRESS names another" env BUILDKIT_PROGRESS=quiet "$RBUILD" --root "$RB_ROOT" "$T/c"
 is "$err$out" "" "quiet says nothing"
 
+printf 'FROM busybox\nENV A="\033[31mred\007"\nRUN true $A\n' >"$T/c/controls"
+works "a value with escape sequences" rb --progress=plain -f "$T/c/controls" "$T/c"
+like "$err" '^#[0-9]+ \[2/2\] RUN true red' "is shown without them in a name"
+works "plan of it" rb plan -f "$T/c/controls" "$T/c"
+like "$out" '^  cached \[2/2\] RUN true red' "likewise"
+unlike "$out$err" $'\033|\007' "none is left"
+
 # --- quiet
 
 works "--quiet" rb -q --iidfile "$T/iid" "$T/c"

@@ -122,8 +122,6 @@ void rb_progress_tty_size(struct rb_progress *p);
  * that are not UTF-8 become U+FFFD. Returns the code points appended.
  */
 size_t rb_progress_clean(struct rb_buf *out, const char *s, size_t len, size_t cols_max);
-/* The whole of a NUL-terminated or counted text, cleaned; caller frees. */
-char *rb_progress_clean_dup(const char *s, size_t len, size_t cols_max);
 /* What a terminal would show of a line with carriage returns: the text after the last one. */
 struct rb_slice rb_progress_last_segment(struct rb_slice line);
 

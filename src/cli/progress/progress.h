@@ -37,4 +37,8 @@ void rb_progress_finish(struct rb_progress *p, bool failed, int64_t now_ns);
 /* true once writing to fd failed (closed output): the caller cancels the build. */
 bool rb_progress_broken(const struct rb_progress *p);
 
+/* A text that came from elsewhere, at most cols_max code points of it, without what could drive a
+ * terminal, on one line; caller frees. */
+char *rb_progress_clean_dup(const char *s, size_t len, size_t cols_max);
+
 #endif
