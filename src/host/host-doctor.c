@@ -69,11 +69,11 @@ static void check_helpers(struct rb_host *h, const struct rb_findings *f)
 	if (f->helpers.why)
 		rb_host_add_check(h, "id helpers", false, rb_strdup(f->helpers.why),
 				  copy(f->helpers.unlock));
-	else if (f->set_ids)
+	else if (f->set_ids && !f->ids.why)
 		rb_host_add_check(
 			h, "id helpers", true,
 			rb_strdup("not needed: root maps ids by CAP_SETUID and CAP_SETGID"), NULL);
-	else
+	else if (!f->set_ids)
 		rb_host_add_check(h, "id helpers", true,
 				  rb_asprintf("newuidmap and newgidmap %s",
 					      h->rung == RB_RUNG_RANGE
@@ -168,6 +168,7 @@ static void check_network(struct rb_host *h)
 	RB_CLEANUP(rb_strp) char *pasta = rb_find_program("pasta");
 	RB_CLEANUP(rb_strp) char *slirp = rb_find_program("slirp4netns");
 	const char *helper = pasta ? pasta : slirp;
+	bool by_hand;
 
 	/* What is so by design and should be known (threats S20). */
 	rb_host_add_check(h, "network", e == 0,
@@ -183,18 +184,19 @@ static void check_network(struct rb_host *h)
 		helper ? rb_asprintf("%s is there (this version does not use it yet)", helper)
 		       : rb_strdup("neither pasta nor slirp4netns is installed; this "
 				   "version does without"),
-		helper ? NULL : rb_host_install_line("passt"));
+		helper ? NULL : rb_host_install_line("passt", &by_hand));
 }
 
 static void check_bootstrap(struct rb_host *h)
 {
 	RB_CLEANUP(rb_strp) char *path = rb_find_program("mmdebstrap");
+	bool by_hand;
 
 	if (!path)
 		rb_host_add_check(
 			h, "bootstrap", false,
 			rb_strdup("mmdebstrap is not installed: no base images from packages"),
-			rb_host_install_line("mmdebstrap"));
+			rb_host_install_line("mmdebstrap", &by_hand));
 	else if (h->rung != RB_RUNG_RANGE)
 		rb_host_add_check(h, "bootstrap", false,
 				  rb_strdup("mmdebstrap needs subordinate ids; a root file system "

@@ -52,7 +52,7 @@ static void explain_missing(const struct helper *t, struct rb_obstacle *ret)
 
 	if (stat(usual, &st) < 0 || !S_ISREG(st.st_mode)) {
 		ret->why = rb_strdup("newuidmap and newgidmap are not installed");
-		ret->unlock = rb_host_install_line("uidmap");
+		ret->unlock = rb_host_install_line("uidmap", &ret->by_hand);
 	} else if (!explain_mount(usual, "noexec", ret)) {
 		ret->why = rb_asprintf("%s cannot be executed by this user", usual);
 		ret->unlock = rb_asprintf("%schmod 4755 %s", rb_host_sudo(), usual);
@@ -97,6 +97,7 @@ bool rb_host_may_gain_privilege(const struct rb_caller *c, struct rb_obstacle *r
 		ret->unlock = rb_host_container_line(
 			"no --security-opt no-new-privileges (a service without NoNewPrivileges=)",
 			"allowPrivilegeEscalation: true");
+		ret->by_hand = true;
 		return false;
 	}
 	for (size_t i = 0; i < RB_ARRAY_LEN(helpers); i++) {
@@ -107,6 +108,7 @@ bool rb_host_may_gain_privilege(const struct rb_caller *c, struct rb_obstacle *r
 				       helpers[i].name, helpers[i].cap_name);
 		ret->unlock = rb_host_container_line("--cap-add SETUID --cap-add SETGID",
 						     "capabilities: {add: [SETUID, SETGID]}");
+		ret->by_hand = true;
 		return false;
 	}
 	if (!c->name) {

@@ -357,10 +357,11 @@ static void ask_sources(const struct rb_caller *c, struct rb_host *h, struct sou
 static char *usermod_line(const struct rb_caller *c, bool need_uids, bool need_gids, uint32_t first)
 {
 	uint32_t last = first + SUBID_COUNT - 1;
+	RB_CLEANUP(rb_strp) char *usermod = rb_find_program("usermod");
 	RB_CLEANUP(rb_buf_clear) struct rb_buf b = RB_BUF_INIT;
 
-	/* usermod knows the users of /etc/passwd only. */
-	if (!c->name_local)
+	/* usermod knows the users of /etc/passwd only; busybox has none. */
+	if (!c->name_local || !usermod)
 		return rb_asprintf("echo %u:%u:%d | %stee -a%s%s", c->uid, first, SUBID_COUNT,
 				   rb_host_sudo(), need_uids ? " /etc/subuid" : "",
 				   need_gids ? " /etc/subgid" : "");
@@ -414,9 +415,10 @@ static void explain_service(const struct rb_caller *c, const struct sources *s, 
 				       "/etc/nsswitch.conf), and getsubids, which asks it, is not "
 				       "installed",
 				       s->service);
-		ret->unlock = rb_host_install_line("getsubids");
+		ret->unlock = rb_host_install_line("getsubids", &ret->by_hand);
 		return;
 	}
+	ret->by_hand = true;
 	ret->why = rb_asprintf("%s has no subordinate %sids in %s (subid: in /etc/nsswitch.conf)",
 			       who, s->uids ? "group " : "", s->service);
 	ret->unlock = rb_asprintf("let the administrator of %s give %s a range (FreeIPA: ipa "
@@ -442,6 +444,7 @@ static bool explain_namespace(const struct rb_caller *c, struct rb_obstacle *ret
 	else
 		return false;
 	ret->unlock = rb_strdup("run rbuild outside of that user namespace");
+	ret->by_hand = true;
 	return true;
 }
 
@@ -465,11 +468,13 @@ bool rb_host_find_range(const struct rb_caller *c, struct rb_host *h, struct rb_
 				       who);
 		ret->unlock = rb_strdup("give the container more ids: its uid and gid maps must "
 					"hold those of /etc/subuid and /etc/subgid");
+		ret->by_hand = true;
 	} else if (c->uid == 0 && !c->may_set_ids) {
-		ret->why = rb_strdup("root has neither CAP_SETUID and CAP_SETGID here, with which "
-				     "it could map the ids of this container, nor subordinate ids");
+		ret->why = rb_strdup("root lacks CAP_SETUID or CAP_SETGID here, with which it "
+				     "could map the ids of this container");
 		ret->unlock = rb_host_container_line("--cap-add SETUID --cap-add SETGID",
 						     "capabilities: {add: [SETUID, SETGID]}");
+		ret->by_hand = true;
 	} else if (s.service) {
 		explain_service(c, &s, who, ret);
 	} else {

@@ -15,13 +15,15 @@ void rb_host_read(const char *path, struct rb_buf *ret);
 struct rb_obstacle {
 	char *why;    /* a sentence; NULL: no obstacle */
 	char *unlock; /* a line for the user or administrator, or NULL: nobody knows one */
+	bool by_hand; /* the line is no command for a shell */
 };
 void rb_obstacle_clear(struct rb_obstacle *o);
 
 /* "sudo ", or "" for root. */
 const char *rb_host_sudo(void);
-/* The line that installs what Debian calls `package`, with this machine's package manager. */
-char *rb_host_install_line(const char *package);
+/* The line that installs what Debian calls `package`, with this machine's package manager; without
+ * a known one it is no command, and *ret_by_hand is set. */
+char *rb_host_install_line(const char *package, bool *ret_by_hand);
 /*
  * How to change what the engine around this process decides: "start the container with <option>",
  * or with the fields `pod` of a security context in Kubernetes.

@@ -77,31 +77,31 @@ static bool decide_range(const struct rb_caller *c, struct rb_host *h, struct rb
 		}
 		f->stable = f->stable && !usable;
 	}
-	/* Root with ids of its own in /etc/subuid that its container does not have. */
-	if (rb_host_identity_maps(c, h) && range_works(h, ret_why)) {
-		rb_obstacle_clear(&f->ids);
-		f->uids = h->uids;
-		f->gids = h->gids;
-		return true;
-	}
-	return false;
-}
-
-static void join(struct rb_buf *b, const char *separator, const char *text)
-{
-	if (text)
-		rb_buf_addf(b, "%s%s", b->len ? separator : "", text);
+	/* Root, perhaps with ids in /etc/subuid that its container does not have. */
+	if (!rb_host_identity_maps(c, h))
+		return false;
+	rb_obstacle_clear(&f->ids);
+	f->uids = h->uids;
+	f->gids = h->gids;
+	return range_works(h, ret_why);
 }
 
 /* All that bars a rung, and one line for all of it. */
 static void sum_up(const struct rb_obstacle *const *v, size_t n, char **ret_why, char **ret_unlock)
 {
 	struct rb_buf why = RB_BUF_INIT, unlock = RB_BUF_INIT;
+	bool by_hand = false;
 
 	for (size_t i = 0; i < n; i++) {
-		join(&why, "; ", v[i]->why);
-		if (v[i]->why)
-			join(&unlock, " && ", v[i]->unlock);
+		if (!v[i]->why)
+			continue;
+		rb_buf_addf(&why, "%s%s", why.len ? "; " : "", v[i]->why);
+		if (!v[i]->unlock)
+			continue;
+		rb_buf_addf(&unlock, "%s%s",
+			    !unlock.len ? "" : (by_hand || v[i]->by_hand ? "; then " : " && "),
+			    v[i]->unlock);
+		by_hand = v[i]->by_hand;
 	}
 	*ret_why = rb_buf_steal(&why);
 	*ret_unlock = unlock.len ? rb_buf_steal(&unlock) : NULL;

@@ -27,7 +27,7 @@ const char *rb_host_sudo(void)
 	return geteuid() == 0 ? "" : "sudo ";
 }
 
-char *rb_host_install_line(const char *package)
+char *rb_host_install_line(const char *package, bool *ret_by_hand)
 {
 	static const struct {
 		const char *program, *command;
@@ -54,6 +54,7 @@ char *rb_host_install_line(const char *package)
 		return rb_asprintf("%s%s %s %s", rb_host_sudo(), managers[m].program,
 				   managers[m].command, package);
 	}
+	*ret_by_hand = true;
 	return rb_asprintf("install the package %s", package);
 }
 
@@ -116,6 +117,7 @@ static bool no_kernel_support(int e, struct rb_obstacle *ret)
 		return false;
 	ret->why = rb_strdup("this kernel is built without user namespaces");
 	ret->unlock = rb_strdup("boot a kernel with CONFIG_USER_NS=y");
+	ret->by_hand = true;
 	return true;
 }
 
@@ -187,6 +189,7 @@ static bool security_module(int e, struct rb_obstacle *ret)
 						       "seLinuxOptions: {type: spc_t}")
 			      : rb_host_container_line("--security-opt apparmor=unconfined",
 						       "appArmorProfile: {type: Unconfined}");
+	ret->by_hand = true;
 	return true;
 }
 
@@ -202,6 +205,7 @@ static bool inside_chroot(int e, struct rb_obstacle *ret)
 			     "namespaces");
 	ret->unlock = rb_strdup("run rbuild outside of the chroot, or enter it by pivot_root "
 				"(systemd-nspawn, bwrap)");
+	ret->by_hand = true;
 	return true;
 }
 
@@ -220,6 +224,7 @@ static bool seccomp_filter(int e, struct rb_obstacle *ret)
 			      : rb_strdup("run rbuild outside of that filter: in a container with "
 					  "--security-opt seccomp=unconfined, in a service without "
 					  "RestrictNamespaces= and SystemCallFilter=");
+	ret->by_hand = true;
 	return true;
 }
 
@@ -230,6 +235,7 @@ static bool root_without_setfcap(int e, struct rb_obstacle *ret)
 		return false;
 	ret->why = rb_strdup("root without CAP_SETFCAP may not map itself into a user namespace");
 	ret->unlock = rb_host_container_line("--cap-add SETFCAP", "capabilities: {add: [SETFCAP]}");
+	ret->by_hand = true;
 	return true;
 }
 
@@ -248,8 +254,8 @@ void rb_host_explain_userns(const struct rb_error *cause, struct rb_obstacle *re
 	/* In this order: a switch that is off explains more than a filter that is there. */
 	static bool (*const causes[])(int e, struct rb_obstacle *ret) = {
 		no_kernel_support,    switched_off,         for_root_only,
-		apparmor_restriction, security_module,      inside_chroot,
-		seccomp_filter,       root_without_setfcap, used_up,
+		root_without_setfcap, apparmor_restriction, security_module,
+		inside_chroot,        seccomp_filter,       used_up,
 	};
 	RB_CLEANUP(rb_strp) char *text = rb_error_text(cause);
 

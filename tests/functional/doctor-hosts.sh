@@ -164,6 +164,7 @@ says 'mode=single'
 says 'range why=newuidmap can gain no privilege: no_new_privs is set on this process'
 report "no_new_privs, and no helpers" 'ids name name && tools && rm /usr/bin/newuidmap'
 says 'range why=newuidmap can gain no privilege: no_new_privs is set on this process; newuidmap and newgidmap are not installed'
+says 'range unlock=start the container .*; then sudo apt-get install uidmap' "what a shell cannot do is kept apart"
 as "$uid" "$gid" --bounding-set -setgid
 report "a bounding set without setgid" 'ids name name'
 says 'mode=single'
@@ -202,9 +203,12 @@ report "a chroot" 'ids name name && mkdir /media/x/root /media/x/root/proc /medi
 says 'mode=none'
 says 'single why=rbuild runs inside a chroot, where the kernel refuses user namespaces'
 become=(setpriv --bounding-set -setfcap --inh-caps -setfcap)
+under acct=EPERM
 report "root without CAP_SETFCAP" 'chown 0:0 /media/store'
+under
 says 'mode=none'
 says 'single why=root without CAP_SETFCAP may not map itself into a user namespace'
+says 'range why=root without CAP_SETFCAP may not map itself into a user namespace' "and nothing else bars range"
 says 'single unlock=start the container with --cap-add SETFCAP'
 become=()
 report "real root" 'ids name name && chown 0:0 /media/store'

@@ -135,7 +135,7 @@ if [ "$RB_TEST_RUNG" = range ]; then
 	works "the same without CAP_SETUID" unshare -r --map-auto setpriv --bounding-set -setuid --inh-caps -setuid \
 		"$RBUILD" --root "$T/inner" doctor
 	like "$out" '^mode: single$' "gives single"
-	like "$out" '^not range: root has neither CAP_SETUID and CAP_SETGID here, with which it could map' "why"
+	like "$out" '^not range: root lacks CAP_SETUID or CAP_SETGID here, with which it could map the ids of this container$' "why"
 	like "$out" '^    -> start the container with --cap-add SETUID --cap-add SETGID$' "its line"
 	like "$(oci "$T/oci.tar" tree)" '7:8.*file|file.*7:8' "a step changes owners there"
 fi
