@@ -264,5 +264,7 @@ void rb_host_explain_userns(const struct rb_error *cause, struct rb_obstacle *re
 	for (size_t i = 0; i < RB_ARRAY_LEN(causes); i++)
 		if (causes[i](cause->sys_errno, ret))
 			return;
-	ret->why = rb_asprintf("the kernel refuses a user namespace with mounts (%s)", text);
+	/* A chroot into a mount of its own cannot be told from a root directory. */
+	ret->why = rb_asprintf("the kernel refuses a user namespace with mounts (%s)%s", text,
+			       cause->sys_errno == EPERM ? "; it does so in a chroot" : "");
 }
