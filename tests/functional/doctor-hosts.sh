@@ -121,6 +121,17 @@ report "a name from the directory" 'ids others others && tools && rm /usr/bin/ge
 	printf "#!/bin/sh\n[ \"\$1 \$2\" = \"passwd 4242\" ] && echo jane:x:4242:4242::/home/jane:/bin/sh\n" >/usr/bin/getent && chmod 755 /usr/bin/getent'
 says 'range why=jane \(uid 4242\) has no subordinate ids in /etc/subuid and /etc/subgid'
 says 'range unlock=echo 4242:100000:65536 \| sudo tee -a /etc/subuid /etc/subgid' "usermod cannot change such a user"
+# The same for newuidmap, which asks the C library: here systemd's module with a record of a user.
+printf 'passwd: files systemd\n' >"$T/nss-systemd"
+printf 'jane:300000:65536\n' >"$T/jane"
+echo '{"userName":"jane","uid":4242,"gid":4242,"homeDirectory":"/home/jane","shell":"/bin/sh"}' >"$T/jane.user"
+record='mount -t tmpfs -o mode=755 tmpfs /run && mkdir /run/userdb && cp "$T/jane.user" /run/userdb && ln -s jane.user /run/userdb/4242.user &&
+	mount --bind "$T/nss-systemd" /etc/nsswitch.conf'
+if [ "$(become=() && host "$record" getent passwd 4242 2>/dev/null | cut -d: -f1)" = jane ]; then
+	report "ids by a name from the directory" "ids jane jane && $record"
+	says 'mode=range'
+	says 'uids=65537'
+fi
 as "$uid" "$gid"
 
 report "ids from a directory" 'ids name name && mount --bind "$T/nsswitch" /etc/nsswitch.conf && tools && rm /usr/bin/getsubids &&
