@@ -208,11 +208,12 @@ static int op_ids(struct child *c, const struct rb_op *op)
 	(void)op;
 	if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0)
 		return -errno;
-	/* A supervised step is told that it has these ids; setgroups is denied for good where
-	 * there is one id. */
-	if (!c->step->supervised && (syscall(SYS_setgroups, u->n_groups, u->groups) < 0 ||
-				     syscall(SYS_setresgid, u->gid, u->gid, u->gid) < 0 ||
-				     syscall(SYS_setresuid, u->uid, u->uid, u->uid) < 0))
+	/* With one id there is nothing to set, and setgroups is denied for good; a supervised step
+	 * is told that it has these ids. */
+	if (c->step->spec->host->rung == RB_RUNG_RANGE && !c->step->supervised &&
+	    (syscall(SYS_setgroups, u->n_groups, u->groups) < 0 ||
+	     syscall(SYS_setresgid, u->gid, u->gid, u->gid) < 0 ||
+	     syscall(SYS_setresuid, u->uid, u->uid, u->uid) < 0))
 		return -errno;
 	/* A change of ids forgets it. */
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)

@@ -2,11 +2,9 @@
 /* Calls that make a file: it belongs to the file system ids of its maker. */
 #include <errno.h>
 #include <linux/capability.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/prctl.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
@@ -17,9 +15,9 @@ enum { TMPFILE_BIT = O_TMPFILE & ~O_DIRECTORY, TRIES = 16, LINKS_MAX = 40 };
 /* New files get the mode that the caller's mask leaves, or what a default ACL says instead. */
 static void take_umask(const struct call *c)
 {
-	if (c->s->umask != c->cred.umask)
+	if (*c->mask != c->cred.umask)
 		(void)umask(c->cred.umask);
-	c->s->umask = c->cred.umask;
+	*c->mask = c->cred.umask;
 }
 
 /* --- open --- */
@@ -47,31 +45,14 @@ static int reopen(int object, int flags)
 	return fd < 0 ? -errno : fd;
 }
 
-static void answer_from_child(const struct call *c, int object, int flags)
-{
-	struct seccomp_notif_resp resp = {.id = c->id};
-	int fd = reopen(object, flags);
-	int64_t r = fd < 0 ? fd : install(c, fd, flags);
-
-	if (r == RB_CALL_ANSWERED)
-		return;
-	resp.error = (int32_t)r;
-	(void)ioctl(c->s->listener, SECCOMP_IOCTL_NOTIF_SEND, &resp);
-}
-
-/* A pipe's open waits for its other end, which may be the next caller: a child of ours waits. It
- * ends with us; who asked may be gone by then. */
+/* A pipe's open waits for its other end, which may be the next caller: let that one in. Who asked
+ * may be gone by then. */
 static int64_t open_waiting(const struct call *c, int object, int flags)
 {
-	pid_t pid = fork();
-
-	if (pid < 0)
-		return -errno;
-	if (pid > 0)
-		return RB_CALL_ANSWERED;
-	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-	answer_from_child(c, object, flags);
-	_exit(0);
+	(void)pthread_mutex_unlock(c->s->lock);
+	RB_CLEANUP(rb_closep) int fd = reopen(object, flags);
+	(void)pthread_mutex_lock(c->s->lock);
+	return fd < 0 ? rb_steal_fd(&fd) : install(c, fd, flags);
 }
 
 static int wanted(int flags)

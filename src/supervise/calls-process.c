@@ -132,12 +132,6 @@ int64_t rb_call_execveat(struct call *c)
 	return do_exec(c, rb_resolve_at(c, (int)c->a[0], c->a[1], flags));
 }
 
-int64_t rb_call_clone(struct call *c)
-{
-	rb_creds_before_clone(c);
-	return RB_CALL_CONTINUE;
-}
-
 /* --- chroot --- */
 
 int64_t rb_call_chroot(struct call *c)

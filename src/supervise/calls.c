@@ -136,9 +136,6 @@ static const struct {
 	ALL("umask", rb_call_umask),
 	ALL("execve", rb_call_execve),
 	ALL("execveat", rb_call_execveat),
-	ALL("fork", rb_call_clone),
-	ALL("vfork", rb_call_clone),
-	ALL("clone", rb_call_clone),
 	ALL("chroot", rb_call_chroot),
 	PART("setrlimit", 0, (uint32_t)WHOLE, RLIMIT_LOCKS, rb_call_setrlimit),
 	PART("getrlimit", 0, (uint32_t)WHOLE, RLIMIT_LOCKS, rb_call_getrlimit),
@@ -212,9 +209,8 @@ static bool is_outdated(uint32_t library, const char *name)
 
 enum { NUMBERS_MAX = 1024 };
 static call_fn *by_number[RB_ARRAY_LEN(arches)][NUMBERS_MAX];
-static bool ready;
 
-static void fill(void)
+void rb_call_table_init(void)
 {
 	for (size_t k = 0; k < RB_ARRAY_LEN(arches); k++) {
 		for (size_t i = 0; i < RB_ARRAY_LEN(table); i++) {
@@ -228,13 +224,10 @@ static void fill(void)
 						   : table[i].handler;
 		}
 	}
-	ready = true;
 }
 
 call_fn *rb_call_find(uint32_t arch, uint32_t nr, bool *ret_compat)
 {
-	if (!ready)
-		fill();
 	for (size_t k = 0; k < RB_ARRAY_LEN(arches); k++) {
 		if (arches[k].audit != arch)
 			continue;

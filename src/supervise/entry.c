@@ -12,6 +12,8 @@
 
 #include "supervise/supervise-internal.h"
 
+enum { OVERFLOW_ID = 65534 }; /* of /proc/sys/kernel/overflowuid */
+
 static struct node_key key_of(const struct stat *st)
 {
 	return (struct node_key){.dev = st->st_dev, .ino = st->st_ino};
@@ -86,6 +88,20 @@ static int entry_remove(struct supervisor *s, int fd, const struct stat *st)
 	return r == -ENODATA || r == -EOPNOTSUPP || r == -EPERM ? 0 : r;
 }
 
+/*
+ * What the host's root owns (/proc, the devices) has an owner that no id here stands for; for the
+ * step that is its root, as it would be for a real one.
+ */
+static void adopt(const struct supervisor *s, struct stat *st)
+{
+	if (st->st_dev == s->root.st_dev)
+		return;
+	if (st->st_uid == OVERFLOW_ID)
+		st->st_uid = 0;
+	if (st->st_gid == OVERFLOW_ID)
+		st->st_gid = 0;
+}
+
 int rb_entry_fix(struct supervisor *s, int fd, struct stat *st)
 {
 	struct rb_owner o;
@@ -93,7 +109,18 @@ int rb_entry_fix(struct supervisor *s, int fd, struct stat *st)
 
 	if (r > 0)
 		rb_owner_apply(&o, st);
+	else
+		adopt(s, st);
 	return r < 0 ? r : 0;
+}
+
+void rb_entry_give_pipe(struct supervisor *s, int fd)
+{
+	const struct rb_owner o = {.uid = s->spec->uid, .gid = s->spec->gid};
+	struct stat st;
+
+	if (fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode))
+		node_set(s, &st, &o);
 }
 
 int rb_entry_stat(struct supervisor *s, int fd, struct stat *ret)

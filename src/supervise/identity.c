@@ -243,11 +243,11 @@ int rb_creds_store(struct call *c, const struct rb_cred *cred)
 	if ((t = thread_find(s, c->tid)))
 		t->cred = (uint32_t)number;
 	/* The C library tells all threads, one after the other. */
-	if (threads_agree(s, st.tgid, (uint32_t)number)) {
+	if (threads_agree(s, st.tgid, (uint32_t)number))
 		threads_drop(s, st.tgid);
-		return carry(s, st.tgid, (uint32_t)number);
-	}
-	return 0;
+	/* While they differ, children and new threads follow the one that changed last. Asking at
+	 * each clone who makes it would be exact, and let signals interrupt fork. */
+	return carry(s, st.tgid, (uint32_t)number);
 }
 
 int rb_creds_store_umask(struct call *c, mode_t mask)
@@ -274,20 +274,6 @@ int rb_creds_store_umask(struct call *c, mode_t mask)
 		s->threads[i].cred = (uint32_t)number;
 	}
 	return 0;
-}
-
-void rb_creds_before_clone(struct call *c)
-{
-	struct supervisor *s = c->s;
-	struct caller_status st;
-	uint32_t process = 0;
-
-	if (!s->n_threads || !thread_find(s, c->tid) || rb_caller_status(c, &st) < 0 ||
-	    carried(s, st.tgid, &process) < 0)
-		return;
-	/* Threads made since then carry what their maker left here; the next one, ours. */
-	threads_list(s, st.tgid, process);
-	(void)carry(s, st.tgid, c->cred_index);
 }
 
 int rb_creds_of(struct supervisor *s, pid_t pid, struct rb_cred *ret, pid_t *ret_inside)

@@ -59,6 +59,16 @@ static void walk_clear(struct walk *w)
 	rb_closep(&w->at);
 }
 
+static int read_link(int link_fd, char text[static PATH_MAX])
+{
+	ssize_t n = readlinkat(link_fd, "", text, PATH_MAX - 1);
+
+	if (n < 0)
+		return -errno;
+	text[n] = '\0';
+	return 0;
+}
+
 static bool on_proc(int fd)
 {
 	struct statfs fs;
@@ -88,24 +98,21 @@ static bool is_of_step(const struct walk *w, int proc_dir)
 }
 
 /*
- * A symlink of procfs: self and thread-self name the caller; other links of the top are text; what
- * is below a process leads to an object, not to a path. 1 when *ret_fd is that object, 0 when
- * `text` holds the text to follow.
+ * A symlink of procfs: self and thread-self name the caller (for us, outside of its namespace, they
+ * lead nowhere); other links of the top are text; what is below a process leads to an object, not
+ * to a path. 1 when *ret_fd is that object, 0 when `text` holds the text to follow.
  */
-static int proc_link(const struct walk *w, const char *name, char text[static PATH_MAX],
-		     int *ret_fd)
+static int proc_link(const struct walk *w, const char *name, int link_fd,
+		     char text[static PATH_MAX], int *ret_fd)
 {
+	bool self = rb_streq(name, "self"), thread = rb_streq(name, "thread-self");
 	struct caller_status st;
 	struct stat dir;
 	int r;
 
 	if (fstat(w->at, &dir) < 0)
 		return -errno;
-	if (dir.st_ino == PROC_ROOT_INO) {
-		bool self = rb_streq(name, "self"), thread = rb_streq(name, "thread-self");
-
-		if (!self && !thread)
-			return 0;
+	if (dir.st_ino == PROC_ROOT_INO && (self || thread)) {
 		if ((r = rb_caller_status(w->c, &st)) < 0)
 			return r;
 		if (self)
@@ -114,6 +121,8 @@ static int proc_link(const struct walk *w, const char *name, char text[static PA
 			(void)snprintf(text, PATH_MAX, "%d/task/%d", st.pid_inside, st.tid_inside);
 		return 0;
 	}
+	if (dir.st_ino == PROC_ROOT_INO)
+		return read_link(link_fd, text);
 	if (!is_of_step(w, w->at))
 		return -EACCES;
 	int fd = openat(w->at, name, O_PATH | O_CLOEXEC);
@@ -150,20 +159,13 @@ static int follow(struct walk *w, const char *name, int link_fd)
 
 	if (++w->links > LINKS_MAX)
 		return -ELOOP;
-	ssize_t n = readlinkat(link_fd, "", text, sizeof(text) - 1);
-	if (n < 0)
-		return -errno;
-	text[n] = '\0';
-	if (on_proc(w->at)) {
-		if ((r = proc_link(w, name, text, &fd)) < 0)
-			return r;
-		if (r == 1) {
-			rb_closep(&w->at);
-			w->at = fd;
-			return 0;
-		}
+	r = on_proc(w->at) ? proc_link(w, name, link_fd, text, &fd) : read_link(link_fd, text);
+	if (r == 1) {
+		rb_closep(&w->at);
+		w->at = fd;
+		return 0;
 	}
-	return push_link(w, text);
+	return r < 0 ? r : push_link(w, text);
 }
 
 /*

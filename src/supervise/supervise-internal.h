@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the files of src/supervise/ share. One process, one thread, one call at a time. */
+/* What the files of src/supervise/ share. One process, several threads, one call at a time. */
 #ifndef RB_SUPERVISE_INTERNAL_H
 #define RB_SUPERVISE_INTERNAL_H
 
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/seccomp.h>
+#include <pthread.h>
 #include <sys/stat.h>
 #include <uthash.h>
 
@@ -85,7 +86,7 @@ struct supervisor {
 	struct replay replays[RB_REPLAYS];
 	int next_replay;
 	bool any_replay;
-	mode_t umask; /* that this process has now */
+	pthread_mutex_t *lock; /* held while a call is answered */
 };
 
 /* --- one call --- */
@@ -98,15 +99,17 @@ struct call {
 	uint64_t a[6];
 	uint32_t cred_index;
 	struct rb_cred cred; /* a copy */
+	mode_t *mask;        /* the umask that this thread of ours has now */
 };
 
 typedef int64_t call_fn(struct call *c);
 
 /* Answers that are no results. */
 #define RB_CALL_CONTINUE INT64_MIN       /* the kernel goes on: no pointer was looked at */
-#define RB_CALL_ANSWERED (INT64_MIN + 1) /* a descriptor was handed over, or a child answers */
+#define RB_CALL_ANSWERED (INT64_MIN + 1) /* a descriptor was handed over */
 
 /* calls.c: the table */
+void rb_call_table_init(void);
 call_fn *rb_call_find(uint32_t arch, uint32_t nr, bool *ret_compat);
 
 /* caller.c. Mechanism: results or -errno. */
@@ -140,8 +143,6 @@ void rb_creds_load(struct call *c);
 int rb_creds_store(struct call *c, const struct rb_cred *cred);
 /* All threads of the caller's process have this mask. */
 int rb_creds_store_umask(struct call *c, mode_t mask);
-/* Before the caller makes a child or a thread. */
-void rb_creds_before_clone(struct call *c);
 /* When the caller's execve of the file succeeds it has these. */
 int rb_creds_after_exec(struct call *c, const struct stat *file, const struct rb_cred *cred);
 /* What another process has, by its number in our pid namespace, or in the step's. */
@@ -188,6 +189,8 @@ bool rb_entry_hold(struct supervisor *s, const struct stat *disk, struct rb_owne
 int rb_entry_renumber(struct supervisor *s, const struct stat *before, int fd);
 /* The last name of it is gone. */
 void rb_entry_forget(struct supervisor *s, const struct stat *disk);
+/* The step's output belongs to who it starts as: /dev/stdout can be opened. */
+void rb_entry_give_pipe(struct supervisor *s, int fd);
 int rb_entry_load(struct supervisor *s, struct rb_ledger *ledger);
 
 /* The handlers, by file. */
@@ -214,7 +217,7 @@ call_fn rb_call_setgid, rb_call_setregid, rb_call_setresgid, rb_call_setfsgid;
 call_fn rb_call_getuid, rb_call_geteuid, rb_call_getgid, rb_call_getegid;
 call_fn rb_call_getresuid, rb_call_getresgid, rb_call_getgroups, rb_call_setgroups;
 call_fn rb_call_capget, rb_call_capset, rb_call_prctl, rb_call_umask;
-call_fn rb_call_execve, rb_call_execveat, rb_call_clone, rb_call_chroot;
+call_fn rb_call_execve, rb_call_execveat, rb_call_chroot;
 call_fn rb_call_setrlimit, rb_call_getrlimit, rb_call_prlimit, rb_call_getsockopt;
 
 #endif

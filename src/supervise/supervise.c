@@ -5,8 +5,10 @@
 #include <errno.h>
 #include <linux/capability.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +16,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "supervise/supervise-internal.h"
@@ -23,7 +26,7 @@
 #define NOTIF_SYNC_WAKEUP 1ULL
 
 /* What a supervisor leaves: owners by inode number, as layer/ledger.h takes them. */
-enum { RESULT_BYTES_MAX = 256 << 20 };
+enum { RESULT_BYTES_MAX = 256 << 20, THREADS_MAX = 512, STACK_BYTES = 256 << 10 };
 
 /* --- start --- */
 
@@ -60,6 +63,18 @@ static int lower_rights(const struct rb_supervise_spec *spec)
 	return 0;
 }
 
+static void give_output(struct supervisor *s)
+{
+	const struct call first = {.s = s, .tid = s->spec->pid};
+
+	for (int i = STDIN_FILENO; i <= STDERR_FILENO; i++) {
+		RB_CLEANUP(rb_closep) int fd = rb_caller_fd(&first, i);
+
+		if (fd >= 0)
+			rb_entry_give_pipe(s, fd);
+	}
+}
+
 static int prepare(struct supervisor *s)
 {
 	uint64_t flags = NOTIF_SYNC_WAKEUP;
@@ -68,8 +83,6 @@ static int prepare(struct supervisor *s)
 
 	/* A signal for the group of the terminal ends the build, and us with it: in this order. */
 	(void)setpgid(0, 0);
-	/* Children that wait for a pipe are nobody's business. */
-	(void)signal(SIGCHLD, SIG_IGN);
 	(void)signal(SIGPIPE, SIG_IGN);
 	if ((s->proc_fd = open_proc()) < 0)
 		return s->proc_fd;
@@ -80,10 +93,9 @@ static int prepare(struct supervisor *s)
 	if ((r = lower_rights(s->spec)) < 0 || (r = rb_creds_init(s)) < 0 ||
 	    (r = rb_entry_load(s, s->spec->ledger)) < 0)
 		return r;
+	give_output(s);
 	/* Wakes the other side on the same processor; costs more without, nothing else. */
 	(void)ioctl(s->listener, NOTIF_SET_FLAGS, flags);
-	(void)umask(022);
-	s->umask = 022;
 	return 0;
 }
 
@@ -106,9 +118,9 @@ static void answer(struct supervisor *s, const struct seccomp_notif *n, int64_t 
 		rb_replay_keep(s, n, r);
 }
 
-static void handle(struct supervisor *s, const struct seccomp_notif *n)
+static void handle(struct supervisor *s, const struct seccomp_notif *n, mode_t *mask)
 {
-	struct call c = {.s = s, .id = n->id, .tid = (pid_t)n->pid};
+	struct call c = {.s = s, .id = n->id, .tid = (pid_t)n->pid, .mask = mask};
 	call_fn *fn = rb_call_find(n->data.arch, (uint32_t)n->data.nr, &c.compat);
 	int64_t r;
 
@@ -121,38 +133,7 @@ static void handle(struct supervisor *s, const struct seccomp_notif *n)
 	answer(s, n, r);
 }
 
-/* Until the last process that has the filter is gone. */
-static int serve(struct supervisor *s)
-{
-	struct pollfd p = {.fd = s->listener, .events = POLLIN};
-	struct seccomp_notif_sizes sizes;
-
-	if (syscall(SYS_seccomp, SECCOMP_GET_NOTIF_SIZES, 0, &sizes) < 0)
-		return -errno;
-	size_t room = sizes.seccomp_notif > sizeof(struct seccomp_notif)
-			      ? sizes.seccomp_notif
-			      : sizeof(struct seccomp_notif);
-	RB_CLEANUP(rb_strp) char *buf = rb_malloc(room);
-	union {
-		char *bytes;
-		struct seccomp_notif *notif;
-	} u = {.bytes = buf};
-	for (;;) {
-		if (poll(&p, 1, -1) < 0 && errno != EINTR)
-			return -errno;
-		if (!(p.revents & POLLIN)) {
-			if (p.revents)
-				return 0;
-			continue;
-		}
-		memset(buf, 0, room);
-		/* ENOENT: the caller was killed meanwhile. */
-		if (ioctl(s->listener, SECCOMP_IOCTL_NOTIF_RECV, u.notif) == 0)
-			handle(s, u.notif);
-		else if (errno != ENOENT && errno != EINTR)
-			return -errno;
-	}
-}
+/* --- what is left --- */
 
 static int leave_result(struct supervisor *s, int fd)
 {
@@ -166,6 +147,140 @@ static int leave_result(struct supervisor *s, int fd)
 			rb_buf_add(&out, &row, sizeof(row));
 	}
 	return rb_write_full(fd, out.ptr, out.len);
+}
+
+/* --- threads --- */
+
+/* A short slice makes the scheduler prefer us when we wake up (Linux 6.12). */
+static void be_quick(void)
+{
+	struct {
+		uint32_t size, policy;
+		uint64_t flags;
+		int32_t nice;
+		uint32_t priority;
+		uint64_t runtime_ns, deadline, period;
+	} attr = {.size = sizeof(attr), .runtime_ns = 100000};
+
+	(void)syscall(SYS_sched_setattr, 0, &attr, 0);
+}
+
+/* Before Linux 6.11 receiving does not end with the last process that could call. */
+static bool receiving_ends(void)
+{
+	struct utsname u;
+	unsigned major, minor;
+
+	return uname(&u) == 0 && sscanf(u.release, "%u.%u", &major, &minor) == 2 &&
+	       (major > 6 || (major == 6 && minor >= 11));
+}
+
+/* Whether somebody is still there to call; waits for a call, or only looks. */
+static bool has_callers(int listener, bool wait)
+{
+	struct pollfd p = {.fd = listener, .events = POLLIN};
+
+	while (poll(&p, 1, wait ? -1 : 0) < 0)
+		;
+	return p.revents & POLLIN || !(p.revents & (POLLHUP | POLLERR));
+}
+
+/*
+ * A signal interrupts a caller until its call has been received (then no more, since Linux 5.19),
+ * and where its handler does not restart calls it sees EINTR from calls that never give it. So
+ * there is always a thread that does nothing but wait for the next call. One call is answered at a
+ * time: everything behind `lock` is single-threaded.
+ */
+struct pool {
+	struct supervisor *s;
+	pthread_mutex_t lock;
+	size_t room; /* of a notification */
+	bool must_wait;
+	int result_fd;
+	atomic_uint threads, waiting;
+};
+
+static void add_thread(struct pool *pool);
+
+/* 0, or -errno; -ENOTCONN at the end. */
+static int receive(struct pool *pool, struct seccomp_notif *n)
+{
+	int listener = pool->s->listener;
+
+	for (;;) {
+		if (pool->must_wait && !has_callers(listener, true))
+			return -ENOTCONN;
+		memset(n, 0, pool->room);
+		if (ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, n) == 0)
+			return 0;
+		/* The caller was killed or interrupted meanwhile, or there are no more. */
+		if (errno == ENOENT && !has_callers(listener, false))
+			return -ENOTCONN;
+		if (errno != ENOENT && errno != EINTR)
+			return -errno;
+	}
+}
+
+static void *thread_main(void *arg)
+{
+	struct pool *pool = arg;
+	struct seccomp_notif *n = rb_calloc(1, pool->room);
+	mode_t mask = 022;
+	int r;
+
+	be_quick();
+	/* A umask of its own. */
+	if (unshare(CLONE_FS) < 0)
+		_exit(1);
+	(void)umask(mask);
+	while (atomic_fetch_add(&pool->waiting, 1), (r = receive(pool, n)) == 0) {
+		if (atomic_fetch_sub(&pool->waiting, 1) == 1)
+			add_thread(pool);
+		(void)pthread_mutex_lock(&pool->lock);
+		handle(pool->s, n, &mask);
+		(void)pthread_mutex_unlock(&pool->lock);
+	}
+	(void)pthread_mutex_lock(&pool->lock);
+	if (r == -ENOTCONN)
+		r = leave_result(pool->s, pool->result_fd);
+	_exit(r < 0 ? 1 : 0);
+}
+
+static void add_thread(struct pool *pool)
+{
+	pthread_attr_t attr;
+	pthread_t thread;
+
+	if (atomic_load(&pool->threads) >= THREADS_MAX)
+		return;
+	(void)pthread_attr_init(&attr);
+	(void)pthread_attr_setstacksize(&attr, STACK_BYTES);
+	(void)pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	if (pthread_create(&thread, &attr, thread_main, pool) == 0)
+		atomic_fetch_add(&pool->threads, 1);
+	(void)pthread_attr_destroy(&attr);
+}
+
+/* Until the last process that has the filter is gone; ends the process. */
+static void RB_NORETURN serve(struct supervisor *s, int result_fd)
+{
+	struct pool pool = {.s = s,
+			    .lock = PTHREAD_MUTEX_INITIALIZER,
+			    .room = sizeof(struct seccomp_notif),
+			    .must_wait = !receiving_ends(),
+			    .result_fd = result_fd,
+			    .threads = 1};
+	struct seccomp_notif_sizes sizes;
+
+	if (syscall(SYS_seccomp, SECCOMP_GET_NOTIF_SIZES, 0, &sizes) < 0)
+		_exit(1);
+	if (sizes.seccomp_notif > pool.room)
+		pool.room = sizes.seccomp_notif;
+	rb_call_table_init();
+	s->lock = &pool.lock;
+	add_thread(&pool);
+	(void)thread_main(&pool);
+	_exit(1);
 }
 
 /* Descriptors of other steps and workers are none of ours: their ends must show. */
@@ -198,10 +313,7 @@ static void RB_NORETURN supervisor_main(const struct rb_supervise_spec *spec, in
 		_exit(1);
 	const int keep[] = {s.listener, s.proc_fd, s.root_fd, result_fd};
 	close_others(keep, RB_ARRAY_LEN(keep));
-	r = serve(&s);
-	if (r == 0)
-		r = leave_result(&s, result_fd);
-	_exit(r < 0 ? 1 : 0);
+	serve(&s, result_fd);
 }
 
 int rb_supervise_start(const struct rb_supervise_spec *spec, struct rb_supervisor *ret,
