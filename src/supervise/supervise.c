@@ -93,7 +93,6 @@ static int prepare(struct supervisor *s)
 	if ((r = lower_rights(s->spec)) < 0 || (r = rb_creds_init(s)) < 0 ||
 	    (r = rb_entry_load(s, s->spec->ledger)) < 0)
 		return r;
-	give_output(s);
 	/* Wakes the other side on the same processor; costs more without, nothing else. */
 	(void)ioctl(s->listener, NOTIF_SET_FLAGS, flags);
 	return 0;
@@ -313,6 +312,7 @@ static void RB_NORETURN supervisor_main(const struct rb_supervise_spec *spec, in
 		_exit(1);
 	const int keep[] = {s.listener, s.proc_fd, s.root_fd, result_fd};
 	close_others(keep, RB_ARRAY_LEN(keep));
+	give_output(&s);
 	serve(&s, result_fd);
 }
 
