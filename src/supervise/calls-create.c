@@ -5,7 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/sysmacros.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "supervise/supervise-internal.h"
@@ -322,4 +324,68 @@ int64_t rb_call_symlink(struct call *c)
 int64_t rb_call_symlinkat(struct call *c)
 {
 	return do_symlink(c, c->a[0], (int)c->a[1], c->a[2]);
+}
+
+/* --- bind: the other way to make a socket's file --- */
+
+/*
+ * The address has room for 108 bytes: the name is given from its directory, which is ours for the
+ * moment (working directories are the thread's own).
+ */
+static int64_t bind_name(struct call *c, int socket_fd, const char *path)
+{
+	RB_CLEANUP(parent_clear) struct parent p = {.fd = -1};
+	struct sockaddr_un name = {.sun_family = AF_UNIX};
+	int r;
+
+	if ((r = rb_resolve_parent(c, AT_FDCWD, path, &p)) < 0)
+		return r;
+	/* Names for paths have no slash at their end, and EADDRINUSE for what exists. */
+	if ((r = check_place(c, &p)) < 0)
+		return r == -EEXIST ? -EADDRINUSE : r;
+	int n = snprintf(name.sun_path, sizeof(name.sun_path), "%s%s", p.name, p.slash ? "/" : "");
+	if (n < 0 || n >= (int)sizeof(name.sun_path))
+		return -ENAMETOOLONG;
+	if ((r = rb_caller_check(c)) < 0)
+		return r;
+	take_umask(c);
+	if (fchdir(p.fd) < 0)
+		return -errno;
+	r = bind(socket_fd, (const struct sockaddr *)&name,
+		 (socklen_t)(offsetof(struct sockaddr_un, sun_path) + (size_t)n + 1)) < 0
+		    ? -errno
+		    : 0;
+	/* A working directory would keep the step's file systems busy, nothing worse. */
+	if (fchdir(c->s->root_fd) < 0 && r == 0)
+		r = -errno;
+	return r < 0 ? r : finish(c, &p, 0);
+}
+
+int64_t rb_call_bind(struct call *c)
+{
+	union {
+		struct sockaddr_storage any;
+		struct sockaddr_un local;
+		struct sockaddr addr;
+	} u = {.any = {0}};
+	size_t len = (size_t)(int)c->a[2], start = offsetof(struct sockaddr_un, sun_path);
+	int r;
+
+	if (len > sizeof(u.any))
+		return -EINVAL;
+	if ((r = rb_caller_read(c, c->a[1], &u.any, len)) < 0)
+		return r;
+	RB_CLEANUP(rb_closep) int fd = rb_caller_fd(c, (int)c->a[0]);
+	if (fd < 0)
+		return rb_steal_fd(&fd);
+	if ((r = rb_caller_check(c)) < 0)
+		return r;
+	if (len > start && len <= sizeof(u.local) && u.local.sun_family == AF_UNIX &&
+	    u.local.sun_path[0]) {
+		char path[sizeof(u.local.sun_path) + 1];
+
+		(void)snprintf(path, sizeof(path), "%.*s", (int)(len - start), u.local.sun_path);
+		return bind_name(c, fd, path);
+	}
+	return bind(fd, &u.addr, (socklen_t)len) < 0 ? -errno : 0;
 }

@@ -73,6 +73,7 @@ static const struct {
 	ALL("mkdirat", rb_call_mkdirat),
 	ALL("mknod", rb_call_mknod),
 	ALL("mknodat", rb_call_mknodat),
+	ALL("bind", rb_call_bind),
 	ALL("symlink", rb_call_symlink),
 	ALL("symlinkat", rb_call_symlinkat),
 	ALL("link", rb_call_link),

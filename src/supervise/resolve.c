@@ -404,18 +404,23 @@ int rb_resolve_at(struct call *c, int dirfd, uint64_t address, int flags)
 	return fd;
 }
 
-int rb_resolve_parent_at(struct call *c, int dirfd, uint64_t address, struct parent *ret)
+int rb_resolve_parent(struct call *c, int dirfd, const char *path, struct parent *ret)
 {
 	RB_CLEANUP(rb_closep) int base = -1;
+
+	ret->fd = -1;
+	if (*path != '/' && (base = open_base(c, dirfd)) < 0)
+		return rb_steal_fd(&base);
+	return rb_resolve_parent_from(c, base, path, ret);
+}
+
+int rb_resolve_parent_at(struct call *c, int dirfd, uint64_t address, struct parent *ret)
+{
 	char path[PATH_MAX];
 	int r = read_path(c, address, path);
 
 	ret->fd = -1;
-	if (r < 0)
-		return r;
-	if (*path != '/' && (base = open_base(c, dirfd)) < 0)
-		return base;
-	if ((r = rb_resolve_parent_from(c, base, path, ret)) < 0)
+	if (r < 0 || (r = rb_resolve_parent(c, dirfd, path, ret)) < 0)
 		return r;
 	if ((r = rb_caller_check(c)) < 0)
 		rb_closep(&ret->fd);

@@ -164,6 +164,7 @@ static inline void parent_clear(struct parent *p)
 {
 	rb_closep(&p->fd);
 }
+int rb_resolve_parent(struct call *c, int dirfd, const char *path, struct parent *ret);
 int rb_resolve_parent_from(struct call *c, int base, const char *path, struct parent *ret);
 /* The component with its slash, which the kernel has rules for. */
 const char *rb_parent_name(const struct parent *p, char buf[static NAME_MAX + 2]);
@@ -205,7 +206,7 @@ call_fn rb_call_removexattr, rb_call_lremovexattr, rb_call_fremovexattr;
 
 call_fn rb_call_open, rb_call_openat, rb_call_creat;
 call_fn rb_call_mkdir, rb_call_mkdirat, rb_call_mknod, rb_call_mknodat;
-call_fn rb_call_symlink, rb_call_symlinkat, rb_call_link, rb_call_linkat;
+call_fn rb_call_bind, rb_call_symlink, rb_call_symlinkat, rb_call_link, rb_call_linkat;
 call_fn rb_call_unlink, rb_call_unlinkat, rb_call_rmdir;
 call_fn rb_call_rename, rb_call_renameat, rb_call_renameat2;
 
