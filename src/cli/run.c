@@ -133,7 +133,7 @@ static int run_process(const struct run_request *rq, const struct rb_image_confi
 	struct rb_exec exec;
 
 	RB_CLEANUP(rb_closep) int cache = rb_store_dir(rq->s->store, "cache", err);
-	if (cache < 0 || rb_exec_filter_prepare(cache, &rq->s->host, err) < 0 || command(rq, c, &argv, err) < 0)
+	if (cache < 0 || rb_exec_filter_prepare(cache, err) < 0 || command(rq, c, &argv, err) < 0)
 		return -1;
 	rb_strv_copy(&env, &c->env);
 	for (size_t i = 0; i < rq->env.n; i++)
@@ -143,6 +143,7 @@ static int run_process(const struct run_request *rq, const struct rb_image_confi
 		.host = &rq->s->host,
 		.ledger = rb_active_ledger(active),
 		.diff_fd = rb_active_diff_fd(active),
+		.has_owners = rb_active_has_owners(active),
 		.argv = (const char *const *)rb_strv_argv(&argv),
 		.envp = (const char *const *)rb_strv_argv(&env),
 		.cwd = rq->workdir                         ? rq->workdir

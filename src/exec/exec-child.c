@@ -208,12 +208,13 @@ static int op_ids(struct child *c, const struct rb_op *op)
 	(void)op;
 	if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0)
 		return -errno;
-	/* With one id there is nothing to set, and setgroups is denied for good; a supervised step
-	 * is told that it has these ids. */
-	if (c->step->spec->host->rung == RB_RUNG_RANGE && !c->step->supervised &&
-	    (syscall(SYS_setgroups, u->n_groups, u->groups) < 0 ||
-	     syscall(SYS_setresgid, u->gid, u->gid, u->gid) < 0 ||
-	     syscall(SYS_setresuid, u->uid, u->uid, u->uid) < 0))
+	/* With one id there is nothing to set, and setgroups is denied for good. A step whose ids
+	 * are emulated is told that it has these, and stays root. */
+	bool emulated = c->step->supervision_level == RB_SUPERVISE_ALL;
+	if (c->step->spec->host->rung == RB_RUNG_RANGE &&
+	    (syscall(SYS_setgroups, emulated ? 0 : u->n_groups, u->groups) < 0 ||
+	     (!emulated && (syscall(SYS_setresgid, u->gid, u->gid, u->gid) < 0 ||
+			    syscall(SYS_setresuid, u->uid, u->uid, u->uid) < 0))))
 		return -errno;
 	/* A change of ids forgets it. */
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
@@ -278,7 +279,9 @@ static int op_supervise(struct child *c, const struct rb_op *op)
 static int op_exec(struct child *c, const struct rb_op *op)
 {
 	const struct rb_step *s = c->step;
-	int first = -ENOENT, r = set_caps(s->supervised || s->user.uid == 0 ? s->caps : 0);
+	int first = -ENOENT,
+	    r = set_caps(s->supervision_level == RB_SUPERVISE_ALL || s->user.uid == 0 ? s->caps
+										      : 0);
 	union {
 		const char *const *in;
 		char *const *out;

@@ -91,7 +91,7 @@ static int add_profile(scmp_filter_ctx ctx)
 	return r;
 }
 
-static int add_supervision(scmp_filter_ctx ctx)
+static int add_supervision(scmp_filter_ctx ctx, enum rb_supervision level)
 {
 	int r = 0;
 
@@ -102,9 +102,21 @@ static int add_supervision(scmp_filter_ctx ctx)
 						   .mask = rule->mask,
 						   .value = rule->value};
 
-		r = add_rule(ctx, SCMP_ACT_NOTIFY, rule->name, rule->masked ? &part : NULL);
+		/* A rule for a part is for the lower level: the higher one sends all of it. */
+		if (rule->from == level || (rule->from < level && !rule->masked))
+			r = add_rule(ctx, SCMP_ACT_NOTIFY, rule->name, rule->masked ? &part : NULL);
 	}
 	return r;
+}
+
+static int add_owners(scmp_filter_ctx ctx)
+{
+	return add_supervision(ctx, RB_SUPERVISE_OWNERS);
+}
+
+static int add_all(scmp_filter_ctx ctx)
+{
+	return add_supervision(ctx, RB_SUPERVISE_ALL);
 }
 
 static void emit(struct rb_buf *b, uint16_t code, uint32_t k, uint8_t jt, uint8_t jf)
@@ -190,6 +202,7 @@ static void hash_supervision(struct rb_hash *h)
 		rb_hash_addstr(h, rule->name);
 		rb_hash_addu64(h, rule->masked ? rule->arg : UINT64_MAX);
 		rb_hash_addu64(h, (uint64_t)rule->mask << 32 | rule->value);
+		rb_hash_addu64(h, rule->from);
 	}
 	for (const uint32_t *n = rb_supervise_not_implemented; *n; n++)
 		rb_hash_addu64(h, *n);
@@ -204,8 +217,10 @@ static const struct {
 } kinds[RB_FILTER_KINDS] = {
 	[RB_FILTER_PROFILE] = {"filter", SCMP_ACT_ERRNO(EPERM), add_profile, emit_profile,
 			       hash_profile},
-	[RB_FILTER_SUPERVISION] = {"supervision", SCMP_ACT_ALLOW, add_supervision, emit_supervision,
-				   hash_supervision},
+	[RB_FILTER_OWNERS] = {"owners", SCMP_ACT_ALLOW, add_owners, emit_supervision,
+			      hash_supervision},
+	[RB_FILTER_ALL] = {"supervision", SCMP_ACT_ALLOW, add_all, emit_supervision,
+			   hash_supervision},
 };
 
 int rb_filter_build(enum rb_filter_kind kind, struct rb_buf *ret, struct rb_error **err)
@@ -250,7 +265,7 @@ static struct rb_digest tables_digest(enum rb_filter_kind kind)
 }
 
 /* The programs of this process; they live until the end. */
-static struct rb_buf loaded[RB_FILTER_KINDS] = {RB_BUF_INIT, RB_BUF_INIT};
+static struct rb_buf loaded[RB_FILTER_KINDS] = {RB_BUF_INIT, RB_BUF_INIT, RB_BUF_INIT};
 
 /* The file is the digest of the program, then the program. */
 static bool load_cached(int cache_fd, const char *name, struct rb_buf *ret)
@@ -303,11 +318,12 @@ static int prepare(enum rb_filter_kind kind, int cache_fd, struct rb_error **err
 	return 0;
 }
 
-int rb_exec_filter_prepare(int cache_fd, const struct rb_host *host, struct rb_error **err)
+int rb_exec_filter_prepare(int cache_fd, struct rb_error **err)
 {
-	if (prepare(RB_FILTER_PROFILE, cache_fd, err) < 0)
-		return -1;
-	return rb_exec_is_supervised(host) ? prepare(RB_FILTER_SUPERVISION, cache_fd, err) : 0;
+	for (int kind = 0; kind < RB_FILTER_KINDS; kind++)
+		if (prepare((enum rb_filter_kind)kind, cache_fd, err) < 0)
+			return -1;
+	return 0;
 }
 
 int rb_filter_get(enum rb_filter_kind kind, struct sock_fprog *ret, struct rb_error **err)

@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "exec/exec.h"
+#include "supervise/supervise.h"
 
 /* --- the filter --- */
 
@@ -37,7 +38,12 @@ extern const struct rb_filter_number rb_filter_by_number[];
 
 /* The profile refuses what a step may not do; the supervision sends calls to a listener, beside
  * it. */
-enum rb_filter_kind { RB_FILTER_PROFILE, RB_FILTER_SUPERVISION, RB_FILTER_KINDS };
+enum rb_filter_kind {
+	RB_FILTER_PROFILE,
+	RB_FILTER_OWNERS, /* of RB_SUPERVISE_OWNERS */
+	RB_FILTER_ALL,    /* of RB_SUPERVISE_ALL */
+	RB_FILTER_KINDS
+};
 /* Makes the program with the library, without any cache. */
 int rb_filter_build(enum rb_filter_kind kind, struct rb_buf *ret, struct rb_error **err);
 /* The program of this process, made at first use. Borrowed. */
@@ -105,8 +111,8 @@ struct rb_step {
 	struct rb_strv envp;
 	struct rb_strv candidates; /* what execve is tried with, in this order */
 	struct sock_fprog filter, supervision;
-	bool supervised; /* ids are emulated: the step's own stay root's */
-	uint64_t caps;   /* what root of the step has */
+	enum rb_supervision supervision_level;
+	uint64_t caps; /* what root of the step has */
 	unsigned cap_last;
 	int stdio[3]; /* borrowed or made; -1 as 0: the step's /dev/null */
 	int channel;  /* the child's end */

@@ -77,10 +77,27 @@ static void step_freep(struct rb_step **s)
 
 /* --- prepare --- */
 
-/* Where the namespace has one id, all others are emulated. */
-bool rb_exec_is_supervised(const struct rb_host *host)
+enum { IDS_ENOUGH = 65536 };
+
+/*
+ * Where ids are missing, all are emulated; so they are where the step could meet one that the
+ * kernel does not have. Else the kernel's are as good as root's, but for owners beyond the range.
+ */
+static enum rb_supervision choose_supervision(const struct rb_exec_spec *spec,
+					      const struct rb_user *u)
 {
-	return host->rung == RB_RUNG_SINGLE;
+	uint32_t uids = rb_id_map_limit(&spec->host->uids);
+	uint32_t gids = rb_id_map_limit(&spec->host->gids);
+
+	if (!spec->ledger)
+		return RB_SUPERVISE_NONE;
+	if (uids < IDS_ENOUGH || gids < IDS_ENOUGH || spec->has_owners || u->uid >= uids ||
+	    u->gid >= gids)
+		return RB_SUPERVISE_ALL;
+	for (size_t i = 0; i < u->n_groups; i++)
+		if (u->groups[i] >= gids)
+			return RB_SUPERVISE_ALL;
+	return RB_SUPERVISE_OWNERS;
 }
 
 static int check_user(struct rb_step *s, struct rb_error **err)
@@ -90,7 +107,9 @@ static int check_user(struct rb_step *s, struct rb_error **err)
 	const struct rb_user *u = &s->user;
 	const char *name = s->spec->user && *s->spec->user ? s->spec->user : "root";
 
-	if (s->supervised)
+	s->supervision_level = choose_supervision(s->spec, u);
+	/* The ids of a supervised step are numbers only. */
+	if (s->supervision_level == RB_SUPERVISE_ALL)
 		return 0;
 	if (u->uid >= uids || u->gid >= gids)
 		return rb_fail(err, RB_ERR_UNSUPPORTED,
@@ -98,13 +117,6 @@ static int check_user(struct rb_step *s, struct rb_error **err)
 			       "of this host end at %u and %u; a larger range would allow it: see "
 			       "rbuild doctor",
 			       name, u->uid, u->gid, uids - 1, gids - 1);
-	/* A group beyond the range cannot be set; the step lacks it, as a file of it has no owner.
-	 */
-	size_t kept = 0;
-	for (size_t i = 0; i < u->n_groups; i++)
-		if (u->groups[i] < gids)
-			s->user.groups[kept++] = u->groups[i];
-	s->user.n_groups = kept;
 	return 0;
 }
 
@@ -189,10 +201,19 @@ static int add_operations(struct rb_step *s, struct rb_error **err)
 	rb_step_op(s, RB_OP_CAPS, "dropping capabilities");
 	rb_step_op(s, RB_OP_IDS, "becoming the user of the step");
 	rb_step_op(s, RB_OP_FILTER, "loading the system call filter");
-	if (s->supervised)
+	if (s->supervision_level != RB_SUPERVISE_NONE)
 		rb_step_op(s, RB_OP_SUPERVISE, "sending calls to the supervisor");
 	rb_step_op(s, RB_OP_EXEC, "starting the command");
 	return 0;
+}
+
+static int get_supervision(struct rb_step *s, struct rb_error **err)
+{
+	if (s->supervision_level == RB_SUPERVISE_NONE)
+		return 0;
+	return rb_filter_get(s->supervision_level == RB_SUPERVISE_ALL ? RB_FILTER_ALL
+								      : RB_FILTER_OWNERS,
+			     &s->supervision, err);
 }
 
 static struct rb_step *step_new(const struct rb_exec_spec *spec, const int stdio[3],
@@ -202,7 +223,6 @@ static struct rb_step *step_new(const struct rb_exec_spec *spec, const int stdio
 
 	s->spec = spec;
 	s->channel = -1;
-	s->supervised = spec->ledger && rb_exec_is_supervised(spec->host);
 	memcpy(s->stdio, stdio, sizeof(s->stdio));
 	if (rb_user_lookup(spec->root_fd, spec->user, &s->user, err) < 0 || check_user(s, err) < 0)
 		return NULL;
@@ -210,8 +230,7 @@ static struct rb_step *step_new(const struct rb_exec_spec *spec, const int stdio
 	choose_capabilities(s);
 	if (rb_command_candidates(spec, &s->envp, &s->candidates, err) < 0 ||
 	    make_cwd(s, err) < 0 || rb_filter_get(RB_FILTER_PROFILE, &s->filter, err) < 0 ||
-	    (s->supervised && rb_filter_get(RB_FILTER_SUPERVISION, &s->supervision, err) < 0) ||
-	    add_operations(s, err) < 0)
+	    get_supervision(s, err) < 0 || add_operations(s, err) < 0)
 		return NULL;
 	return rb_steal_ptr(&s);
 }
@@ -298,6 +317,7 @@ static int start_supervisor(const struct rb_step *s, const struct rb_child *chil
 			    struct rb_supervisor *ret, struct rb_error **err)
 {
 	const struct rb_supervise_spec spec = {
+		.level = s->supervision_level,
 		.listener = listener,
 		.pid = child->pid,
 		.pidfd = child->pidfd,

@@ -34,6 +34,7 @@ struct rb_exec_spec {
 	 * the topmost tree that its table describes. NULL: owners are what the disk says. */
 	struct rb_ledger *ledger;
 	int diff_fd;
+	bool has_owners; /* the root holds owners that the disk cannot: the step is to see them */
 	const char *const
 		*argv; /* argv[0] without "/" is searched in PATH of envp inside the root */
 	const char *const *envp; /* complete but for HOME, which is added from the user's passwd
@@ -59,13 +60,11 @@ struct rb_exec {
 };
 
 /*
- * Makes the system call filters of steps on this host ready, from the cache below cache_fd (the
+ * Makes the system call filters of steps ready, from the cache below cache_fd (the
  * store's directory for per-boot results) or anew, 2 ms, then kept there. Without this call the
  * first step makes them.
  */
-int rb_exec_filter_prepare(int cache_fd, const struct rb_host *host, struct rb_error **err);
-/* Whether ids of steps are emulated here. */
-bool rb_exec_is_supervised(const struct rb_host *host);
+int rb_exec_filter_prepare(int cache_fd, struct rb_error **err);
 
 /*
  * Starts the step and returns when its set-up is over and execve worked (a few milliseconds), or

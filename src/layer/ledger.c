@@ -35,6 +35,7 @@ struct rb_ledger {
 	struct tree *trees; /* topmost first; there is always one */
 	size_t n, cap;
 	bool top_added;
+	bool has_owners;
 };
 
 struct rb_ledger *rb_ledger_new(uint32_t uid_limit, uint32_t gid_limit)
@@ -377,10 +378,21 @@ static int record(struct rb_ledger *l, int dirfd, const char *name, const char *
 		r = disk_chown(dirfd, name, 0, 0);
 	if (r < 0)
 		return r;
+	l->has_owners |= o->type == 0;
 	if (!rb_owner_in_table(st.st_mode))
 		return rb_owner_write(dirfd, name, o);
 	row_set(&l->trees[0], path, o);
 	return 0;
+}
+
+bool rb_ledger_has_owners(const struct rb_ledger *l)
+{
+	return l->has_owners;
+}
+
+void rb_ledger_note_owners(struct rb_ledger *l)
+{
+	l->has_owners = true;
 }
 
 int rb_ledger_chown(struct rb_ledger *l, int dirfd, const char *name, const char *path,

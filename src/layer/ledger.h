@@ -62,6 +62,9 @@ int rb_ledger_save(const struct rb_ledger *l, int diff_fd, int dirfd, const char
 /* Calls fn for each table entry that counts in the merged view. */
 typedef void rb_ledger_row_fn(void *ctx, const char *path, const struct rb_owner *o);
 void rb_ledger_each(const struct rb_ledger *l, rb_ledger_row_fn *fn, void *ctx);
+/* Whether owners were given here that the disk cannot hold; a supervised step notes it. */
+bool rb_ledger_has_owners(const struct rb_ledger *l);
+void rb_ledger_note_owners(struct rb_ledger *l);
 /* Enters a link, FIFO or socket, whose path is in the topmost tree, into that tree's table. */
 void rb_ledger_set(struct rb_ledger *l, const char *path, const struct rb_owner *o);
 /*

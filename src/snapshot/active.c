@@ -21,6 +21,7 @@ struct rb_active {
 	unsigned n_works;      /* work directories made: "work", "work1", … */
 	struct rb_strv lowers; /* ids below, bottom first */
 	struct rb_ledger *ledger;
+	bool below_has_owners;
 };
 
 /* A directory with its final mode whatever the umask is; opened. Mechanism. */
@@ -143,12 +144,15 @@ int rb_snapshot_prepare(struct rb_snapshotter *s, const char *parent, struct rb_
 			struct rb_error **err)
 {
 	RB_CLEANUP(rb_active_freep) struct rb_active *a = rb_calloc(1, sizeof(*a));
+	struct rb_snapshot_meta below = {0};
 
 	a->s = s;
 	a->dirfd = a->diff_fd = a->lock_fd = -1;
 	if (rb_snapshot_check_backend(s, err) < 0 ||
-	    rb_snapshot_chain(s, parent, &a->lowers, err) < 0)
+	    rb_snapshot_chain(s, parent, &a->lowers, err) < 0 ||
+	    (*parent && rb_snapshot_stat(s, parent, &below, err) < 0))
 		return -1;
+	a->below_has_owners = below.has_owners;
 	if (a->lowers.n >= RB_SNAPSHOT_DEPTH_MAX)
 		return rb_fail(
 			err, RB_ERR_UNSUPPORTED,
@@ -190,6 +194,11 @@ int rb_active_diff_fd(const struct rb_active *a)
 struct rb_ledger *rb_active_ledger(struct rb_active *a)
 {
 	return a->ledger;
+}
+
+bool rb_active_has_owners(const struct rb_active *a)
+{
+	return a->below_has_owners;
 }
 
 int rb_active_settle(struct rb_active *a, struct rb_error **err)
@@ -242,7 +251,9 @@ static int publish(struct rb_active *a, const char *id, struct rb_snapshot_meta 
 static int commit(struct rb_active *a, const char *id, struct rb_snapshot_meta *ret,
 		  struct rb_error **err)
 {
-	struct rb_snapshot_meta m = {.depth = (unsigned)a->lowers.n + 1};
+	struct rb_snapshot_meta m = {.depth = (unsigned)a->lowers.n + 1,
+				     .has_owners = a->below_has_owners ||
+						   rb_ledger_has_owners(a->ledger)};
 	struct timespec now;
 	char rnd[33];
 

@@ -4,6 +4,7 @@
  *
  *	{"lowers": ["<bottom id>", …, "<parent id>"], "created_s": N, "created_ns": N,
  *	 "diff_id": "sha256:…", "diff_size": N,
+ *	 "owners": 1,
  *	 "blob": "sha256:…", "blob_size": N, "media_type": "…"}
  *
  * All ids below are in every file, so that a stack of any depth is known after one read. The last
@@ -75,13 +76,14 @@ static int get_text(const struct rb_json *j, const char *key, const char *what, 
 static int decode(const struct rb_json *j, const char *id, struct rb_snapshot_meta *m,
 		  struct rb_strv *lowers, struct rb_error **err)
 {
-	uint64_t ns = 0;
+	uint64_t ns = 0, owners = 0;
 
 	if (!rb_json_is_object(j) || !rb_json_member(j, "lowers"))
 		return damaged(err, id, "no list of lower snapshots");
 	if (rb_json_get_strv(j, "lowers", "meta", lowers, err) < 0 ||
 	    rb_json_get_i64(j, "created_s", "meta", &m->created_s, err) < 0 ||
 	    get_size(j, "created_ns", "meta", &ns, err) < 0 ||
+	    get_size(j, "owners", "meta", &owners, err) < 0 ||
 	    get_digest(j, "diff_id", "meta", &m->has_diff, &m->diff_id, err) < 0 ||
 	    get_size(j, "diff_size", "meta", &m->diff_size, err) < 0 ||
 	    get_digest(j, "blob", "meta", &m->has_blob, &m->blob, err) < 0 ||
@@ -91,6 +93,7 @@ static int decode(const struct rb_json *j, const char *id, struct rb_snapshot_me
 	if (ns > 999999999)
 		return damaged(err, id, "impossible time");
 	m->created_ns = (uint32_t)ns;
+	m->has_owners = owners != 0;
 	if (lowers->n >= RB_SNAPSHOT_DEPTH_MAX)
 		return damaged(err, id, "stack too deep");
 	for (size_t i = 0; i < lowers->n; i++)
@@ -143,6 +146,8 @@ int rb_snapshot_meta_write(int dirfd, const struct rb_snapshot_meta *meta,
 	rb_json_set_strv(j, "lowers", lowers);
 	rb_json_set_i64(j, "created_s", meta->created_s);
 	rb_json_set_i64(j, "created_ns", meta->created_ns);
+	if (meta->has_owners)
+		rb_json_set_i64(j, "owners", 1);
 	if (meta->has_diff) {
 		set_digest(j, "diff_id", &meta->diff_id);
 		rb_json_set_i64(j, "diff_size", (int64_t)meta->diff_size);

@@ -44,6 +44,8 @@ struct rb_snapshot_meta {
 	struct rb_digest blob;
 	uint64_t blob_size;
 	char media_type[80];
+	bool has_owners; /* this or one below holds owners that the disk cannot (devices do not
+			    count) */
 };
 
 int rb_snapshotter_open(struct rb_store *store, const struct rb_host *host,
@@ -81,6 +83,8 @@ int rb_active_diff_fd(const struct rb_active *a);
 /* Ledger of the merged view, its topmost table being this state's own; borrowed, saved by commit.
  */
 struct rb_ledger *rb_active_ledger(struct rb_active *a);
+/* Whether the states below hold owners that the disk cannot. */
+bool rb_active_has_owners(const struct rb_active *a);
 /*
  * For what a step wrote, when its mounts are closed and before the commit: makes the upperdir hold
  * changes only, by removing directories that were copied up and are as below again. Errors: CORRUPT

@@ -49,6 +49,7 @@ static int start(struct rb_solver *s, const struct rb_vertex *v, struct op_run *
 		.host = s->in.host,
 		.ledger = rb_active_ledger(run->active),
 		.diff_fd = rb_active_diff_fd(run->active),
+		.has_owners = rb_active_has_owners(run->active),
 		.argv = (const char *const *)rb_strv_argv(&v->run.argv),
 		.envp = (const char *const *)rb_strv_argv(&env),
 		.cwd = v->run.cwd,
@@ -73,7 +74,7 @@ static int prepare_filter(struct rb_solver *s, struct rb_error **err)
 	if (s->filter_ready)
 		return 0;
 	RB_CLEANUP(rb_closep) int cache = rb_store_dir(s->in.store, "cache", err);
-	if (cache < 0 || rb_exec_filter_prepare(cache, s->in.host, err) < 0)
+	if (cache < 0 || rb_exec_filter_prepare(cache, err) < 0)
 		return -1;
 	s->filter_ready = true;
 	return 0;

@@ -163,6 +163,49 @@ static long status_number(const char *text, const char *key, bool last)
 	}
 }
 
+/* The last of the four ids of a line (real, effective, saved, file system). */
+static uint32_t fs_id(const char *text, const char *key)
+{
+	return (uint32_t)status_number(text, key, true);
+}
+
+static size_t read_groups(const char *text, uint32_t *groups, size_t room)
+{
+	const char *p = strstr(text, "\nGroups:");
+	size_t n = 0;
+
+	for (p = p ? p + strlen("\nGroups:") : ""; n < room; n++) {
+		char *end;
+
+		p += strspn(p, " \t");
+		groups[n] = (uint32_t)strtoul(p, &end, 10);
+		if (end == p)
+			break;
+		p = end;
+	}
+	return n;
+}
+
+int rb_caller_creds(const struct call *c, struct rb_cred *ret, uint32_t *groups, size_t room)
+{
+	char text[STATUS_BYTES];
+	int r = read_status(c->s, c->tid, text);
+	const char *caps = r < 0 ? NULL : strstr(text, "\nCapEff:");
+	const char *mask = r < 0 ? NULL : strstr(text, "\nUmask:");
+
+	if (!caps || !mask)
+		return r < 0 ? r : -ESRCH;
+	*ret = (struct rb_cred){
+		.fsuid = fs_id(text, "\nUid:"),
+		.fsgid = fs_id(text, "\nGid:"),
+		.groups = groups,
+		.n_groups = read_groups(text, groups, room),
+		.effective = strtoull(caps + strlen("\nCapEff:"), NULL, 16),
+		.umask = (mode_t)strtoul(mask + strlen("\nUmask:"), NULL, 8),
+	};
+	return 0;
+}
+
 int rb_caller_status(const struct call *c, struct caller_status *ret)
 {
 	char text[STATUS_BYTES];

@@ -13,7 +13,21 @@
 
 #define ALL(n, fn)                                                                                 \
 	{                                                                                          \
-		.rule = {.name = (n)}, .handler = (fn)                                             \
+		.rule = {.name = (n), .from = RB_SUPERVISE_ALL}, .handler = (fn)                   \
+	}
+#define OWN(n, fn)                                                                                 \
+	{                                                                                          \
+		.rule = {.name = (n), .from = RB_SUPERVISE_OWNERS}, .handler = (fn)                \
+	}
+#define NODE(n, number, type)                                                                      \
+	{                                                                                          \
+		.rule = {.name = (n),                                                              \
+			 .masked = true,                                                           \
+			 .arg = (number),                                                          \
+			 .mask = S_IFMT,                                                           \
+			 .value = (type),                                                          \
+			 .from = RB_SUPERVISE_OWNERS},                                             \
+		.handler = NULL                                                                    \
 	}
 #define PART(n, number, bits, equals, fn)                                                          \
 	{                                                                                          \
@@ -21,7 +35,8 @@
 			 .masked = true,                                                           \
 			 .arg = (number),                                                          \
 			 .mask = (bits),                                                           \
-			 .value = (equals)},                                                       \
+			 .value = (equals),                                                        \
+			 .from = RB_SUPERVISE_ALL},                                                \
 		.handler = (fn)                                                                    \
 	}
 
@@ -35,13 +50,13 @@ static const struct {
 	struct rb_supervise_rule rule;
 	call_fn *handler;
 } table[] = {
-	ALL("chown", rb_call_chown),
-	ALL("chown32", rb_call_chown),
-	ALL("lchown", rb_call_lchown),
-	ALL("lchown32", rb_call_lchown),
-	ALL("fchown", rb_call_fchown),
-	ALL("fchown32", rb_call_fchown),
-	ALL("fchownat", rb_call_fchownat),
+	OWN("chown", rb_call_chown),
+	OWN("chown32", rb_call_chown),
+	OWN("lchown", rb_call_lchown),
+	OWN("lchown32", rb_call_lchown),
+	OWN("fchown", rb_call_fchown),
+	OWN("fchown32", rb_call_fchown),
+	OWN("fchownat", rb_call_fchownat),
 	ALL("chmod", rb_call_chmod),
 	ALL("fchmod", rb_call_fchmod),
 	ALL("fchmodat", rb_call_fchmodat),
@@ -72,7 +87,11 @@ static const struct {
 	ALL("mkdir", rb_call_mkdir),
 	ALL("mkdirat", rb_call_mkdirat),
 	ALL("mknod", rb_call_mknod),
+	NODE("mknod", 1, S_IFCHR),
+	NODE("mknod", 1, S_IFBLK),
 	ALL("mknodat", rb_call_mknodat),
+	NODE("mknodat", 2, S_IFCHR),
+	NODE("mknodat", 2, S_IFBLK),
 	ALL("bind", rb_call_bind),
 	ALL("symlink", rb_call_symlink),
 	ALL("symlinkat", rb_call_symlinkat),
@@ -218,7 +237,7 @@ void rb_call_table_init(void)
 			const char *name = table[i].rule.name;
 			int nr = seccomp_syscall_resolve_name_arch(arches[k].library, name);
 
-			if (nr < 0 || nr >= NUMBERS_MAX)
+			if (!table[i].handler || nr < 0 || nr >= NUMBERS_MAX)
 				continue;
 			by_number[k][nr] = arches[k].compat && is_outdated(arches[k].library, name)
 						   ? not_implemented

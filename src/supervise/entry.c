@@ -70,6 +70,7 @@ static int entry_read(struct supervisor *s, int fd, const struct stat *st, struc
 static int entry_write(struct supervisor *s, int fd, const struct stat *st,
 		       const struct rb_owner *o)
 {
+	s->has_owners |= o->type == 0;
 	int r = rb_owner_in_table(st->st_mode) ? -EOPNOTSUPP : rb_owner_write(fd, "", o);
 
 	if (r == -EOPNOTSUPP || r == -EPERM) {

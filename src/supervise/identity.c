@@ -72,6 +72,8 @@ int rb_creds_init(struct supervisor *s)
 	int number = intern(s, &cred);
 	struct rlimit64 limit;
 
+	if (spec->level == RB_SUPERVISE_OWNERS)
+		return number < 0 ? number : 0;
 	if (prlimit64(spec->pid, (enum __rlimit_resource)RLIMIT_LOCKS, NULL, &limit) < 0)
 		return -errno;
 	s->limit_max = limit.rlim_max;
@@ -209,6 +211,11 @@ void rb_creds_load(struct call *c)
 	struct supervisor *s = c->s;
 	const struct thread *t;
 
+	if (s->spec->level == RB_SUPERVISE_OWNERS) {
+		if (rb_caller_creds(c, &c->cred, c->groups, RB_ARRAY_LEN(c->groups)) < 0)
+			c->cred = (struct rb_cred){.fsuid = UINT32_MAX, .fsgid = UINT32_MAX};
+		return;
+	}
 	/* Nobody has become anybody else yet. */
 	if (s->n_creds > 1) {
 		settle_exec(c);

@@ -86,6 +86,7 @@ struct supervisor {
 	struct replay replays[RB_REPLAYS];
 	int next_replay;
 	bool any_replay;
+	bool has_owners;       /* an owner was given that the disk cannot hold */
 	pthread_mutex_t *lock; /* held while a call is answered */
 };
 
@@ -99,6 +100,7 @@ struct call {
 	uint64_t a[6];
 	uint32_t cred_index;
 	struct rb_cred cred; /* a copy */
+	uint32_t groups[64]; /* of it, where they are the kernel's */
 	mode_t *mask;        /* the umask that this thread of ours has now */
 };
 
@@ -129,6 +131,9 @@ struct caller_status {
 	bool no_new_privs;
 };
 int rb_caller_status(const struct call *c, struct caller_status *ret);
+/* What the kernel says of its rights: file system ids, effective capabilities, groups as far as
+ * there is room, umask. */
+int rb_caller_creds(const struct call *c, struct rb_cred *ret, uint32_t *groups, size_t room);
 /* Whether a process is in the caller's pid namespace. */
 bool rb_caller_shares_pids(const struct call *c, pid_t pid);
 

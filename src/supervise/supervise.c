@@ -139,6 +139,12 @@ static int leave_result(struct supervisor *s, int fd)
 	RB_CLEANUP(rb_buf_clear) struct rb_buf out = RB_BUF_INIT;
 	struct node *n, *tmp;
 
+	/* A row of no inode says that there were owners at all. */
+	if (s->has_owners) {
+		const struct rb_ledger_node mark = {0};
+
+		rb_buf_add(&out, &mark, sizeof(mark));
+	}
 	HASH_ITER (hh, s->nodes, n, tmp) {
 		const struct rb_ledger_node row = {.ino = n->key.ino, .owner = n->owner};
 
@@ -369,7 +375,13 @@ int rb_supervise_finish(struct rb_supervisor *s, struct rb_ledger *ledger, int d
 		const char *bytes;
 		const struct rb_ledger_node *v;
 	} u = {.bytes = rows.ptr};
-	int r = rb_ledger_take(ledger, diff_fd, u.v, rows.len / sizeof(*u.v));
+	size_t n = rows.len / sizeof(*u.v);
+	if (n && u.v[0].ino == 0) {
+		rb_ledger_note_owners(ledger);
+		u.v++;
+		n--;
+	}
+	int r = rb_ledger_take(ledger, diff_fd, u.v, n);
 	return r < 0 ? rb_fail_sys(err, r, "cannot record the owners of links and pipes") : 0;
 }
 

@@ -902,7 +902,7 @@ static void test_exec__filter_cache(void)
 			RB_CLEANUP(rb_closep) int fd = open_dir(dir);
 			struct sock_fprog f;
 
-			_exit(rb_exec_filter_prepare(fd, &host, &err) < 0 ||
+			_exit(rb_exec_filter_prepare(fd, &err) < 0 ||
 			      rb_filter_get(RB_FILTER_PROFILE, &f, &err) < 0 ||
 			      f.len * sizeof(struct sock_filter) != program.len ||
 			      memcmp(f.filter, program.ptr, program.len) != 0);
