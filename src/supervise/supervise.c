@@ -81,8 +81,13 @@ static int prepare(struct supervisor *s)
 	char path[32];
 	int r;
 
-	/* A signal for the group of the terminal ends the build, and us with it: in this order. */
-	(void)setpgid(0, 0);
+	/*
+	 * A signal for the group of the terminal ends the build, and us with it: in this order.
+	 * And /dev/tty is whose it is who opens it: without a terminal of ours no step gets the
+	 * caller's.
+	 */
+	if (setsid() < 0)
+		return -errno;
 	(void)signal(SIGPIPE, SIG_IGN);
 	if ((s->proc_fd = open_proc()) < 0)
 		return s->proc_fd;
