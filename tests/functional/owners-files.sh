@@ -75,7 +75,7 @@ case_context "$T/files" <<-'END'
 	    print("chown loop", e.strerror)
 	tmp = os.open(".", os.O_TMPFILE | os.O_RDWR, 0o600)
 	os.fchown(tmp, 31, 32); os.fchmod(tmp, 0o4755)
-	os.link(f"/proc/self/fd/{tmp}", "from-tmp", follow_symlinks=True); show("from-tmp")
+	os.link(f"/proc/self/fd/{tmp}", "from-tmp", dst_dir_fd=os.open(".", os.O_RDONLY)); show("from-tmp")
 	PY
 	all
 	EOF
@@ -178,10 +178,10 @@ case_context "$T/files" <<-'END'
 	tar -cf - -C /etc passwd | tar -xf - -C site --no-same-owner
 	python3 - <<'PY'
 	import os, tempfile
-	tempfile.mkdtemp(prefix="site/tmp-")
+	tempfile.mkdtemp(dir="site", prefix="tmp-")
 	os.rename([f"site/{n}" for n in os.listdir("site") if n.startswith("tmp-")][0], "site/tmp")
 	os.open("site/exec", os.O_CREAT | os.O_EXCL, 0o2755); os.open("site/suid", os.O_CREAT | os.O_EXCL, 0o6775)
-	tmp = os.open("site", os.O_TMPFILE | os.O_RDWR, 0o644); os.link(f"/proc/self/fd/{tmp}", "site/otmp")
+	tmp = os.open("site", os.O_TMPFILE | os.O_RDWR, 0o644); os.link(f"/proc/self/fd/{tmp}", "site/otmp", dst_dir_fd=os.open(".", os.O_RDONLY))
 	PY
 	chmod 3775 site/d; mkdir site/d/sticky; chown daemon:mail site/d/e; touch site/d/e/by-mail; mkdir site/d/e/dir
 	python3 -c 'import os; os.makedirs("/usr/local/lib/python3.11/dist-packages/pkg/sub"); open("/usr/local/lib/python3.11/dist-packages/pkg/m.py", "w")'
