@@ -234,15 +234,69 @@ static int use_image(struct rb_plan *plan, const char *text, const struct rb_pla
 	return 0;
 }
 
+/* The label of the only stage is empty: progress does not name it, but an error must. */
 static const char *stage_name(const struct rb_plan_stage *stage)
 {
-	return stage->ast->name ? stage->ast->name : stage->label;
+	if (stage->ast->name)
+		return stage->ast->name;
+	return *stage->label ? stage->label : "stage-0";
 }
 
-static int later_stage(const struct rb_plan_stage *stage, const struct rb_plan_stage *from,
-		       struct rb_error **err)
+/* Stages to look at; each once. */
+struct stage_queue {
+	const struct rb_plan_stage **v;
+	size_t n;
+	bool *seen;
+};
+
+static void queue_stage(struct stage_queue *q, const struct rb_plan_stage *stage)
 {
-	if (stage == from)
+	if (!stage || q->seen[stage->ast->index])
+		return;
+	q->seen[stage->ast->index] = true;
+	q->v[q->n++] = stage;
+}
+
+static void queue_inputs(struct rb_plan *plan, struct stage_queue *q,
+			 const struct rb_plan_stage *stage)
+{
+	if (stage->base.kind == RB_ROOT_STAGE)
+		queue_stage(q, stage->base.stage);
+	for (size_t i = 0; i < stage->ast->n_insts; i++) {
+		const struct rb_inst *inst = &stage->ast->insts[i];
+		uint64_t n;
+
+		if (inst->kind != RB_INST_COPY || !inst->copy.from)
+			continue;
+		if (rb_parse_u64(rb_slice_str(inst->copy.from), plan->n_stages - 1, &n) == 0)
+			queue_stage(q, &plan->stages[n]);
+		else
+			queue_stage(q, find_stage(plan, inst->copy.from, plan->n_stages, true));
+	}
+}
+
+/* Whether `stage` is made from `goal`, also where instructions refer to later stages. */
+static bool needs_stage(struct rb_plan *plan, const struct rb_plan_stage *stage,
+			const struct rb_plan_stage *goal)
+{
+	struct stage_queue q = {
+		.v = rb_arena_array(plan->arena, plan->n_stages, sizeof(*q.v)),
+		.seen = rb_arena_array(plan->arena, plan->n_stages, sizeof(*q.seen)),
+	};
+
+	queue_stage(&q, stage);
+	for (size_t i = 0; i < q.n; i++) {
+		if (q.v[i] == goal)
+			return true;
+		queue_inputs(plan, &q, q.v[i]);
+	}
+	return false;
+}
+
+static int later_stage(struct rb_plan *plan, const struct rb_plan_stage *stage,
+		       const struct rb_plan_stage *from, struct rb_error **err)
+{
+	if (needs_stage(plan, from, stage))
 		return rb_fail(err, RB_ERR_DOCKERFILE, "circular dependency detected on stage: %s",
 			       stage_name(stage));
 	return rb_fail(
@@ -263,7 +317,7 @@ static int from_number(struct rb_plan *plan, struct rb_plan_stage *stage, const 
 	if (r < 0)
 		return rb_fail(err, RB_ERR_DOCKERFILE, "invalid stage index %s", from);
 	if (n >= stage->ast->index)
-		return later_stage(stage, &plan->stages[n], err);
+		return later_stage(plan, stage, &plan->stages[n], err);
 	*ret = (struct rb_root_ref){.kind = RB_ROOT_STAGE, .stage = &plan->stages[n]};
 	return 1;
 }
@@ -286,7 +340,7 @@ int rb_plan_resolve_from(struct rb_plan *plan, struct rb_plan_stage *stage,
 		struct rb_plan_stage *any = find_stage(plan, from, plan->n_stages, true);
 
 		if (any) {
-			(void)later_stage(stage, any, err);
+			(void)later_stage(plan, stage, any, err);
 			return rb_error_at(err, inst->line_first, inst->line_last);
 		}
 	}
