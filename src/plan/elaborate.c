@@ -252,16 +252,19 @@ static int compare_strings(const void *a, const void *b)
 
 static int elab_expose(struct rb_elab *e, struct rb_error **err)
 {
+	RB_CLEANUP(rb_strv_clear) struct rb_strv sorted = RB_STRV_INIT;
 	RB_CLEANUP(rb_strv_clear) struct rb_strv words = RB_STRV_INIT;
 	RB_CLEANUP(rb_strv_clear) struct rb_strv ports = RB_STRV_INIT;
 	struct rb_buf text = RB_BUF_INIT;
 
+	/* The order of the history is that of the words as they are written (dockerfile.md 3.7). */
 	for (size_t i = 0; i < e->inst->words.n; i++)
-		if (rb_expand_split(e->inst->words.v[i], e->plan->df->escape, &e->state->env, NULL,
-				    &words, err) < 0)
+		rb_strv_add(&sorted, e->inst->words.v[i]);
+	qsort(sorted.v, sorted.n, sizeof(*sorted.v), compare_strings);
+	for (size_t i = 0; i < sorted.n; i++)
+		if (rb_expand_split(sorted.v[i], e->plan->df->escape, &e->state->env, NULL, &words,
+				    err) < 0)
 			return -1;
-	if (words.n)
-		qsort(words.v, words.n, sizeof(*words.v), compare_strings);
 	for (size_t i = 0; i < words.n; i++)
 		if (rb_dockerfile_parse_port(words.v[i], &ports, err) < 0)
 			return -1;

@@ -286,6 +286,7 @@ static const struct history_row history_rows[] = {
 	{"LABEL a=1", "LABEL a=1", false},
 	{"MAINTAINER some body", "MAINTAINER some body", false},
 	{"EXPOSE 2375 1234/udp", "EXPOSE [1234/udp 2375/tcp]", false},
+	{"ENV P=\"90 10/udp\"\nEXPOSE 80 $P 443", "EXPOSE [90/tcp 10/udp 443/tcp 80/tcp]", false},
 	{"VOLUME /a /b", "VOLUME [/a /b]", false},
 	{"USER x", "USER x", false},
 	{"WORKDIR /a/b/../c", "WORKDIR /a/c", true},
