@@ -206,6 +206,11 @@ static unsigned distance(const char *a, const char *b)
 	return row[m] < 3 ? row[m] : 3;
 }
 
+static bool same_start(const char *a, const char *b)
+{
+	return rb_ascii_lower(a[0]) == rb_ascii_lower(b[0]);
+}
+
 const char *rb_suggest(struct rb_buf *hint, const char *name, const char *const *candidates,
 		       size_t n)
 {
@@ -217,7 +222,8 @@ const char *rb_suggest(struct rb_buf *hint, const char *name, const char *const 
 
 		if (d == 0)
 			return "";
-		if (d < best) {
+		if (d < best || (d < 3 && d == best && same_start(candidates[i], name) &&
+				 !same_start(found, name))) {
 			best = d;
 			found = candidates[i];
 		}

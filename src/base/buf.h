@@ -75,8 +75,8 @@ int rb_parse_octal(struct rb_slice s, uint64_t max, uint64_t *ret);
 
 /*
  * " (did you mean x?)" for the candidate nearest to `name` (Levenshtein distance 1 or 2, case
- * folded), or
- * "" when none is near or one equals it. The text lives in hint.
+ * folded; of equally near ones the first that begins like `name`), or "" when none is near or one
+ * equals it. The text lives in hint.
  */
 const char *rb_suggest(struct rb_buf *hint, const char *name, const char *const *candidates,
 		       size_t n);

@@ -254,6 +254,7 @@ static void test_dockerfile__files(void)
 		BAD("FROM a\nCOPPY a b\n",
 		    "dockerfile parse error on line 2: unknown instruction: COPPY (did you mean COPY?)",
 		    2, 2),
+		BAD("FROM a\nRNU x\n", "unknown instruction: RNU (did you mean RUN?)", 2, 2),
 		BAD("FROM a\nxyzzy \\\n b\n",
 		    "dockerfile parse error on line 2: unknown instruction: xyzzy", 2, 3),
 		BAD("FROM a\nEOF\n", "unknown instruction: EOF", 2, 2),
