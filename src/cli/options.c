@@ -18,15 +18,15 @@ static const struct rb_option *find(const struct rb_option *const *tables, const
 
 static int unknown(const struct rb_option *const *tables, const char *name, struct rb_error **err)
 {
-	const char *names[128];
-	size_t n = 0;
+	RB_CLEANUP(rb_strv_clear) struct rb_strv known = RB_STRV_INIT;
+	RB_CLEANUP(rb_strp) char *shown = rb_asprintf("--%s", name);
 	RB_CLEANUP(rb_buf_clear) struct rb_buf hint = RB_BUF_INIT;
 
 	for (; *tables; tables++)
-		for (const struct rb_option *o = *tables; o->name && n < RB_ARRAY_LEN(names); o++)
-			names[n++] = o->name;
-	return rb_fail(err, RB_ERR_USAGE, "unknown option: --%s%s", name,
-		       rb_suggest(&hint, name, names, n));
+		for (const struct rb_option *o = *tables; o->name; o++)
+			rb_strv_addf(&known, "--%s", o->name);
+	return rb_fail(err, RB_ERR_USAGE, "unknown option: %s%s", shown,
+		       rb_suggest(&hint, shown, (const char *const *)known.v, known.n));
 }
 
 static int set_flag(const struct rb_option *o, const char *value, struct rb_error **err)

@@ -106,7 +106,7 @@ usable "a missing Dockerfile"
 
 # --- options
 
-refused 2 'build: unknown option: --tarqet \(did you mean target\?\)$' --tarqet x "$T/good"
+refused 2 'build: unknown option: --tarqet \(did you mean --target\?\)$' --tarqet x "$T/good"
 refused 1 'build: --secret is not supported yet by this version of rbuild$' --secret id=x "$T/good"
 refused 2 'build: .*--target' --target
 refused 2 'build: an argument is missing; usage: rbuild \[build\] \[OPTIONS\] CONTEXT$'
