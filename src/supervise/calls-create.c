@@ -227,7 +227,7 @@ static int64_t finish(struct call *c, const struct parent *p, int flags)
 
 static int64_t do_mkdir(struct call *c, int dirfd, uint64_t path, mode_t mode)
 {
-	RB_CLEANUP(parent_clear) struct parent p;
+	RB_CLEANUP(parent_clear) struct parent p = {.fd = -1};
 	char name[NAME_MAX + 2];
 	int r = rb_resolve_parent_at(c, dirfd, path, &p);
 
@@ -267,7 +267,7 @@ static int64_t make_device(struct call *c, const struct parent *p, mode_t mode, 
 
 static int64_t do_mknod(struct call *c, int dirfd, uint64_t path, mode_t mode, uint32_t rdev)
 {
-	RB_CLEANUP(parent_clear) struct parent p;
+	RB_CLEANUP(parent_clear) struct parent p = {.fd = -1};
 	char name[NAME_MAX + 2];
 	mode_t type = mode & S_IFMT;
 
