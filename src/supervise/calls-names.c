@@ -157,9 +157,25 @@ static void rename_clear(struct rename *r)
 	parent_clear(&r->new);
 }
 
-static int check_rename(struct call *c, struct rename *m)
+static bool is_same(int a, int b)
+{
+	struct stat x, y;
+
+	return fstat(a, &x) == 0 && fstat(b, &y) == 0 && x.st_dev == y.st_dev &&
+	       x.st_ino == y.st_ino;
+}
+
+/* A directory that goes to another one is written to: its ".." changes. */
+static int check_dotdot(struct call *c, int entry)
 {
 	struct stat st;
+	int r = rb_entry_stat(c->s, entry, &st);
+
+	return r < 0 || !S_ISDIR(st.st_mode) ? r : rb_cred_may(&c->cred, &st, RB_MAY_WRITE);
+}
+
+static int check_rename(struct call *c, struct rename *m, unsigned flags)
+{
 	int r;
 	RB_CLEANUP(rb_closep) int old = open_entry(&m->old, &m->old_st);
 
@@ -172,12 +188,9 @@ static int check_rename(struct call *c, struct rename *m)
 	if (new < 0 && new != -ENOENT)
 		return rb_steal_fd(&new);
 	r = m->replaces ? check_remove(c, m->new.fd, new) : rb_may_change(c, m->new.fd);
-	if (r < 0 || !S_ISDIR(m->old_st.st_mode))
+	if (r < 0 || is_same(m->old.fd, m->new.fd) || (r = check_dotdot(c, old)) < 0)
 		return r;
-	/* Its ".." changes. */
-	if ((r = rb_entry_stat(c->s, old, &st)) < 0)
-		return r;
-	return rb_cred_may(&c->cred, &st, RB_MAY_WRITE);
+	return m->replaces && flags & RENAME_EXCHANGE ? check_dotdot(c, new) : 0;
 }
 
 static int rename_rows(struct call *c, const struct rename *m, unsigned flags)
@@ -211,7 +224,7 @@ static int64_t do_rename(struct call *c, int old_dir, uint64_t old, int new_dir,
 	if ((r = rb_resolve_parent_at(c, old_dir, old, &m.old)) < 0 ||
 	    (r = rb_resolve_parent_at(c, new_dir, new, &m.new)) < 0)
 		return r;
-	if (look && (r = check_rename(c, &m)) < 0)
+	if (look && (r = check_rename(c, &m, flags)) < 0)
 		return r;
 	if (syscall(SYS_renameat2, m.old.fd, rb_parent_name(&m.old, old_name), m.new.fd,
 		    rb_parent_name(&m.new, new_name), flags) < 0)
