@@ -216,8 +216,8 @@ static int op_ids(struct child *c, const struct rb_op *op)
 	     (!emulated && (syscall(SYS_setresgid, u->gid, u->gid, u->gid) < 0 ||
 			    syscall(SYS_setresuid, u->uid, u->uid, u->uid) < 0))))
 		return -errno;
-	/* A change of ids forgets it. */
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+	/* A change of ids forgets the first, and hides us from the supervisor by the second. */
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || prctl(PR_SET_DUMPABLE, 1) < 0)
 		return -errno;
 	/* Loading a filter without no_new_privs takes CAP_SYS_ADMIN, which setresuid has made
 	 * ineffective. */
@@ -273,7 +273,11 @@ static int op_supervise(struct child *c, const struct rb_op *op)
 				  &c->step->supervision);
 	if (fd < 0)
 		return -errno;
-	return send_fd(c->channel, (struct rb_child_message){.op = RB_EXEC_LISTENER}, fd);
+	int r = send_fd(c->channel, (struct rb_child_message){.op = RB_EXEC_LISTENER}, fd);
+	char go;
+
+	/* Somebody has to be there to be asked; end of file: the parent has gone. */
+	return r < 0 || recv(c->channel, &go, 1, 0) == 1 ? r : -EPIPE;
 }
 
 static int op_exec(struct child *c, const struct rb_op *op)

@@ -302,25 +302,32 @@ static int explain(const struct rb_step *s, const struct rb_child_message *m, st
 	return rb_fail_sys(err, -m->sys_errno, "cannot set the step up: %s", op->what);
 }
 
+/* The child waits for this at two places. */
+static int let_go(int channel, struct rb_error **err)
+{
+	if (send(channel, "g", 1, MSG_NOSIGNAL) != 1)
+		return rb_fail(err, RB_ERR_SYS, "the step ended during its set-up");
+	return 0;
+}
+
 static int give_maps(const struct rb_step *s, int channel, int pidfd, struct rb_error **err)
 {
 	int r = write_nested_maps(s->spec->host, pidfd);
 
 	if (r < 0)
 		return rb_fail_sys(err, r, "cannot write the maps of the step's user namespace");
-	if (send(channel, "g", 1, MSG_NOSIGNAL) != 1)
-		return rb_fail(err, RB_ERR_SYS, "the step ended during its set-up");
-	return 0;
+	return let_go(channel, err);
 }
 
-static int start_supervisor(const struct rb_step *s, const struct rb_child *child, int listener,
-			    struct rb_supervisor *ret, struct rb_error **err)
+static int start_supervisor(const struct rb_step *s, int channel, const struct rb_child *child,
+			    int listener, struct rb_supervisor *ret, struct rb_error **err)
 {
 	const struct rb_supervise_spec spec = {
 		.level = s->supervision_level,
 		.listener = listener,
 		.pid = child->pid,
 		.pidfd = child->pidfd,
+		.root_fd = s->spec->root_fd,
 		.uid = s->user.uid,
 		.gid = s->user.gid,
 		.groups = s->user.groups,
@@ -329,9 +336,10 @@ static int start_supervisor(const struct rb_step *s, const struct rb_child *chil
 		.uid_limit = rb_id_map_limit(&s->spec->host->uids),
 		.gid_limit = rb_id_map_limit(&s->spec->host->gids),
 		.ledger = s->spec->ledger,
+		.diff_fd = s->spec->diff_fd,
 	};
 
-	return rb_supervise_start(&spec, ret, err);
+	return rb_supervise_start(&spec, ret, err) < 0 ? -1 : let_go(channel, err);
 }
 
 /*
@@ -353,7 +361,7 @@ static int talk(const struct rb_step *s, int channel, const struct rb_child *chi
 		if (m.op == RB_EXEC_WANT_MAPS)
 			r = give_maps(s, channel, child->pidfd, err);
 		else if (m.op == RB_EXEC_LISTENER)
-			r = start_supervisor(s, child, fd, supervisor, err);
+			r = start_supervisor(s, channel, child, fd, supervisor, err);
 		else if (m.op < s->n_ops && rb_step_mounts_retry(&s->ops[m.op], m.sys_errno))
 			return 1;
 		else

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <linux/capability.h>
 #include <linux/fs.h>
+#include <linux/stat.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -17,6 +18,22 @@ static int open_entry(const struct parent *p, struct stat *ret)
 	if (fd < 0 || fstat(fd, ret) < 0)
 		return -errno;
 	return rb_steal_fd(&fd);
+}
+
+/*
+ * What something is mounted on stays. The kernel looks at the mounts of the process that asks,
+ * which is us, and would take the step's away; steps cannot mount, so this does not change.
+ */
+static int check_mounted(const struct parent *p)
+{
+	RB_CLEANUP(rb_closep) int fd = openat(p->fd, p->name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	struct statx x = {0};
+
+	if (fd < 0)
+		return 0; /* the call itself says why */
+	if (syscall(SYS_statx, fd, "", AT_EMPTY_PATH, 0, &x) < 0)
+		return -errno;
+	return x.stx_attributes & STATX_ATTR_MOUNT_ROOT ? -EBUSY : 0;
 }
 
 /* Whether every check would pass and no row could be concerned. */
@@ -112,7 +129,7 @@ static int64_t do_unlink(struct call *c, int dirfd, uint64_t path, int flags)
 
 	if (flags & ~AT_REMOVEDIR)
 		return -EINVAL;
-	if ((r = rb_resolve_parent_at(c, dirfd, path, &p)) < 0)
+	if ((r = rb_resolve_parent_at(c, dirfd, path, &p)) < 0 || (r = check_mounted(&p)) < 0)
 		return r;
 	if (!nothing_to_see(c)) {
 		RB_CLEANUP(rb_closep) int entry = open_entry(&p, &st);
@@ -223,6 +240,8 @@ static int64_t do_rename(struct call *c, int old_dir, uint64_t old, int new_dir,
 		return -EINVAL;
 	if ((r = rb_resolve_parent_at(c, old_dir, old, &m.old)) < 0 ||
 	    (r = rb_resolve_parent_at(c, new_dir, new, &m.new)) < 0)
+		return r;
+	if ((r = check_mounted(&m.old)) < 0 || (r = check_mounted(&m.new)) < 0)
 		return r;
 	if (look && (r = check_rename(c, &m, flags)) < 0)
 		return r;

@@ -5,6 +5,7 @@
  * number. Every removal passes here, so that a row never outlives its file.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/sysmacros.h>
@@ -29,7 +30,8 @@ static struct node *node_find(const struct supervisor *s, const struct stat *st)
 	return n;
 }
 
-static void node_set(struct supervisor *s, const struct stat *st, const struct rb_owner *o)
+static void node_set(struct supervisor *s, const struct stat *st, const struct rb_owner *o,
+		     uint64_t twin)
 {
 	struct node *n = node_find(s, st);
 
@@ -39,16 +41,62 @@ static void node_set(struct supervisor *s, const struct stat *st, const struct r
 		HASH_ADD(hh, s->nodes, key, sizeof(n->key), n);
 	}
 	n->owner = *o;
+	n->twin = twin;
+}
+
+/*
+ * The number that a link or FIFO has in the topmost tree. When it was copied up from a lower one
+ * the mounted view goes on with the old number until it forgets the file, and with this one then:
+ * such a file cannot carry the overlay's mark of where it came from. 0 where there is none.
+ */
+static uint64_t upper_number(const struct supervisor *s, int fd)
+{
+	char link[32], path[PATH_MAX];
+	struct stat st;
+
+	(void)snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	ssize_t n = readlink(link, path, sizeof(path) - 1);
+	if (n <= 0)
+		return 0;
+	path[n] = '\0';
+	RB_CLEANUP(rb_closep)
+	int upper = rb_sys_openat2(s->spec->diff_fd, path, O_PATH | O_NOFOLLOW | O_CLOEXEC, 0,
+				   RB_RESOLVE_IN_ROOT | RB_RESOLVE_NO_SYMLINKS);
+	return upper >= 0 && fstat(upper, &st) == 0 && rb_owner_in_table(st.st_mode) ? st.st_ino
+										     : 0;
+}
+
+/* Under both numbers. */
+static void row_set(struct supervisor *s, int fd, const struct stat *st, const struct rb_owner *o)
+{
+	uint64_t other = st->st_dev == s->root.st_dev ? upper_number(s, fd) : 0;
+	struct stat twin = *st;
+
+	if (other == st->st_ino)
+		other = 0;
+	node_set(s, st, o, other);
+	twin.st_ino = other;
+	if (other)
+		node_set(s, &twin, o, st->st_ino);
+}
+
+static void node_drop(struct supervisor *s, struct node *n)
+{
+	HASH_DEL(s->nodes, n);
+	free(n);
 }
 
 void rb_entry_forget(struct supervisor *s, const struct stat *disk)
 {
-	struct node *n = node_find(s, disk);
+	struct node *n = node_find(s, disk), *twin = NULL;
+	struct stat other = *disk;
 
-	if (n) {
-		HASH_DEL(s->nodes, n);
-		free(n);
-	}
+	if (!n)
+		return;
+	other.st_ino = n->twin;
+	if (n->twin && (twin = node_find(s, &other)))
+		node_drop(s, twin);
+	node_drop(s, n);
 }
 
 /* 1 and the entry, 0 when there is none, -errno. */
@@ -74,7 +122,7 @@ static int entry_write(struct supervisor *s, int fd, const struct stat *st,
 	int r = rb_owner_in_table(st->st_mode) ? -EOPNOTSUPP : rb_owner_write(fd, "", o);
 
 	if (r == -EOPNOTSUPP || r == -EPERM) {
-		node_set(s, st, o);
+		row_set(s, fd, st, o);
 		return 0;
 	}
 	return r;
@@ -121,7 +169,7 @@ void rb_entry_give_pipe(struct supervisor *s, int fd)
 	struct stat st;
 
 	if (fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode))
-		node_set(s, &st, &o);
+		node_set(s, &st, &o, 0);
 }
 
 int rb_entry_stat(struct supervisor *s, int fd, struct stat *ret)
@@ -156,8 +204,7 @@ int rb_entry_chown(struct supervisor *s, int fd, uint32_t uid, uint32_t gid)
 		return -errno;
 	if (fstat(fd, &st) < 0)
 		return -errno;
-	if (before.st_ino != st.st_ino)
-		rb_entry_forget(s, &before);
+	rb_entry_forget(s, &before);
 	if (!real)
 		return entry_write(s, fd, &st, &o);
 	return had ? entry_remove(s, fd, &st) : 0;
@@ -240,10 +287,8 @@ int rb_entry_renumber(struct supervisor *s, const struct stat *before, int fd)
 		return 0;
 	if (fstat(fd, &st) < 0)
 		return -errno;
-	if (st.st_ino == before->st_ino && st.st_dev == before->st_dev)
-		return 0;
 	rb_entry_forget(s, before);
-	node_set(s, &st, &o);
+	row_set(s, fd, &st, &o);
 	return 0;
 }
 
@@ -268,7 +313,7 @@ static void load_row(void *ctx, const char *path, const struct rb_owner *o)
 	if (fstat(fd, &st) < 0)
 		l->r = -errno;
 	else if (rb_owner_in_table(st.st_mode))
-		node_set(l->s, &st, o);
+		row_set(l->s, fd, &st, o);
 }
 
 int rb_entry_load(struct supervisor *s, struct rb_ledger *ledger)

@@ -55,6 +55,7 @@ struct node_key {
 };
 struct node {
 	struct node_key key;
+	uint64_t twin; /* its other number, or 0 */
 	struct rb_owner owner;
 	UT_hash_handle hh;
 };

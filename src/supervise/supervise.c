@@ -78,7 +78,6 @@ static void give_output(struct supervisor *s)
 static int prepare(struct supervisor *s)
 {
 	uint64_t flags = NOTIF_SYNC_WAKEUP;
-	char path[32];
 	int r;
 
 	/*
@@ -91,9 +90,7 @@ static int prepare(struct supervisor *s)
 	(void)signal(SIGPIPE, SIG_IGN);
 	if ((s->proc_fd = open_proc()) < 0)
 		return s->proc_fd;
-	(void)snprintf(path, sizeof(path), "%d/root", s->spec->pid);
-	s->root_fd = openat(s->proc_fd, path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (s->root_fd < 0 || fstat(s->root_fd, &s->root) < 0)
+	if (fstat(s->root_fd, &s->root) < 0)
 		return -errno;
 	if ((r = lower_rights(s->spec)) < 0 || (r = rb_creds_init(s)) < 0 ||
 	    (r = rb_entry_load(s, s->spec->ledger)) < 0)
@@ -312,7 +309,7 @@ static void RB_NORETURN supervisor_main(const struct rb_supervise_spec *spec, in
 					int result_fd)
 {
 	struct supervisor s = {
-		.spec = spec, .listener = spec->listener, .proc_fd = -1, .root_fd = -1};
+		.spec = spec, .listener = spec->listener, .proc_fd = -1, .root_fd = spec->root_fd};
 	int32_t r;
 
 	for (int i = 0; i < RB_HANDLES; i++)
@@ -321,7 +318,7 @@ static void RB_NORETURN supervisor_main(const struct rb_supervise_spec *spec, in
 	r = prepare(&s);
 	if (rb_write_full(ready_fd, &r, sizeof(r)) < 0 || r < 0)
 		_exit(1);
-	const int keep[] = {s.listener, s.proc_fd, s.root_fd, result_fd};
+	const int keep[] = {s.listener, s.proc_fd, s.root_fd, spec->diff_fd, result_fd};
 	close_others(keep, RB_ARRAY_LEN(keep));
 	give_output(&s);
 	serve(&s, result_fd);

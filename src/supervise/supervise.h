@@ -52,12 +52,14 @@ struct rb_supervise_spec {
 	int listener;           /* borrowed */
 	pid_t pid;              /* first process of the step, in our pid namespace */
 	int pidfd;              /* of it; borrowed */
+	int root_fd;            /* the root, as a mount of the step's namespace; borrowed */
 	uint32_t uid, gid;      /* who the step starts as, */
 	const uint32_t *groups; /* with which supplementary groups; borrowed */
 	size_t n_groups;
 	uint64_t caps;                 /* what root of the step has, a bit each */
 	uint32_t uid_limit, gid_limit; /* ids below are real on disk */
 	struct rb_ledger *ledger;      /* of the merged root; borrowed until finish */
+	int diff_fd; /* the topmost tree of it, which the root writes into; borrowed */
 };
 
 struct rb_supervisor {

@@ -136,11 +136,11 @@ RUN for c in "mount -t tmpfs t /tmp" "umount /proc" "unshare -U true" "unshare -
       echo "== $c"; $c >/dev/null 2>&1 && echo worked || echo refused; done; echo "== end"
 EOT
 for call in "mount -t tmpfs t .tmp" "umount .proc" "unshare -U true" "unshare -m true" \
-	"mount -o remount,rw .proc.sys" "mount -o bind .proc .tmp" "hostname other" "nsenter -t 1 -m true" "dmesg" \
-	"mknod .tmp.sda b 8 0" "mknod .tmp.null c 1 3"; do
+	"mount -o remount,rw .proc.sys" "mount -o bind .proc .tmp" "hostname other" "nsenter -t 1 -m true" "dmesg"; do
 	is "$(after "$call")" refused "$call is refused"
 done
-for call in "mkfifo .tmp.fifo" "chroot . true"; do
+# Devices are made in the image only (owners-*.sh): what is on disk is an empty file.
+for call in "mkfifo .tmp.fifo" "chroot . true" "mknod .tmp.sda b 8 0" "mknod .tmp.null c 1 3"; do
 	is "$(after "$call")" worked "$call works"
 done
 
@@ -222,24 +222,15 @@ user_dockerfile='FROM busybox
 USER daemon
 WORKDIR /home/d
 RUN echo "== id"; id -u; id -g; echo "== caps"; grep -E "^Cap(Eff|Prm|Amb)" /proc/self/status | cut -f2 | sort -u; echo "== home"; echo $HOME; echo "== end"'
-if [ "$RB_TEST_RUNG" = range ]; then
-	step user <<<"$user_dockerfile" || not_ok "USER works" "$err"
-	is "$(after id)" $'1\n1' "a USER of /etc/passwd has its ids"
+step user <<<"$user_dockerfile" || not_ok "USER works" "$err"
+is "$(after id)" $'1\n1' "a USER of /etc/passwd has its ids"
+[ "$RB_TEST_RUNG" = single ] || # where /proc shows what the kernel knows
 	is "$(after caps)" 0000000000000000 "and no capabilities"
-	is "$(after home)" /usr/sbin "and its HOME"
-	step chown <<<$'FROM busybox\nRUN touch /x && chown 5:6 /x && stat -c %u:%g /x' || not_ok "chown works" "$err"
-	is "$said" 5:6 "chown works"
-	step beyond <<<$'FROM busybox\nUSER 100000000\nRUN true'
-	like "$err" '^rbuild: Dockerfile:3: the step runs as user 100000000 \(uid 100000000, gid 0\), but the subordinate ids of this host end at' \
-		"a user beyond the range is refused with the reason"
-else
-	step user <<<"$user_dockerfile"
-	like "$err" '^rbuild: Dockerfile:4: the step runs as user daemon \(uid 1, gid 1\), but this host gives rbuild one id only, that of root; subordinate ids would allow it: see rbuild doctor$' \
-		"USER is refused with the reason"
-	step chown <<<$'FROM busybox\nRUN touch /x && chown 5:6 /x'
-	like "$err" '^rbuild: Dockerfile:2: process "/bin/sh -c touch /x && chown 5:6 /x" did not complete successfully: exit code: 1 .*; hint: this host gives rbuild a single user id \(mode single\)' \
-		"a failing chown is explained, with its step"
-fi
+is "$(after home)" /usr/sbin "and its HOME"
+step chown <<<$'FROM busybox\nRUN touch /x && chown 5:6 /x && stat -c %u:%g /x' || not_ok "chown works" "$err"
+is "$said" 5:6 "chown works"
+step beyond <<<$'FROM busybox\nUSER 100000000\nRUN id -u && touch /tmp/x && stat -c %u:%g /tmp/x' || not_ok "a USER beyond the range works" "$err"
+is "$said" $'100000000\n100000000:0' "a USER beyond the range works"
 step root <<<$'FROM busybox\nUSER root\nRUN id -u' || not_ok "USER root works" "$err"
 is "$said" 0 "USER root works"
 step zero <<<$'FROM busybox\nUSER 0:0\nRUN id -u' || not_ok "USER 0:0 works" "$err"
