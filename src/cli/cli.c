@@ -2,8 +2,10 @@
 #include "cli/cli.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/fd.h"
+#include "cli/progress/progress.h"
 #include "dockerfile/dockerfile.h"
 
 int rb_cli_parse(struct rb_cli *cli, const struct rb_verb *verb, const struct rb_option *own,
@@ -77,7 +79,9 @@ int rb_cli_report(const struct rb_cli *cli, const struct rb_cli_source *source,
 		  struct rb_error **err)
 {
 	struct rb_error *e = *err;
-	RB_CLEANUP(rb_strp) char *text = rb_error_text(e);
+	RB_CLEANUP(rb_strp) char *raw = rb_error_text(e);
+	/* Commands, names and values are in it as the Dockerfile has them. */
+	RB_CLEANUP(rb_strp) char *text = rb_progress_clean_dup(raw, strlen(raw), SIZE_MAX);
 	int status = e->code == RB_ERR_USAGE ? RB_EXIT_USAGE : RB_EXIT_FAILED;
 
 	if (source && source->name && e->line_first) {

@@ -177,8 +177,14 @@ static int failed(const struct rb_vertex *v, const struct op_run *run,
 	RB_CLEANUP(rb_buf_clear) struct rb_buf argv = RB_BUF_INIT;
 	RB_CLEANUP(rb_buf_clear) struct rb_buf how = RB_BUF_INIT;
 
+	/* Of a heredoc the first line: the frame shows the others. */
 	for (size_t i = 0; i < v->run.argv.n; i++)
 		rb_buf_addf(&argv, "%s%s", i ? " " : "", v->run.argv.v[i]);
+	char *end = strchr(argv.ptr, '\n');
+	if (end) {
+		rb_buf_truncate(&argv, (size_t)(end - argv.ptr));
+		rb_buf_addstr(&argv, "...");
+	}
 	if (result->out_of_memory)
 		rb_buf_addstr(&how, "killed, and the kernel ran out of memory meanwhile");
 	else if (result->signal)

@@ -46,6 +46,11 @@ is "$(grep -v '^last words$' "$log" | md5sum)" "$(seq 1 5000 | md5sum)" "the log
 is "$(grep -c '^last words$' "$log")" 1 "the standard error, too"
 like "$err" '^   2 \| >>> RUN seq' "the frame shows the instruction"
 refused 1 'Dockerfile:2: process ' "$T/run"
+printf 'FROM busybox\nRUN <<EOF\necho one\nexit 4\nEOF\n' >"$T/run/Dockerfile"
+refused 1 'Dockerfile:2: process "/bin/sh -c echo one\.\.\." did not complete successfully: exit code: 4 \(full log: ' "$T/run"
+printf 'FROM busybox\nRUN exit 5 # \033[31m\007red\n' >"$T/run/Dockerfile"
+refused 1 'Dockerfile:2: process "/bin/sh -c exit 5 # red" did not complete successfully: exit code: 5' "$T/run"
+unlike "$err" $'\033|\007' "what could drive a terminal is left out"
 usable "a failing RUN"
 
 # --- sources
