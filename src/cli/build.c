@@ -79,6 +79,26 @@ static int parse_outputs(struct build *b, struct rb_error **err)
 	return 0;
 }
 
+static int check_iidfile(const char *path, struct rb_error **err)
+{
+	if (unlink(path) < 0 && errno != ENOENT)
+		return rb_fail_errno(err, "cannot remove the old %s", path);
+	RB_CLEANUP(rb_closep)
+	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0 || unlink(path) < 0)
+		return rb_fail_errno(err, "--iidfile: cannot write %s", path);
+	return 0;
+}
+
+/* Whether there is a place for what is asked for, before the time of a build is spent on it. */
+static int check_outputs(const struct build *b, struct rb_error **err)
+{
+	for (size_t i = 0; i < b->n_outputs; i++)
+		if (rb_output_spec_check(&b->outputs[i], err) < 0)
+			return rb_wrap(err, "--output");
+	return b->options.iidfile ? check_iidfile(b->options.iidfile, err) : 0;
+}
+
 /* The blobs that an OCI output wants. */
 static struct rb_output_blobs wanted_blobs(const struct build *b, const struct rb_output_spec *spec)
 {
@@ -292,10 +312,8 @@ static int prepare(struct build *b, const char *context, struct rb_error **err)
 	const char *progress = b->options.quiet ? "quiet" : b->options.progress;
 
 	if (rb_build_options_check(&b->options, &b->plan_options, err) < 0 ||
-	    parse_outputs(b, err) < 0)
+	    parse_outputs(b, err) < 0 || check_outputs(b, err) < 0)
 		return -1;
-	if (b->options.iidfile && unlink(b->options.iidfile) < 0 && errno != ENOENT)
-		return rb_fail_errno(err, "cannot remove the old %s", b->options.iidfile);
 	if (rb_session_open(s, s->cli, err) < 0 || rb_session_progress(s, progress, err) < 0)
 		return -1;
 	if (b->options.jobs)

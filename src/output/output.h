@@ -41,6 +41,11 @@ struct rb_output_spec {
 /* Errors: USAGE (unknown type, key or value, with a suggestion), UNSUPPORTED (known elsewhere, not
  * here yet). */
 int rb_output_spec_parse(const char *text, struct rb_output_spec *ret, struct rb_error **err);
+/*
+ * Whether the result could be written to spec->dest now, so that nobody builds for an hour to hear
+ * that there is no such directory. Leaves nothing behind. Errors: USAGE, SYS.
+ */
+int rb_output_spec_check(const struct rb_output_spec *spec, struct rb_error **err);
 void rb_output_spec_clear(struct rb_output_spec *spec);
 /* Adds the normalised form of a name with a tag (`-t`); USAGE for a bad one or one with a digest.
  */

@@ -142,6 +142,45 @@ void rb_output_target_free(struct rb_output_target *t)
 	free(t);
 }
 
+/* The directory itself, or the one in which the first missing part of its path would be made. */
+static int check_local(const char *dest, struct rb_error **err)
+{
+	RB_CLEANUP(rb_strp) char *path = rb_strdup(dest);
+
+	for (;;) {
+		struct stat st;
+
+		if (stat(path, &st) == 0 && !S_ISDIR(st.st_mode))
+			errno = ENOTDIR;
+		else if (access(path, W_OK | X_OK) == 0)
+			return 0;
+		if (errno != ENOENT || rb_streq(path, ".") || rb_streq(path, "/"))
+			return rb_fail_errno(err, "cannot write into %s", path);
+		char *slash = strrchr(path, '/');
+		if (!slash)
+			memcpy(path, ".", 2); /* it is no shorter than this */
+		else
+			slash[slash == path] = '\0';
+	}
+}
+
+int rb_output_spec_check(const struct rb_output_spec *spec, struct rb_error **err)
+{
+	RB_CLEANUP(rb_output_target_freep) struct rb_output_target *t = NULL;
+
+	switch (spec->type) {
+	case RB_OUTPUT_OCI:
+		return spec->as_dir ? rb_output_target_dir(spec->dest, &t, err)
+				    : rb_output_target_file(spec->dest, &t, err);
+	case RB_OUTPUT_LOCAL:
+		return check_local(spec->dest, err);
+	case RB_OUTPUT_IMAGE:
+	case RB_OUTPUT_CACHEONLY:
+		break;
+	}
+	return 0;
+}
+
 int rb_output_target_fd(const struct rb_output_target *t)
 {
 	return t->fd;
