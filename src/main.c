@@ -42,6 +42,20 @@ static const struct rb_verb *find_verb(const char *name)
 	return NULL;
 }
 
+/* A word that is almost a verb and nothing else is a verb misspelt, not a context. */
+static int misspelt_verb(const char *word, struct rb_error **err)
+{
+	RB_CLEANUP(rb_buf_clear) struct rb_buf hint = RB_BUF_INIT;
+	const char *names[RB_ARRAY_LEN(verbs)];
+
+	for (size_t i = 0; i < RB_ARRAY_LEN(verbs); i++)
+		names[i] = verbs[i]->name;
+	const char *text = rb_suggest(&hint, word, names, RB_ARRAY_LEN(names));
+	if (!*text || access(word, F_OK) == 0)
+		return 0;
+	return rb_fail(err, RB_ERR_USAGE, "neither a verb nor a directory: %s%s", word, text);
+}
+
 /* Index of the first word that is not an option of the common table, or argc. */
 static int first_word(int argc, char *const *argv)
 {
@@ -78,6 +92,8 @@ static int dispatch(struct rb_cli *cli, int argc, char *const *argv, struct rb_e
 				"the verb %s is not supported yet by this version of rbuild (for a directory of "
 				"that name write ./%s)",
 				later[i], later[i]);
+	if (!verb && misspelt_verb(argv[at], err) < 0)
+		return -1;
 	/* Common options before the verb belong to it like those after it. */
 	RB_CLEANUP(rb_strv_clear) struct rb_strv words = RB_STRV_INIT;
 	for (int i = 1; i < argc; i++)

@@ -112,6 +112,8 @@ usable "a missing Dockerfile"
 # --- options
 
 refused 2 'build: unknown option: --tarqet \(did you mean --target\?\)$' --tarqet x "$T/good"
+run_command rb imagse
+is "$? $err" "2 rbuild: neither a verb nor a directory: imagse (did you mean images?)" "a misspelt verb"
 refused 1 'build: --secret is not supported yet by this version of rbuild$' --secret id=x "$T/good"
 refused 2 'build: .*--target' --target
 refused 2 'build: an argument is missing; usage: rbuild \[build\] \[OPTIONS\] CONTEXT$'
