@@ -3,7 +3,9 @@
  * Paths as the caller sees them, below the root of the step. Most are opened by one call that
  * meets no symlink, or by one that follows symlinks inside the root. The walk, component by
  * component, serves the rest: what goes through /proc/self, which is somebody else for us; relative
- * paths with symlinks; and callers that may not search every directory.
+ * paths with symlinks; and places to make or remove names in, for callers that may not search every
+ * directory. Who only looks is not kept from it: opening what exists is not either, and half a
+ * check makes programs fail that get along with a whole one or none.
  */
 #include <errno.h>
 #include <linux/magic.h>
@@ -253,7 +255,6 @@ static int step_into(struct walk *w, const char *name, bool stop_at_link)
 static int walk_start(struct walk *w, struct call *c, int base, const char *path)
 {
 	w->c = c;
-	w->restricted = rb_cred_is_restricted(&c->cred);
 	memcpy(w->rest, path, strlen(path) + 1);
 	if ((w->root = open_root(c)) < 0)
 		return w->root;
@@ -263,12 +264,14 @@ static int walk_start(struct walk *w, struct call *c, int base, const char *path
 	return w->at < 0 ? -errno : 0;
 }
 
-static int walk(struct call *c, int base, const char *path, bool follow_last)
+static int walk(struct call *c, int base, const char *path, bool follow_last, bool restricted)
 {
 	RB_CLEANUP(walk_clear) struct walk w = {.root = -1, .at = -1};
 	char name[NAME_MAX + 1];
 	bool last, slash;
 	int r = walk_start(&w, c, base, path);
+
+	w.restricted = restricted;
 
 	while (r == 0 && (r = next_component(&w, name, &last, &slash)) > 0) {
 		r = step_into(&w, name, last && !slash && !follow_last);
@@ -304,8 +307,6 @@ static int resolve_from(struct call *c, int base, const char *path, bool follow_
 
 	if (strlen(path) >= PATH_MAX)
 		return -ENAMETOOLONG;
-	if (rb_cred_is_restricted(&c->cred))
-		return walk(c, base, path, follow_last);
 	if (*path == '/')
 		fd = try_root(c, path, flags);
 	/* Without links a relative path leaves a root of the mount namespace no more than any
@@ -313,7 +314,7 @@ static int resolve_from(struct call *c, int base, const char *path, bool follow_
 	else if (!c->s->chrooted)
 		fd = rb_sys_openat2(base, path, flags, 0, NO_LINKS);
 	if (fd == -ELOOP || fd == -EXDEV || fd == -EAGAIN || fd == -ENOSYS)
-		return walk(c, base, path, follow_last);
+		return walk(c, base, path, follow_last, false);
 	return fd;
 }
 
@@ -339,7 +340,8 @@ int rb_resolve_parent_from(struct call *c, int base, const char *path, struct pa
 		       len ? path + start : ".");
 	memcpy(dir, path, start);
 	memcpy(dir + start, start ? "." : len ? "." : "/.", len ? 2 : 3);
-	int fd = resolve_from(c, base, dir, true);
+	int fd = rb_cred_is_restricted(&c->cred) ? walk(c, base, dir, true, true)
+						 : resolve_from(c, base, dir, true);
 	if (fd < 0)
 		return fd;
 	int r = check_directory(fd);
