@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/fd.h"
 #include "image/manifest.h"
@@ -124,6 +125,7 @@ int rb_op_pull_config(void *ctx, struct rb_worker_port *port, struct rb_error **
 		.platform = rb_platform_text(&op->image->platform, platform),
 		.config = pulled.config,
 		.manifest = pulled.manifest,
+		.resolved = time(NULL),
 		.origin = rb_strdup("pull"),
 	};
 	return rb_store_put_image(op->solver->in.store, &record, err);

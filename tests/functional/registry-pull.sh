@@ -50,6 +50,7 @@ is "$(cd "$RB_ROOT/blobs/sha256" && find . -type f | wc -l)" 4 'manifest, config
 is "$(digest "$RB_ROOT/blobs/sha256/$(sha256sum <"$T/oci.json" | cut -d' ' -f1)")" "$(digest "$T/oci.json")" \
 	'the manifest is stored as it came'
 before=$(grep -c '/blobs/' "$REGISTRY_LOG")
+like "$(rb images)" "^$REGISTRY/oci:1 .* $(date -u +%Y)-[0-9-]+ [0-9:]+  pull$" 'images says when it was pulled'
 works 'a second pull' rb pull "$REGISTRY/oci:1"
 is "$(grep -c '/blobs/' "$REGISTRY_LOG")" "$before" 'a second pull fetches no blob'
 fresh 'a Docker manifest by tag' "$REGISTRY/docker:1"
