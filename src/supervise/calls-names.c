@@ -87,9 +87,9 @@ static int64_t do_link(struct call *c, int old_dir, uint64_t old, int new_dir, u
 	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", object);
 	if (linkat(AT_FDCWD, path, p.fd, rb_parent_name(&p, name), AT_SYMLINK_FOLLOW) < 0)
 		return -errno;
-	struct stat after;
-	RB_CLEANUP(rb_closep) int fd = open_entry(&p, &after);
-	return fd < 0 ? rb_steal_fd(&fd) : rb_entry_renumber(c->s, &before, fd);
+	/* Of a link that was copied up, the old name goes on with the old number: both have to be
+	 * known. */
+	return rb_entry_renumber(c->s, &before, object);
 }
 
 int64_t rb_call_link(struct call *c)
