@@ -16,7 +16,7 @@ static int intern(struct supervisor *s, const struct rb_cred *cred)
 	for (size_t i = s->n_creds; i-- > 0;)
 		if (rb_cred_equal(&s->creds[i], cred))
 			return (int)i;
-	if (s->n_creds == RB_CREDS_MAX)
+	if (s->n_creds == RB_CREDS_MAX || cred->n_groups > RB_CREDS_GROUPS_MAX - s->n_groups)
 		return -EAGAIN;
 	rb_grow(s->creds, s->n_creds, &s->cap_creds);
 	struct rb_cred *new = &s->creds[s->n_creds];
@@ -26,6 +26,7 @@ static int intern(struct supervisor *s, const struct rb_cred *cred)
 
 		memcpy(groups, cred->groups, cred->n_groups * sizeof(*groups));
 		new->groups = groups;
+		s->n_groups += cred->n_groups;
 	}
 	return (int)s->n_creds++;
 }

@@ -25,7 +25,7 @@
  * step cannot touch that limit: its calls are answered here. Threads of one process that differ
  * are listed until they agree again.
  */
-enum { RB_CREDS_MAX = 65536 };
+enum { RB_CREDS_MAX = 65536, RB_CREDS_GROUPS_MAX = 1 << 20 };
 
 struct thread {
 	pid_t tid, tgid;
@@ -76,7 +76,7 @@ struct supervisor {
 	bool chrooted;         /* somebody has called chroot: paths start where /proc says */
 	bool set_up;           /* the first execve has been seen: what runs is the step's */
 	struct rb_cred *creds; /* by number */
-	size_t n_creds, cap_creds;
+	size_t n_creds, cap_creds, n_groups; /* groups of all together */
 	uint64_t limit_max; /* hard limit that goes with the numbers */
 	struct thread *threads;
 	size_t n_threads, cap_threads;
