@@ -90,7 +90,7 @@ static int64_t do_chmod(struct call *c, int object, mode_t mode)
 		mode &= ~(mode_t)S_ISGID;
 	/* fchmod does not take a descriptor that is a path only. */
 	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	return chmod(path, mode) < 0 ? -errno : 0;
+	return chmod(path, mode) < 0 ? -errno : rb_entry_renumber(c->s, &st, fd);
 }
 
 int64_t rb_call_chmod(struct call *c)
