@@ -34,8 +34,14 @@ static int64_t install(const struct call *c, int fd, int flags)
 		.newfd_flags = (uint32_t)(flags & O_CLOEXEC),
 	};
 
-	return ioctl(c->s->listener, SECCOMP_IOCTL_NOTIF_ADDFD, &add) < 0 ? -errno
-									  : RB_CALL_ANSWERED;
+	if (ioctl(c->s->listener, SECCOMP_IOCTL_NOTIF_ADDFD, &add) >= 0)
+		return RB_CALL_ANSWERED;
+	if (errno != EINVAL)
+		return -errno;
+	/* Before Linux 5.14 the answer is a call of its own. */
+	add.flags = 0;
+	int number = ioctl(c->s->listener, SECCOMP_IOCTL_NOTIF_ADDFD, &add);
+	return number < 0 ? -errno : number;
 }
 
 static int reopen(int object, int flags)
@@ -104,7 +110,7 @@ static int64_t open_new(struct call *c, const struct parent *p, int flags, mode_
 	if (result == 0)
 		result = install(c, fd, flags);
 	/* With O_EXCL a call that is made again would find what nobody got. */
-	if (result != RB_CALL_ANSWERED)
+	if (result < 0 && result != RB_CALL_ANSWERED)
 		(void)unlinkat(p->fd, p->name, 0);
 	return result;
 }
