@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The calling thread: its memory, its descriptors, what /proc says of it. */
 #include <errno.h>
+#include <linux/kcmp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -99,6 +100,23 @@ static int copy_fd(int pidfd, int fd)
 	return r < 0 ? -errno : r;
 }
 
+/*
+ * Before Linux 6.9 only the first thread of a process has a handle; the others have the same
+ * descriptors unless they have asked for a table of their own.
+ */
+static int copy_fd_of_process(const struct call *c, int fd)
+{
+	struct caller_status st;
+	int r = rb_caller_status(c, &st);
+
+	if (r < 0)
+		return r;
+	if (syscall(SYS_kcmp, c->tid, st.tgid, KCMP_FILES, 0, 0) != 0)
+		return -ESRCH;
+	RB_CLEANUP(rb_closep) int pidfd = pidfd_of(st.tgid);
+	return pidfd < 0 ? rb_steal_fd(&pidfd) : copy_fd(pidfd, fd);
+}
+
 int rb_caller_fd(const struct call *c, int fd)
 {
 	struct handle *h = &c->s->handles[(unsigned)c->tid % RB_HANDLES];
@@ -119,8 +137,11 @@ int rb_caller_fd(const struct call *c, int fd)
 	if (h->pidfd >= 0)
 		return copy_fd(h->pidfd, fd);
 	h->pidfd = -1;
+	int r = copy_fd_of_process(c, fd);
+	if (r >= 0 || r == -EBADF)
+		return r;
 	(void)snprintf(what, sizeof(what), "fd/%d", fd);
-	int r = rb_caller_open(c, what, O_PATH);
+	r = rb_caller_open(c, what, O_PATH);
 	return r == -ENOENT ? -EBADF : r;
 }
 
