@@ -20,9 +20,7 @@ case_context "$T/files" <<-'END'
 	try chown 1:1 dangling
 	agree f d l dangling /etc/shadow /var/mail /tmp
 	chown 0:0 f; agree f
-	chown 197609:1000000 f; agree f
 	chown 65534:65534 d; agree d
-	chown 4294967294:4294967294 f; agree f
 	try chown -1:-1 f
 	chown 1000:1000 f; chown --reference=/etc/shadow f; agree f
 	chown --from=0:42 9:9 f; chown --from=1:1 10:10 f; agree f
@@ -107,33 +105,12 @@ case_context "$T/files" <<-'END'
 	RUN <<'EOF'
 	CASE=tar; . /tools/lib
 	mkdir -p in/sub; echo 1 >in/a; ln in/a in/hard; ln -s a in/link; mkfifo in/fifo; echo 2 >in/sub/b
-	mknod in/null c 1 3; mknod in/loop b 7 0
-	chown -h 5:6 in/link; chown 1:2 in/a; chown 3:4 in/sub in/sub/b; chown 8:9 in/fifo; chown 10:11 in/null in/loop; chmod 6711 in/a; chmod 2770 in/sub; chmod 600 in/null
+	chown -h 5:6 in/link; chown 1:2 in/a; chown 3:4 in/sub in/sub/b; chown 8:9 in/fifo; chmod 6711 in/a; chmod 2770 in/sub;
 	tar -cf t.tar --numeric-owner in
 	tar -tvf t.tar --numeric-owner | sed 's/20[0-9-]* [0-9:]*//' | sort
 	mkdir x y z; tar -xf t.tar -C x; tar -xpf t.tar -C y --same-owner; tar -xf t.tar -C z --no-same-owner
 	tar -cf - -C in . | tar -xpf - -C z --owner=70 --group=80 --overwrite
 	cp -a in w; rm -rf in t.tar
-	all
-	EOF
-	RUN <<'EOF'
-	CASE=mknod; . /tools/lib
-	mknod c c 1 5; mknod b b 8 1; mknod p p; mkfifo -m 640 q; mknod -m 622 console c 5 1; mknod big b 259 1048575
-	chown 5:6 c b p; chmod 660 b; agree c b p q
-	stat -c '%n %t,%T' c b console big
-	mv c c2; cp -a b b2; ln b b3; rm p; mv q q2; st c2 b2 b3 q2
-	test -c c2 && test -b b && test -p q2 && echo types
-	ls -ln | awk '{print $1,$2,$3,$4,$5,$6,$NF}'
-	python3 - <<'PY'
-	import os, socket, stat
-	os.mknod("reg", 0o100640); os.mknod("fifo", 0o010600)
-	os.mknod("chr", 0o020666, os.makedev(1, 7)); st = os.stat("chr"); print(oct(st.st_mode), st.st_rdev)
-	try:
-	    os.mknod("chr", 0o020666, os.makedev(1, 7))
-	except OSError as e:
-	    print(e.strerror)
-	s = socket.socket(socket.AF_UNIX); s.bind("sock"); os.chown("sock", 5, 6); st = os.stat("sock"); print(oct(st.st_mode), st.st_uid, st.st_gid)
-	PY
 	all
 	EOF
 	RUN <<'EOF'
@@ -172,7 +149,7 @@ case_context "$T/files" <<-'END'
 	CASE=setgid; . /tools/lib
 	mkdir plain; mkdir -m 2775 site; chown root:staff site; chmod 2775 site
 	umask 022
-	touch site/f; mkdir site/d; ln -s f site/l; mkfifo site/p; mknod site/c c 1 3; mkdir -p site/d/e/f; touch site/d/e/g
+	touch site/f; mkdir site/d; ln -s f site/l; mkfifo site/p; mkdir -p site/d/e/f; touch site/d/e/g
 	echo x >site/d/h; ln site/d/h site/hard; install -d site/i; install -m 600 /dev/null site/j; cp /etc/passwd site/k; cp -a /etc/shadow site/shadow
 	mv /tools/../t/setgid/plain site/moved; touch site/moved/x; mkdir -m 700 site/m700
 	tar -cf - -C /etc passwd | tar -xf - -C site --no-same-owner
@@ -230,6 +207,55 @@ case_context "$T/files" <<-'END'
 	EOF
 END
 oracle files "$T/files"
+
+# In range the step itself sees a device as an empty file, and an owner beyond the range as root
+# (doc/modes.md): what it prints is compared for single only.
+case_context "$T/devices" <<-'END'
+	FROM base AS one
+	COPY tools /tools
+	RUN <<'EOF'
+	CASE=mknod; . /tools/lib
+	mknod c c 1 5; mknod b b 8 1; mknod p p; mkfifo -m 640 q; mknod -m 622 console c 5 1; mknod big b 259 1048575
+	chown 5:6 c b p; chmod 660 b; agree c b p q
+	stat -c '%n %t,%T' c b console big
+	mv c c2; cp -a b b2; ln b b3; rm p; mv q q2; st c2 b2 b3 q2
+	test -c c2 && test -b b && test -p q2 && echo types
+	ls -ln | awk '{print $1,$2,$3,$4,$5,$6,$NF}'
+	python3 - <<'PY'
+	import os, socket, stat
+	os.mknod("reg", 0o100640); os.mknod("fifo", 0o010600)
+	os.mknod("chr", 0o020666, os.makedev(1, 7)); st = os.stat("chr"); print(oct(st.st_mode), st.st_rdev)
+	try:
+	    os.mknod("chr", 0o020666, os.makedev(1, 7))
+	except OSError as e:
+	    print(e.strerror)
+	s = socket.socket(socket.AF_UNIX); s.bind("sock"); os.chown("sock", 5, 6); st = os.stat("sock"); print(oct(st.st_mode), st.st_uid, st.st_gid); os.unlink("sock")
+	PY
+	all
+	EOF
+	RUN <<'EOF'
+	CASE=devices; . /tools/lib
+	mkdir -p in; mkdir -m 2775 site; chown root:staff site; chmod 2775 site; mknod site/c c 1 3
+	mknod in/null c 1 3; mknod in/loop b 7 0; chown 10:11 in/null in/loop; chmod 600 in/null
+	mknod m c 1 3; rm m; touch m; mknod m2 c 1 3; mv m m2; st m2; find . ! -user root | sort
+	all
+	EOF
+	RUN <<'EOF'
+	CASE=beyond; . /tools/lib
+	touch f g; mkdir d; chown 197609:1000000 f; agree f; chown 4294967294:4294967294 g; agree g; chown 1000000 d; chmod 2755 d; touch d/in; agree d/in
+	ln -s x l; chown -h 300000:5 l; mkfifo p; chown 5:300000 p; mv f d/; all
+	EOF
+	RUN <<'EOF'
+	. /tools/lib; cd /t; all
+	chown 21 devices/in/null; chmod 640 devices/in/loop; mv devices/in/null null; ln devices/in/loop loop; mv mknod/b3 b4; rm mknod/b; mkdir new; mv mknod/c2 new/; chown 1:1 beyond/g; mv beyond/l beyond/l2; mv beyond/p p
+	echo x >>beyond/d/f; chmod 600 beyond/g; rm devices/site/c; touch devices/site/c; ln -s y beyond/l; all
+	EOF
+	FROM base
+	COPY tools /tools
+	COPY --from=one /t /t
+	RUN . /tools/lib; cd /t; all
+END
+oracle devices "$T/devices" range
 
 case_context "$T/acl" <<-'END'
 	FROM base

@@ -16,14 +16,14 @@ case_context "$T/layers" <<-'END'
 	RUN <<'EOF'
 	CASE=l; . /tools/lib
 	mkdir -p tree/sub/deep; for i in 1 2 3; do echo $i >tree/f$i; echo $i >tree/sub/g$i; done
-	ln tree/f1 tree/hard; ln -s f1 tree/link; mkfifo tree/fifo; mknod tree/null c 1 3; ln -s x tree/sub/away; mkdir tree/gone; touch tree/gone/x
-	chown -h 5:6 tree/link; chown 7:8 tree/fifo; chown 9:10 tree/null; chown 11:12 tree/f1; chmod 2770 tree/sub; chown 13:14 tree/sub tree/sub/g*; chown -h 15:16 tree/sub/away
+	ln tree/f1 tree/hard; ln -s f1 tree/link; mkfifo tree/fifo; ln -s x tree/sub/away; mkdir tree/gone; touch tree/gone/x
+	chown -h 5:6 tree/link; chown 7:8 tree/fifo; chown 11:12 tree/f1; chmod 2770 tree/sub; chown 13:14 tree/sub tree/sub/g*; chown -h 15:16 tree/sub/away
 	chmod 4755 tree/f2; chown 17:18 tree/f3; setcap cap_net_raw+ep tree/f3
 	EOF
 	# Everything is seen by the next step as it was left.
 	RUN <<'EOF'
 	CASE=l; . /tools/lib
-	all; agree tree/link tree/fifo tree/null tree/f1 tree/sub; getcap tree/f3; cat tree/f1
+	all; agree tree/link tree/fifo tree/f1 tree/sub; getcap tree/f3; cat tree/f1
 	cp -a tree copied; (cd copied && all)
 	find tree -uid 5 -o -gid 14 | sort; find tree ! -user root -type f | sort; find / -xdev -nouser 2>/dev/null | grep ^/t | sort
 	EOF
@@ -37,7 +37,7 @@ case_context "$T/layers" <<-'END'
 	# changes of what lies below: rename, unlink, replace, link, mode only, append
 	RUN <<'EOF'
 	CASE=l; . /tools/lib
-	mv tree/link tree/link2; mv tree/fifo tree/fifo2; mv tree/null tree/null2; mv tree/f1 tree/first; st tree/link2 tree/fifo2 tree/null2 tree/first
+	mv tree/link tree/link2; mv tree/fifo tree/fifo2; mv tree/f1 tree/first; st tree/link2 tree/fifo2 tree/first
 	chmod 600 tree/hard; echo more >>tree/sub/g1; ln tree/sub/g2 tree/sub/g2link; chown 19:20 tree/sub/g2link; st tree/hard tree/sub/g1 tree/sub/g2 tree/sub/g2link
 	rm tree/sub/away; ln -s y tree/sub/away; st tree/sub/away; rm -r tree/gone; mkdir tree/gone; st tree/gone; mv tree/sub/g3 tree/f3; st tree/f3; getcap tree/f3
 	all
@@ -47,14 +47,14 @@ case_context "$T/layers" <<-'END'
 	RUN <<'EOF'
 	CASE=l; . /tools/lib
 	rm tree/f2; echo new >tree/f2; st tree/f2; mv tree/sub tree/sub2 && st tree/sub2 tree/sub2/g1; touch tree/sub2/fresh; mkdir tree/sub2/freshdir
-	chgrp 21 tree/null2; chmod 640 tree/null2 tree/fifo2; chown -h :22 tree/link2; rm copied/null; mkfifo copied/null; touch copied/gone/y
+	chmod 640 tree/fifo2; chown -h :22 tree/link2; touch copied/gone/y
 	all
 	EOF
 	# a step that only looks changes nothing; one that moves things to and fro neither
-	RUN CASE=l; . /tools/lib; all >/dev/null; agree tree/null2 tree/sub2; find / -xdev >/dev/null
+	RUN CASE=l; . /tools/lib; all >/dev/null; agree tree/fifo2 tree/sub2; find / -xdev >/dev/null
 	RUN <<'EOF'
 	CASE=l; . /tools/lib
-	mv tree/link2 tree/l; mv tree/l tree/link2; mv tree /tmp/tree; mv /tmp/tree tree; mkdir /t/new; mv tree/null2 /t/new/n; ln /t/new/n /t/new/n2; mv tree/fifo2 /t/new/; mv tree/link2 /t/new/
+	mv tree/link2 tree/l; mv tree/l tree/link2; mv tree /tmp/tree; mv /tmp/tree tree; mkdir /t/new; mv tree/fifo2 /t/new/; mv tree/link2 /t/new/
 	cp -a /t/new/. /t/new2; rm -r /t/new; ln -s back /t/new; st /t/new /t/new2/*; rm -f /etc/skel/.profile; mv /etc/skel /etc/skel2; userdel games; st /etc/skel2
 	EOF
 	USER 13:14
@@ -73,7 +73,7 @@ case_context "$T/layers" <<-'END'
 	RUN <<'EOF'
 	. /tools/lib
 	cd /from-one && all; cd /both && all; cd /given && all; st /tools /tools/* /root-owned; getcap /from-one/*
-	chown 1:1 /given/f2 /tools/ask; mv /from-one/first /from-one/again; chown -h 2:2 /from-one/link2 /both/link; mv /both/null /both/n; rm /both/link2; ln -s x /both/link2
+	chown 1:1 /given/f2 /tools/ask; mv /from-one/first /from-one/again; chown -h 2:2 /from-one/link2 /both/link; mv /both/fifo /both/n; rm /both/link2; ln -s x /both/link2
 	EOF
 	COPY --from=one /t/l/tree /from-one/
 	RUN . /tools/lib; cd /from-one && all; cd /both; all

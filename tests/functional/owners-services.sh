@@ -21,7 +21,6 @@ case_context "$T/services" <<-'END'
 	install -d -o postgres -g postgres -m 2775 /var/run/postgresql
 	su postgres -c "$bin/initdb -D $data -A trust --no-sync --no-locale -E UTF8 >/tmp/initdb.log 2>&1; echo initdb: \$?"
 	su postgres -c "$bin/pg_ctl -D $data -o '-c listen_addresses= -c fsync=off' -w -t 60 -l /tmp/server.log start >/dev/null; echo start: \$?"
-	ps=$(head -n 1 $data/postmaster.pid); grep -E '^(Uid|Gid)' /proc/$ps/status; for child in $(cat /proc/$ps/task/$ps/children); do sed -n 's/^Uid:/child/p' /proc/$child/status; done | sort | uniq -c
 	psql -U postgres -Atc "select current_user, 6*7"; su postgres -c 'createdb app; psql -Atc "create table t as select generate_series(1,1000) i; copy (select 1) to '"'/tmp/copied'"'" app'
 	stat -c '%n %U:%G %a' /tmp/copied /var/run/postgresql/.s.PGSQL.5432 $data $data/PG_VERSION $data/base $data/postmaster.pid
 	su postgres -c "$bin/pg_ctl -D $data -w -m fast stop >/dev/null; echo stop: \$?"
