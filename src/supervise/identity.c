@@ -189,6 +189,16 @@ static void settle_exec(struct call *c)
 	}
 }
 
+/* Who ended before its next call cannot settle what it left. */
+static void pending_drop_ended(struct supervisor *s)
+{
+	for (size_t i = 0; i < s->n_pending;)
+		if (start_time(s, s->pending[i].tgid) == 0)
+			s->pending[i] = s->pending[--s->n_pending];
+		else
+			i++;
+}
+
 int rb_creds_after_exec(struct call *c, const struct stat *file, const struct rb_cred *cred)
 {
 	struct supervisor *s = c->s;
@@ -197,6 +207,7 @@ int rb_creds_after_exec(struct call *c, const struct stat *file, const struct rb
 
 	if (number < 0 || r < 0)
 		return number < 0 ? number : r;
+	pending_drop_ended(s);
 	rb_grow(s->pending, s->n_pending, &s->cap_pending);
 	s->pending[s->n_pending++] = (struct pending_exec){.tgid = st.tgid,
 							   .dev = file->st_dev,
