@@ -151,9 +151,10 @@ int rb_elab_run(struct rb_elab *e, struct rb_error **err)
 	run_argv(e, &v->run);
 	rb_env_to_strv(&e->state->env, &v->run.env);
 	add_proxies(e, &v->run.proxy_env);
-	v->run.cwd =
-		keep(e, e->config->working_dir && *e->config->working_dir ? e->config->working_dir
-									  : "/");
+	/* A base image may have a relative one, or none. */
+	RB_CLEANUP(rb_strp)
+	char *cwd = rb_path_join_abs("/", e->config->working_dir ? e->config->working_dir : "");
+	v->run.cwd = keep(e, cwd);
 	v->run.user = keep(e, e->config->user ? e->config->user : "");
 	v->run.network = run_network(e);
 

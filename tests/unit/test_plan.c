@@ -263,6 +263,24 @@ static void test_plan__entrypoint_clears_a_cmd_that_was_not_set_here(void)
 	check_cmd("FROM a\nRUN x\n", "", "basecmd");
 }
 
+static void test_plan__the_working_directory_of_a_base_may_be_relative(void)
+{
+	static const struct {
+		const char *base, *want;
+	} rows[] = {{NULL, "/"}, {"", "/"}, {"/a", "/a"}, {"a/../b", "/b"}};
+
+	for (size_t i = 0; i < RB_ARRAY_LEN(rows); i++) {
+		struct fixture f = {0};
+		struct rb_error *err = NULL;
+
+		f.base.working_dir = rows[i].base ? rb_strdup(rows[i].base) : NULL;
+		CHECK_INT(make(&f, "FROM a\nRUN x\n", NULL, &err), 0);
+		CHECK_OK(&err);
+		CHECK_STR(rb_plan_stage_top(f.plan->target)->run.cwd, rows[i].want);
+		fixture_clear(&f);
+	}
+}
+
 /* --- history
  * ------------------------------------------------------------------------------------------------------
  */
@@ -524,6 +542,7 @@ int main(void)
 		TAP(test_plan__scratch_has_path_and_root_as_directory),
 		TAP(test_plan__metadata_reaches_the_config),
 		TAP(test_plan__entrypoint_clears_a_cmd_that_was_not_set_here),
+		TAP(test_plan__the_working_directory_of_a_base_may_be_relative),
 		TAP(test_plan__history_says_what_docker_says),
 		TAP(test_plan__arg_and_env_by_file_order),
 		TAP(test_plan__proxies_reach_run_without_its_key),
