@@ -112,6 +112,36 @@ static int pull(const struct op_image *op, const char *digest, bool config_only,
 	return r;
 }
 
+struct platforms {
+	const char *name;
+	struct rb_buf text;
+};
+
+static int add_platform(void *ctx, const struct rb_image_record *r)
+{
+	struct platforms *p = ctx;
+
+	if (rb_streq(r->name, p->name))
+		rb_buf_addf(&p->text, "%s%s", p->text.len ? ", " : "", r->platform);
+	return 0;
+}
+
+/* Somebody who has just loaded the image would not know why it is asked for elsewhere. */
+static int pull_failed(const struct op_image *op, struct rb_error **err)
+{
+	struct platforms p = {.name = op->image->name, .text = RB_BUF_INIT};
+	char platform[RB_PLATFORM_TEXT_BYTES];
+	struct rb_error *ignored = NULL;
+
+	(void)rb_store_each_image(op->solver->in.store, add_platform, &p, &ignored);
+	rb_error_drop(&ignored);
+	if (p.text.len)
+		(void)rb_wrap(err, "the store has %s for %s, not for %s", op->image->shown,
+			      p.text.ptr, rb_platform_text(&op->image->platform, platform));
+	rb_buf_clear(&p.text);
+	return rb_error_at(err, op->image->line_first, op->image->line_last);
+}
+
 int rb_op_pull_config(void *ctx, struct rb_worker_port *port, struct rb_error **err)
 {
 	const struct op_image *op = ctx;
@@ -119,7 +149,7 @@ int rb_op_pull_config(void *ctx, struct rb_worker_port *port, struct rb_error **
 	char platform[RB_PLATFORM_TEXT_BYTES];
 
 	if (pull(op, NULL, true, port, &pulled, err) < 0)
-		return rb_error_at(err, op->image->line_first, op->image->line_last);
+		return pull_failed(op, err);
 	const struct rb_image_record record = {
 		.name = rb_strdup(op->image->name),
 		.platform = rb_platform_text(&op->image->platform, platform),

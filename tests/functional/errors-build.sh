@@ -153,6 +153,9 @@ usable "bad outputs"
 
 printf 'FROM 127.0.0.1:%s/x:1\nRUN true\n' "$(free_port)" >"$T/c/Dockerfile"
 refused 1 'Dockerfile:1: .*cannot connect to 127\.0\.0\.1:[0-9]+: Connection refused \(is the registry running there\?\)$' "$T/c"
+import_base busybox 127.0.0.1:1/x:1
+printf 'FROM --platform=linux/s390x 127.0.0.1:1/x:1\nRUN true\n' >"$T/c/Dockerfile"
+refused 1 'Dockerfile:1: the store has 127\.0\.0\.1:1/x:1 for linux/[a-z0-9/]+, not for linux/s390x: cannot pull 127\.0\.0\.1:1/x:1: .*Connection refused' "$T/c"
 usable "an unreachable registry"
 
 # --- damage in the store
