@@ -15,6 +15,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -158,7 +159,8 @@ static int leave_result(struct supervisor *s, int fd)
 
 /* --- threads --- */
 
-/* A short slice makes the scheduler prefer us when we wake up (Linux 6.12). */
+/* A short slice makes the scheduler prefer us when we wake up (Linux 6.12). A lower nice value than
+ * we have would be refused, and the slice with it. */
 static void be_quick(void)
 {
 	struct {
@@ -167,7 +169,7 @@ static void be_quick(void)
 		int32_t nice;
 		uint32_t priority;
 		uint64_t runtime_ns, deadline, period;
-	} attr = {.size = sizeof(attr), .runtime_ns = 100000};
+	} attr = {.size = sizeof(attr), .nice = getpriority(PRIO_PROCESS, 0), .runtime_ns = 100000};
 
 	(void)syscall(SYS_sched_setattr, 0, &attr, 0);
 }
