@@ -59,6 +59,14 @@ static bool wants_image(const struct build *b)
 	return has_output(b, RB_OUTPUT_IMAGE) || has_output(b, RB_OUTPUT_OCI) || b->options.iidfile;
 }
 
+/* An image in the store has the names of -t also where the output gives it others. */
+static void add_tags(struct rb_output_spec *spec, const struct rb_strv *tags)
+{
+	if (spec->type == RB_OUTPUT_IMAGE && spec->names.n)
+		for (size_t i = 0; i < tags->n; i++)
+			rb_strv_add(&spec->names, tags->v[i]);
+}
+
 static int parse_outputs(struct build *b, struct rb_error **err)
 {
 	const struct rb_build_options *o = &b->options;
@@ -73,6 +81,7 @@ static int parse_outputs(struct build *b, struct rb_error **err)
 					 &b->outputs[i], err) < 0)
 			return rb_wrap(err, "--output");
 		b->n_outputs++;
+		add_tags(&b->outputs[i], &b->names);
 	}
 	if (o->iidfile && !has_output(b, RB_OUTPUT_IMAGE) && !has_output(b, RB_OUTPUT_OCI))
 		return rb_fail(err, RB_ERR_USAGE, "--iidfile needs an output that makes an image");

@@ -91,6 +91,7 @@ static void resized(void *ctx)
 int rb_session_progress(struct rb_session *s, const char *kind, struct rb_error **err)
 {
 	enum rb_progress_kind k;
+	const char *source = kind ? "--progress" : "BUILDKIT_PROGRESS";
 
 	if (!kind)
 		kind = getenv("BUILDKIT_PROGRESS");
@@ -104,10 +105,10 @@ int rb_session_progress(struct rb_session *s, const char *kind, struct rb_error 
 		k = RB_PROGRESS_QUIET;
 	else if (rb_streq(kind, "rawjson"))
 		return rb_fail(err, RB_ERR_UNSUPPORTED,
-			       "--progress=rawjson is not supported yet by this version of rbuild");
+			       "%s=rawjson is not supported yet by this version of rbuild", source);
 	else
-		return rb_fail(err, RB_ERR_USAGE,
-			       "--progress is auto, plain, tty or quiet, not \"%s\"", kind);
+		return rb_fail(err, RB_ERR_USAGE, "%s is auto, plain, tty or quiet, not \"%s\"",
+			       source, kind);
 	s->progress = rb_progress_new(k, STDERR_FILENO);
 	s->sink = (struct rb_event_sink){
 		.event = rb_progress_event,
