@@ -487,6 +487,9 @@ int rb_plan_new(const struct rb_dockerfile *df, const struct rb_plan_options *op
 	plan->arena = rb_arena_new();
 	plan->df = df;
 	plan->options = *options;
+	/* --target "$STAGE" of a script in which it is not set */
+	if (plan->options.target && !*plan->options.target)
+		plan->options.target = NULL;
 	if (build_plan(plan, err) < 0)
 		return -1;
 	*ret = rb_steal_ptr(&plan);

@@ -90,6 +90,7 @@ static void test_plan__builds_only_what_the_target_needs(void)
 	check_needed(text, "base", "1000");
 	check_needed(text, "2", "1010");
 	check_needed(text, NULL, "1101");
+	check_needed(text, "", "1101");
 	check_needed("FROM a\nFROM b\nCOPY --from=0 /x /y\n", NULL, "11");
 	check_needed("FROM a AS Foo\nFROM b\nCOPY --from=FOO /x /y\n", NULL, "11");
 	/* The latest definition of a name before the reference counts. */
