@@ -145,6 +145,25 @@ int rb_caller_fd(const struct call *c, int fd)
 	return r == -ENOENT ? -EBADF : r;
 }
 
+static bool is_path_only(int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	return flags >= 0 && flags & O_PATH;
+}
+
+int rb_caller_file(const struct call *c, int number)
+{
+	RB_CLEANUP(rb_closep) int fd = rb_caller_fd(c, number);
+
+	if (fd < 0)
+		return rb_steal_fd(&fd);
+	int r = rb_caller_check(c);
+	if (r < 0)
+		return r;
+	return is_path_only(fd) ? -EBADF : rb_steal_fd(&fd);
+}
+
 /* --- status --- */
 
 static int read_status(const struct supervisor *s, pid_t tid, char text[static STATUS_BYTES])

@@ -38,29 +38,9 @@ int64_t rb_call_lchown(struct call *c)
 			(uint32_t)c->a[1], (uint32_t)c->a[2]);
 }
 
-static bool is_path_only(int fd)
-{
-	int flags = fcntl(fd, F_GETFL);
-
-	return flags >= 0 && flags & O_PATH;
-}
-
-/* The object behind a descriptor that is good for more than paths. */
-static int open_descriptor(const struct call *c, int number)
-{
-	RB_CLEANUP(rb_closep) int fd = rb_caller_fd(c, number);
-
-	if (fd < 0)
-		return rb_steal_fd(&fd);
-	int r = rb_caller_check(c);
-	if (r < 0)
-		return r;
-	return is_path_only(fd) ? -EBADF : rb_steal_fd(&fd);
-}
-
 int64_t rb_call_fchown(struct call *c)
 {
-	return do_chown(c, open_descriptor(c, (int)c->a[0]), (uint32_t)c->a[1], (uint32_t)c->a[2]);
+	return do_chown(c, rb_caller_file(c, (int)c->a[0]), (uint32_t)c->a[1], (uint32_t)c->a[2]);
 }
 
 int64_t rb_call_fchownat(struct call *c)
@@ -100,7 +80,7 @@ int64_t rb_call_chmod(struct call *c)
 
 int64_t rb_call_fchmod(struct call *c)
 {
-	return do_chmod(c, open_descriptor(c, (int)c->a[0]), (mode_t)c->a[1]);
+	return do_chmod(c, rb_caller_file(c, (int)c->a[0]), (mode_t)c->a[1]);
 }
 
 int64_t rb_call_fchmodat(struct call *c)
@@ -163,7 +143,7 @@ static int64_t times_at(struct call *c, uint64_t address, bool narrow, int flags
 	if (!c->a[1] && (int)c->a[0] != AT_FDCWD)
 		return flags & AT_SYMLINK_NOFOLLOW
 			       ? -EINVAL
-			       : do_times(c, open_descriptor(c, (int)c->a[0]), address ? t : NULL);
+			       : do_times(c, rb_caller_file(c, (int)c->a[0]), address ? t : NULL);
 	return do_times(c, rb_resolve_at(c, (int)c->a[0], c->a[1], flags), address ? t : NULL);
 }
 
@@ -191,7 +171,7 @@ static int64_t do_timevals(struct call *c, int dirfd, uint64_t path, uint64_t ad
 		t[i] = (struct timespec){.tv_sec = tv[i].tv_sec, .tv_nsec = tv[i].tv_usec * 1000};
 	}
 	if (!path && dirfd != AT_FDCWD)
-		return do_times(c, open_descriptor(c, dirfd), address ? t : NULL);
+		return do_times(c, rb_caller_file(c, dirfd), address ? t : NULL);
 	return do_times(c, rb_resolve_at(c, dirfd, path, 0), address ? t : NULL);
 }
 

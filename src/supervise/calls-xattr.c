@@ -36,7 +36,7 @@ static int open_object(struct call *c, enum how how)
 	case BY_LINK:
 		return rb_resolve_at(c, AT_FDCWD, c->a[0], AT_SYMLINK_NOFOLLOW);
 	default:
-		return rb_caller_fd(c, (int)c->a[0]);
+		return rb_caller_file(c, (int)c->a[0]);
 	}
 }
 

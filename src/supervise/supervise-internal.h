@@ -77,7 +77,7 @@ struct supervisor {
 	bool set_up;           /* the first execve has been seen: what runs is the step's */
 	struct rb_cred *creds; /* by number */
 	size_t n_creds, cap_creds, n_groups; /* groups of all together */
-	uint64_t limit_max; /* hard limit that goes with the numbers */
+	uint64_t limit_max;                  /* hard limit that goes with the numbers */
 	struct thread *threads;
 	size_t n_threads, cap_threads;
 	struct pending_exec *pending;
@@ -125,6 +125,9 @@ int rb_caller_check(const struct call *c);
 /* Opened anew: its cwd, root, executable; and a copy of a descriptor. The caller closes. */
 int rb_caller_open(const struct call *c, const char *what, int flags);
 int rb_caller_fd(const struct call *c, int fd);
+/* The same for calls that want more than an O_PATH descriptor: -EBADF for that. The caller is
+ * known to be there afterwards. */
+int rb_caller_file(const struct call *c, int fd);
 /* From /proc/<tid>/status; *_inside are numbers in the step's own pid namespace. */
 struct caller_status {
 	pid_t tgid, pid_inside, tid_inside;
