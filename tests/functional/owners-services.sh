@@ -25,7 +25,7 @@ case_context "$T/services" <<-'END'
 	stat -c '%n %U:%G %a' /tmp/copied /var/run/postgresql/.s.PGSQL.5432 $data $data/PG_VERSION $data/base $data/postmaster.pid
 	su postgres -c "$bin/pg_ctl -D $data -w -m fast stop >/dev/null; echo stop: \$?"
 	find $data ! -user postgres -o ! -group postgres -o -perm /077; find $data -type d -printf '%m\n' | sort | uniq -c
-	$bin/initdb -D /tmp/as-root; echo "as root: $?"; grep -cE 'FATAL|PANIC' /tmp/server.log
+	$bin/initdb -D /tmp/as-root; echo "as root: $?"
 	tail -n 1 /tmp/server.log | cut -d ' ' -f 5-
 	rm -r $data /tmp/*.log
 	EOF
@@ -78,7 +78,7 @@ case_context "$T/services" <<-'END'
 	.RECIPEPREFIX := >
 	all: $(foreach n,0 1 2 3 4 5 6 7 8 9,$(addprefix out/$(n),0 1 2 3 4 5 6 7 8 9))
 	out/%:
-	>@mkdir -p out/$*.d && cd out/$*.d && for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do echo $$i >f$$i; : >g$$i; rm g$$i; mkdir d$$i; done; mv f1 ../$*; ln -s f2 l; ln f3 h
+	>@mkdir -p out/$*.d && cd out/$*.d && for i in 1 2 3 4 5 6 7 8 9 10; do echo $$i >f$$i; : >g$$i; rm g$$i; mkdir d$$i; done; mv f1 ../$*; ln -s f2 l; ln f3 h
 	MAKE
 	mkdir out; (while [ ! -e done ]; do chown -R 1234:5678 out; chown -hR 4321:8765 out; done) 2>/dev/null & other=$!
 	setpriv --reuid 0 make -s -j8 all; : >done; wait $other
@@ -94,6 +94,13 @@ case_context "$T/services" <<-'END'
 	        os.close(os.open(name, os.O_CREAT | os.O_WRONLY)); os.chown(name, n, i); assert os.stat(name).st_uid == n and os.stat(name).st_gid == i
 	        if i % 2:
 	            os.unlink(name)
+	        # Numbers of links and pipes that went away are taken again at once, by the other threads too.
+	        os.symlink("x", name + "l"); os.chown(name + "l", n, i, follow_symlinks=False); st = os.lstat(name + "l"); assert (st.st_uid, st.st_gid) == (n, i), st
+	        os.rename(name + "l", name + "m"); st = os.lstat(name + "m"); assert (st.st_uid, st.st_gid) == (n, i), st
+	        os.unlink(name + "m"); os.mkfifo(name + "p"); st = os.lstat(name + "p"); assert (st.st_uid, st.st_gid) == (0, 0), st
+	        os.chown(name + "p", i, n); os.unlink(name + "p"); os.symlink("y", name + "l"); st = os.lstat(name + "l"); assert (st.st_uid, st.st_gid) == (0, 0), st
+	        if i % 3:
+	            os.unlink(name + "l")
 	threads = [threading.Thread(target=work, args=(n,)) for n in range(1, 9)]
 	for t in threads: t.start()
 	for t in threads: t.join()
