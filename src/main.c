@@ -51,7 +51,8 @@ static int misspelt_verb(const char *word, struct rb_error **err)
 	for (size_t i = 0; i < RB_ARRAY_LEN(verbs); i++)
 		names[i] = verbs[i]->name;
 	const char *text = rb_suggest(&hint, word, names, RB_ARRAY_LEN(names));
-	if (!*text || access(word, F_OK) == 0)
+	/* An option of build may come first. */
+	if (!*text || *word == '-' || access(word, F_OK) == 0)
 		return 0;
 	return rb_fail(err, RB_ERR_USAGE, "neither a verb nor a directory: %s%s", word, text);
 }
