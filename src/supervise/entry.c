@@ -13,7 +13,11 @@
 
 #include "supervise/supervise-internal.h"
 
-enum { OVERFLOW_ID = 65534 }; /* of /proc/sys/kernel/overflowuid */
+enum {
+	OVERFLOW_ID = 65534, /* of /proc/sys/kernel/overflowuid */
+	/* Half a gigabyte of rows; pipes without a name can have some too. */
+	NODES_MAX = 1 << 22,
+};
 
 static struct node_key key_of(const struct stat *st)
 {
@@ -122,6 +126,8 @@ static int entry_write(struct supervisor *s, int fd, const struct stat *st,
 	int r = rb_owner_in_table(st->st_mode) ? -EOPNOTSUPP : rb_owner_write(fd, "", o);
 
 	if (r == -EOPNOTSUPP || r == -EPERM) {
+		if (HASH_COUNT(s->nodes) >= NODES_MAX)
+			return -ENOSPC;
 		row_set(s, fd, st, o);
 		return 0;
 	}
