@@ -66,7 +66,7 @@ int rb_layer_apply(const struct rb_apply_spec *spec, struct rb_apply_result *ret
 
 /*
  * Reads a layer to its end without unpacking: its digests, and that it is a tar within the limits.
- * plain_archive as above. Errors: CORRUPT, SYS.
+ * plain_archive as above; an OCI image layout is none (UNSUPPORTED). Errors: CORRUPT, SYS.
  */
 int rb_layer_scan(int src_fd, const struct rb_layer_limits *limits, bool plain_archive,
 		  struct rb_apply_result *ret, struct rb_error **err);

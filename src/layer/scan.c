@@ -20,6 +20,9 @@ int rb_layer_scan(int src_fd, const struct rb_layer_limits *limits, bool plain_a
 
 		if (plain_archive && rb_whiteout_kind(clean) != RB_WHITEOUT_NONE)
 			return rb_whiteout_refuse(name, err);
+		if (plain_archive && rb_streq(clean, "oci-layout"))
+			return rb_fail(err, RB_ERR_UNSUPPORTED,
+				       "this is an image, not a root file system: use rbuild load");
 	}
 	if (r < 0 || rb_layer_reader_finish(reader, NULL, NULL, &result, err) < 0)
 		return -1;

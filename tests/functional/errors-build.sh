@@ -152,6 +152,13 @@ refused 1 'Dockerfile:2: process ' -o "type=oci,dest=$T/x.tar" "$T/run"
 is "$(cat "$T/x.tar")" old "a failed build leaves an old output alone"
 usable "bad outputs"
 
+# --- files that are something else
+
+works "an OCI archive" rb -q -o "type=oci,dest=$T/image.oci" "$T/good"
+fails_with 1 '^rbuild: .*/image\.oci: this is an image, not a root file system: use rbuild load$' rb import "$T/image.oci" oops
+gzip -k "$T/image.oci"
+fails_with 1 '^rbuild: .*/image\.oci\.gz: this is an image, not a root file system: use rbuild load$' rb import "$T/image.oci.gz" oops
+
 # --- registries
 
 printf 'FROM 127.0.0.1:%s/x:1\nRUN true\n' "$(free_port)" >"$T/c/Dockerfile"
