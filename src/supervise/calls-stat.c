@@ -104,6 +104,7 @@ static int fix_statx(struct supervisor *s, int fd, struct statx *x)
 		.st_gid = x->stx_gid,
 		.st_size = (off_t)x->stx_size,
 		.st_rdev = makedev(x->stx_rdev_major, x->stx_rdev_minor),
+		.st_ctim = {.tv_sec = x->stx_ctime.tv_sec, .tv_nsec = x->stx_ctime.tv_nsec},
 	};
 	int r = rb_entry_fix(s, fd, &st);
 

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/sysmacros.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "supervise/supervise-internal.h"
@@ -103,6 +104,36 @@ void rb_entry_forget(struct supervisor *s, const struct stat *disk)
 	node_drop(s, n);
 }
 
+static struct known *known_slot(struct supervisor *s, const struct stat *st)
+{
+	return &s->known[(st->st_ino ^ st->st_ino >> 10) % RB_KNOWN];
+}
+
+static bool known_get(struct supervisor *s, const struct stat *st, struct rb_owner *ret, int *r)
+{
+	const struct known *k = known_slot(s, st);
+
+	if (k->ino != st->st_ino || st->st_dev != s->root.st_dev ||
+	    k->ctime.tv_sec != st->st_ctim.tv_sec || k->ctime.tv_nsec != st->st_ctim.tv_nsec)
+		return false;
+	*ret = k->owner;
+	*r = k->has;
+	return true;
+}
+
+static void known_put(struct supervisor *s, const struct stat *st, const struct rb_owner *o, int r)
+{
+	struct timespec now;
+
+	if (r < 0 || st->st_dev != s->root.st_dev ||
+	    clock_gettime(CLOCK_REALTIME_COARSE, &now) < 0 ||
+	    st->st_ctim.tv_sec + RB_KNOWN_AGE_S > now.tv_sec)
+		return;
+	*known_slot(s, st) = (struct known){.ino = st->st_ino, .ctime = st->st_ctim, .has = r};
+	if (r)
+		known_slot(s, st)->owner = *o;
+}
+
 /* 1 and the entry, 0 when there is none, -errno. */
 static int entry_read(struct supervisor *s, int fd, const struct stat *st, struct rb_owner *ret)
 {
@@ -114,9 +145,15 @@ static int entry_read(struct supervisor *s, int fd, const struct stat *st, struc
 	}
 	if (rb_owner_in_table(st->st_mode))
 		return 0;
-	int r = rb_owner_read(fd, "", ret);
+	int r;
+	if (known_get(s, st, ret, &r))
+		return r;
+	r = rb_owner_read(fd, "", ret);
 	/* /proc, /sys and the like. */
-	return r == -EPERM || r == -EACCES ? 0 : r;
+	if (r == -EPERM || r == -EACCES)
+		r = 0;
+	known_put(s, st, ret, r);
+	return r;
 }
 
 static int entry_write(struct supervisor *s, int fd, const struct stat *st,

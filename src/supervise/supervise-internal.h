@@ -69,7 +69,20 @@ struct replay {
 	int64_t result;
 };
 
+/*
+ * What attributes have said, by the file's last change: setting one is a change. Only files that
+ * have been left alone for a while are kept, since clocks of file systems are coarse.
+ */
+struct known {
+	uint64_t ino;
+	struct timespec ctime;
+	bool has;
+	struct rb_owner owner;
+};
+enum { RB_KNOWN = 1024, RB_KNOWN_AGE_S = 2 };
+
 struct supervisor {
+	struct known known[RB_KNOWN];
 	const struct rb_supervise_spec *spec;
 	int listener, proc_fd, root_fd;
 	struct stat root;
