@@ -90,7 +90,12 @@ static void check_supervisor(struct rb_host *h)
 	if (h->can_notify)
 		rb_host_add_check(
 			h, name, true,
-			rb_asprintf("seccomp user notification works%s%s",
+			rb_asprintf("seccomp user notification works%s%s%s",
+				    h->rung == RB_RUNG_SINGLE
+					    ? ": steps see root and all users; other users are "
+					      "kept from changing files that are not theirs, not "
+					      "from reading them"
+					    : "",
 				    h->notify_killable ? ""
 						       : "; without WAIT_KILLABLE_RECV (Linux "
 							 "5.19) signals repeat calls",
