@@ -248,7 +248,7 @@ says 'emulated owners found=processes may not look into each other \(Operation n
 says 'emulated owners unlock=kernel.yama.ptrace_scope must be below 3 .*'
 under ioctl=EINVAL
 report "no SYNC_WAKE_UP" 'ids others others'
-says 'emulated owners found=seccomp user notification works; without SYNC_WAKE_UP \(Linux 6.6\) it is slower'
+says 'emulated owners found=seccomp user notification works(: .*)?; without SYNC_WAKE_UP \(Linux 6.6\) it is slower'
 under
 
 # --- a container's /proc, and places for the store
