@@ -144,14 +144,14 @@ static int find_place(struct call *c, struct parent *p, int flags)
 static int64_t open_tmpfile(struct call *c, int dir, int flags, mode_t mode)
 {
 	struct stat st;
-	int r = rb_may_change(c, dir);
+	int r;
 
-	if (r < 0)
-		return r;
 	if (fstat(dir, &st) < 0)
 		return -errno;
 	if (!S_ISDIR(st.st_mode))
 		return -ENOTDIR;
+	if ((r = rb_may_change(c, dir)) < 0)
+		return r;
 	take_umask(c);
 	RB_CLEANUP(rb_closep)
 	int fd = openat(dir, ".", flags | O_CLOEXEC, mode & 07777);
