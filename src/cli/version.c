@@ -8,7 +8,7 @@
 static int run_version(struct rb_cli *cli, int argc, char *const *argv, struct rb_error **err)
 {
 	RB_CLEANUP(rb_strv_clear) struct rb_strv rest = RB_STRV_INIT;
-	int r = rb_cli_parse(cli, &rb_verb_version, NULL, argc, argv, false, 0, 1, &rest, err);
+	int r = rb_cli_parse(cli, &rb_verb_version, NULL, argc, argv, false, 0, 0, &rest, err);
 
 	if (r)
 		return r < 0 ? -1 : RB_EXIT_OK;

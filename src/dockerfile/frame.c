@@ -6,9 +6,14 @@
 
 #define RULE "--------------------\n"
 
+/* A line may have 65535 bytes; the rest of one this long would only hide the error below. */
+enum { SHOWN_BYTES_MAX = 500 };
+
 /* What a terminal might obey is not printed: control characters and bytes that are no UTF-8. */
 static void add_visible(struct rb_buf *b, struct rb_slice line)
 {
+	const char *end = line.ptr + SHOWN_BYTES_MAX;
+
 	while (line.len) {
 		uint32_t c;
 		size_t n = rb_rune_decode(line.ptr, line.len, &c);
@@ -20,6 +25,10 @@ static void add_visible(struct rb_buf *b, struct rb_slice line)
 			rb_buf_add(b, line.ptr, n);
 		line.ptr += n;
 		line.len -= n;
+		if (line.len && line.ptr >= end) {
+			rb_buf_addstr(b, "...");
+			return;
+		}
 	}
 }
 

@@ -13,6 +13,8 @@
 #include "base/fd.h"
 #include "solve/solve-internal.h"
 
+enum { COMMAND_SHOWN_MAX = 1000 }; /* bytes of it in the error */
+
 struct op_run {
 	struct rb_active *active;
 	int root_fd;
@@ -177,12 +179,14 @@ static int failed(const struct rb_vertex *v, const struct op_run *run,
 	RB_CLEANUP(rb_buf_clear) struct rb_buf argv = RB_BUF_INIT;
 	RB_CLEANUP(rb_buf_clear) struct rb_buf how = RB_BUF_INIT;
 
-	/* Of a heredoc the first line: the frame shows the others. */
+	/* Of a heredoc the first line, of a line no screenful: the frame shows more. */
 	for (size_t i = 0; i < v->run.argv.n; i++)
 		rb_buf_addf(&argv, "%s%s", i ? " " : "", v->run.argv.v[i]);
-	char *end = strchr(argv.ptr, '\n');
-	if (end) {
-		rb_buf_truncate(&argv, (size_t)(end - argv.ptr));
+	size_t shown = strcspn(argv.ptr, "\n");
+	if (shown > COMMAND_SHOWN_MAX)
+		shown = COMMAND_SHOWN_MAX;
+	if (shown < argv.len) {
+		rb_buf_truncate(&argv, shown);
 		rb_buf_addstr(&argv, "...");
 	}
 	if (result->out_of_memory)

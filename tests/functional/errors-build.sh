@@ -51,6 +51,9 @@ refused 1 'Dockerfile:2: process "/bin/sh -c echo one\.\.\." did not complete su
 printf 'FROM busybox\nRUN exit 5 # \033[31m\007red\n' >"$T/run/Dockerfile"
 refused 1 'Dockerfile:2: process "/bin/sh -c exit 5 # red" did not complete successfully: exit code: 5' "$T/run"
 unlike "$err" $'\033|\007' "what could drive a terminal is left out"
+printf 'FROM busybox\nRUN exit 6 # %060000d\n' 0 >"$T/run/Dockerfile"
+refused 1 'Dockerfile:2: process "/bin/sh -c exit 6 # 0+\.\.\." did not complete successfully: exit code: 6' "$T/run"
+is "$(($(tail -n 1 <<<"$err" | wc -c) < 1500))" 1 "a long command is not repeated as a whole"
 usable "a failing RUN"
 
 # --- sources
@@ -112,6 +115,9 @@ usable "a missing Dockerfile"
 # --- options
 
 refused 2 'build: unknown option: --tarqet \(did you mean --target\?\)$' --tarqet x "$T/good"
+refused_word=$("$RBUILD" version word 2>&1)
+is "$? $refused_word" "2 rbuild: version: too many arguments; usage: rbuild version" "a word too many"
+is "$("$RBUILD" --version)" "$("$RBUILD" version)" "--version is version"
 run_command rb imagse
 is "$? $err" "2 rbuild: neither a verb nor a directory: imagse (did you mean images?)" "a misspelt verb"
 refused 1 'build: --secret is not supported yet by this version of rbuild$' --secret id=x "$T/good"

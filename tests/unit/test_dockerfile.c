@@ -1035,6 +1035,21 @@ static void test_dockerfile__frame(void)
 	}
 }
 
+static void test_dockerfile__frame_of_a_long_line(void)
+{
+	char text[1003];
+
+	memset(text, 'x', sizeof(text));
+	text[500] = text[1002] = '\n'; /* 500 bytes are shown whole, 501 are not */
+	char *got = rb_dockerfile_frame("Dockerfile", text, sizeof(text), 2, 2);
+	const char *second = strstr(got, ">>>");
+
+	CHECK_INT(strcspn(got + strlen("Dockerfile:2\n--------------------\n"), "\n"), 11 + 500);
+	CHECK_INT(second ? strcspn(second, "\n") : 0, 4 + 500 + 3);
+	CHECK(second && strstr(second, "x...\n"));
+	free(got);
+}
+
 /* ---- values.h ---- */
 
 static void test_values__ports(void)
@@ -1320,6 +1335,7 @@ int main(void)
 		TAP(test_dockerfile__healthcheck),
 		TAP(test_dockerfile__onbuild),
 		TAP(test_dockerfile__frame),
+		TAP(test_dockerfile__frame_of_a_long_line),
 		TAP(test_values__ports),
 		TAP(test_values__signals),
 		TAP(test_values__chmod),
