@@ -375,6 +375,8 @@ int rb_resolve(struct call *c, int dirfd, const char *path, bool follow_last)
 {
 	RB_CLEANUP(rb_closep) int base = -1;
 
+	if (!*path)
+		return -ENOENT; /* whatever the descriptor is */
 	if (*path != '/' && (base = open_base(c, dirfd)) < 0)
 		return rb_steal_fd(&base);
 	return rb_resolve_from(c, base, path, follow_last);
@@ -411,6 +413,8 @@ int rb_resolve_parent(struct call *c, int dirfd, const char *path, struct parent
 	RB_CLEANUP(rb_closep) int base = -1;
 
 	ret->fd = -1;
+	if (!*path)
+		return -ENOENT;
 	if (*path != '/' && (base = open_base(c, dirfd)) < 0)
 		return rb_steal_fd(&base);
 	return rb_resolve_parent_from(c, base, path, ret);
