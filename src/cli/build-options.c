@@ -63,6 +63,18 @@ const struct rb_option *rb_build_options_table(struct rb_build_options *o)
 	return o->table;
 }
 
+/* An empty value is none, as docker has it: scripts write --platform "$PLATFORM". */
+static void drop_empty(struct rb_build_options *o)
+{
+	const char **values[] = {&o->network, &o->file, &o->iidfile, &o->target};
+
+	for (size_t i = 0; i < RB_ARRAY_LEN(values); i++)
+		if (*values[i] && !**values[i])
+			*values[i] = NULL;
+	if (o->platforms.n == 1 && !*o->platforms.v[0])
+		rb_strv_clear(&o->platforms);
+}
+
 static int check_args(struct rb_build_options *o, struct rb_error **err)
 {
 	for (size_t i = 0; i < o->build_args.n; i++) {
@@ -113,6 +125,7 @@ int rb_build_options_check(struct rb_build_options *o, struct rb_plan_options *r
 			   struct rb_error **err)
 {
 	memset(ret, 0, sizeof(*ret));
+	drop_empty(o);
 	if (check_args(o, err) < 0 || check_labels(o, err) < 0 ||
 	    check_network(o, &ret->network, err) < 0)
 		return -1;

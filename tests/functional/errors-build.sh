@@ -115,6 +115,7 @@ usable "a missing Dockerfile"
 # --- options
 
 refused 2 'build: unknown option: --tarqet \(did you mean --target\?\)$' --tarqet x "$T/good"
+works "empty values are none" rb -q --platform= --network= --file= --iidfile= --target= "$T/good"
 refused_word=$("$RBUILD" version word 2>&1)
 is "$? $refused_word" "2 rbuild: version: too many arguments; usage: rbuild version" "a word too many"
 is "$("$RBUILD" --version)" "$("$RBUILD" version)" "--version is version"
