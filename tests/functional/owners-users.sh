@@ -127,7 +127,7 @@ case_context "$T/users" <<-'END'
 	exec 2>&1
 	id; touch /etc/x; echo "touch: $?"; touch ~/mine /tmp/app; mkdir -m 2770 ~/dir; echo $HOME; test -w /etc || echo 'not writable'; test -w ~ && echo writable
 	chown root ~/mine; chgrp crew ~/mine; chgrp root ~/mine; chmod 4755 ~/mine; chmod 755 /etc; stat -c '%n %U:%G %a' ~/mine ~/dir /tmp/app
-	python3 -c 'import os; print([os.access(p, os.W_OK) for p in ("/usr/lib/python3", "/usr/local/lib", "/home/app", "/tmp", "/etc/passwd", "/root", "/var/local")], [os.access(p, os.R_OK) for p in ("/etc/shadow", "/root", "/etc/passwd")], os.access("/root/.bashrc", os.F_OK), os.access("/etc/passwd", os.X_OK))'
+	python3 -c 'import os; print([os.access(p, os.W_OK) for p in ("/usr/lib/python3", "/usr/local/lib", "/home/app", "/tmp", "/etc/passwd", "/root", "/var/local")], [os.access(p, os.R_OK) for p in ("/etc/shadow", "/root", "/etc/passwd")], os.access("/etc/passwd", os.X_OK))'
 	sudo -n id; ping -c1 127.0.0.1 >/dev/null 2>&1; rm /tmp/nosuch; rm -f /etc/hostname; mv /etc/motd /tmp/; ls -ldn ~ | cut -c 1-20
 	EOF
 	USER app:staff
