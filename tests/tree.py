@@ -52,7 +52,10 @@ def printable(name):
 
 
 def digest_of(file):
-    return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    digest = hashlib.sha256()
+    while chunk := file.read(1 << 20):
+        digest.update(chunk)
+    return digest.hexdigest()[:16]
 
 
 # --- a directory ----------------------------------------------------------------------------
