@@ -106,7 +106,8 @@ static void forward(int signal_fd, int pidfd, int *ended_by)
 static int wait_for_command(struct rb_exec *exec, int signal_fd, struct rb_error **err)
 {
 	struct pollfd p[] = {{.fd = exec->pidfd, .events = POLLIN},
-			     {.fd = signal_fd, .events = POLLIN}};
+			     {.fd = signal_fd, .events = POLLIN},
+			     {.fd = exec->supervisor_fd, .events = POLLIN}};
 	struct rb_exec_result result;
 	int ended_by = 0;
 
@@ -115,6 +116,11 @@ static int wait_for_command(struct rb_exec *exec, int signal_fd, struct rb_error
 			continue;
 		if (p[1].revents)
 			forward(signal_fd, exec->pidfd, &ended_by);
+		/* Nobody answers the command's calls any more; finishing says so. */
+		if (p[2].revents && !p[0].revents) {
+			(void)rb_sys_pidfd_send_signal(exec->pidfd, SIGKILL);
+			p[2].fd = -1;
+		}
 	}
 	if (rb_exec_finish(exec, &result, err) < 0)
 		return -1;

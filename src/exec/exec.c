@@ -449,6 +449,7 @@ static int start(const struct rb_exec_spec *spec, const int stdio[3], const int 
 			return -1;
 		ret->pid = child.pid;
 		ret->pidfd = child.pidfd;
+		ret->supervisor_fd = supervisor.child.pidfd;
 		child = (struct rb_child)RB_CHILD_INIT;
 		ret->private_ = rb_calloc(1, sizeof(*ret->private_));
 		*ret->private_ = (struct rb_exec_private){.stubs = s->stubs,
@@ -510,7 +511,7 @@ static void exec_clear(struct rb_exec *e)
 	rb_closep(&e->pidfd);
 	rb_closep(&e->out_fd);
 	rb_closep(&e->err_fd);
-	*e = (struct rb_exec){.pidfd = -1, .out_fd = -1, .err_fd = -1};
+	*e = (struct rb_exec){.pidfd = -1, .out_fd = -1, .err_fd = -1, .supervisor_fd = -1};
 }
 
 int rb_exec_finish(struct rb_exec *e, struct rb_exec_result *ret, struct rb_error **err)

@@ -56,6 +56,8 @@ struct rb_exec {
 	int pidfd;                        /* readable when the step has ended */
 	int out_fd;                       /* read end of stdout, or -1 */
 	int err_fd;                       /* read end of stderr, or -1 */
+	int supervisor_fd;                /* readable when the supervisor has ended: before the step
+					     has, the step is to be killed; borrowed, or -1 */
 	struct rb_exec_private *private_; /* owned */
 };
 

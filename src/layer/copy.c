@@ -15,6 +15,7 @@
 #include <uthash.h>
 
 #include "base/fd.h"
+#include "layer/acl.h"
 #include "layer/layer-internal.h"
 
 /* Each level holds two descriptors; the usual limit of a process is 1024. */
@@ -183,9 +184,11 @@ static int copy_metadata(const struct copier *c, const struct entry *e, struct r
 /* An empty file that is not there yet, with a mode that tells nobody what will be in it. */
 static int create_file(const struct copier *c, int dirfd, const char *name, struct rb_error **err)
 {
+	RB_CLEANUP(rb_closep)
 	int fd = openat(dirfd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	int r = fd < 0 ? -errno : rb_acl_inherit(dirfd, fd, "", 0600);
 
-	return fd < 0 ? fail_dest(c, -errno, "make the file", err) : fd;
+	return r < 0 ? fail_dest(c, r, "make the file", err) : rb_steal_fd(&fd);
 }
 
 static int make_regular(struct copier *c, struct entry *e, struct rb_error **err)
@@ -238,6 +241,8 @@ static int make_device(struct copier *c, struct entry *e, struct rb_error **err)
 	int r = rb_ledger_mknod(c->spec->dst_ledger, e->dst_dir, e->dst_name, c->dst.ptr,
 				(e->st.st_mode & S_IFMT) | 0600, e->st.st_rdev);
 
+	if (r == 0)
+		r = rb_acl_inherit(e->dst_dir, e->dst_dir, e->dst_name, 0600);
 	return r < 0 ? fail_dest(c, r, "make the device", err) : 0;
 }
 
@@ -387,7 +392,7 @@ static int enter_dir(int parent, const char *name)
 	int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return -errno; /* ENOTDIR also for a link */
-	int r = exists ? reuse_dir(fd) : 0;
+	int r = exists ? reuse_dir(fd) : rb_acl_inherit(parent, fd, "", 0700);
 	return r < 0 ? r : rb_steal_fd(&fd);
 }
 

@@ -45,13 +45,6 @@ int rb_layer_list(int dirfd, struct rb_strv *ret);
 /* Capabilities of any version as version 2 (20 bytes) into `ret`; -EINVAL when malformed. */
 enum { RB_CAPS_V2_BYTES = 20 };
 int rb_layer_caps_v2(const void *value, size_t len, uint8_t ret[static RB_CAPS_V2_BYTES]);
-/*
- * Sets allowed attributes. What this file system or user namespace cannot hold is logged with
- * `path` (user attributes of a symlink, ids of an ACL that are not mapped); other failures are
- * returned. Mechanism.
- */
-int rb_layer_set_xattrs(int dirfd, const char *name, const struct rb_xattr *v, size_t n,
-			const char *path);
 /* Removes every allowed attribute. Mechanism. */
 int rb_layer_clear_xattrs(int dirfd, const char *name);
 

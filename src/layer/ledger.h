@@ -115,5 +115,12 @@ struct rb_xattr {
  */
 ssize_t rb_xattrs_read(int dirfd, const char *name, struct rb_xattr **ret);
 void rb_xattrs_free(struct rb_xattr *v, size_t n);
+/*
+ * Sets allowed attributes. An ACL with ids that the user namespace does not map is kept beside
+ * (layer/acl.h). What this file system cannot hold is logged with `path` (user attributes of a
+ * symlink); other failures are returned. Mechanism.
+ */
+int rb_layer_set_xattrs(int dirfd, const char *name, const struct rb_xattr *v, size_t n,
+			const char *path);
 
 #endif

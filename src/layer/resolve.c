@@ -10,6 +10,7 @@
 #include "base/fd.h"
 #include "base/path.h"
 #include "base/sys.h"
+#include "layer/acl.h"
 #include "layer/layer-internal.h"
 
 /* As many as the kernel follows (MAXSYMLINKS). */
@@ -124,7 +125,9 @@ static int make_dir(int parent, const char *name, const char *real,
 	int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	int r = rb_ledger_chown(made->ledger, fd, "", real, made->uid, made->gid);
+	int r = rb_acl_inherit(parent, fd, "", 0700);
+	if (r == 0)
+		r = rb_ledger_chown(made->ledger, fd, "", real, made->uid, made->gid);
 	if (r < 0)
 		return r;
 	return fchmod(fd, made->mode) < 0 ? -errno : 0;

@@ -89,12 +89,11 @@ static int copy_xattrs(int from_fd, int to_fd)
 {
 	struct rb_xattr *v = NULL;
 	ssize_t n = rb_xattrs_read(from_fd, "", &v);
-	int r = n < 0 ? (int)n : 0;
 
-	for (ssize_t i = 0; r == 0 && i < n; i++)
-		r = rb_sys_setxattr(to_fd, "", v[i].name, v[i].value, v[i].len);
-	if (n >= 0)
-		rb_xattrs_free(v, (size_t)n);
+	if (n < 0)
+		return (int)n;
+	int r = rb_layer_set_xattrs(to_fd, "", v, (size_t)n, "/");
+	rb_xattrs_free(v, (size_t)n);
 	return r;
 }
 

@@ -6,6 +6,7 @@
 
 #include "base/fd.h"
 #include "base/path.h"
+#include "layer/acl.h"
 #include "layer/archive.h"
 #include "layer/copy.h"
 #include "solve/solve-internal.h"
@@ -261,6 +262,8 @@ int rb_op_copy(void *ctx, struct rb_worker_port *port, struct rb_error **err)
 /* --- WORKDIR
  * ----------------------------------------------------------------------------------------- */
 
+enum { MADE_DIR_MODE = 0755 };
+
 struct made_dir {
 	struct rb_ledger *ledger;
 	uint32_t uid, gid;
@@ -269,8 +272,9 @@ struct made_dir {
 static int own_made_dir(void *ctx, int dirfd, const char *path)
 {
 	const struct made_dir *m = ctx;
+	int r = rb_ledger_chown(m->ledger, dirfd, "", path + strspn(path, "/"), m->uid, m->gid);
 
-	return rb_ledger_chown(m->ledger, dirfd, "", path + strspn(path, "/"), m->uid, m->gid);
+	return r < 0 ? r : rb_acl_inherit_dir(dirfd, MADE_DIR_MODE);
 }
 
 static int make_workdir(const struct rb_vertex *v, int root_fd, struct rb_ledger *ledger,
@@ -282,7 +286,7 @@ static int make_workdir(const struct rb_vertex *v, int root_fd, struct rb_ledger
 	    rb_user_lookup_owner(root_fd, v->workdir.user, &made.uid, &made.gid, err) < 0)
 		return -1;
 	RB_CLEANUP(rb_closep)
-	int fd = rb_mkdirs_in_root(root_fd, v->workdir.path, 0755, own_made_dir, &made);
+	int fd = rb_mkdirs_in_root(root_fd, v->workdir.path, MADE_DIR_MODE, own_made_dir, &made);
 	if (fd < 0)
 		return rb_fail_sys(err, fd, "cannot make the directory %s in the image",
 				   v->workdir.path);

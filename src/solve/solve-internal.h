@@ -142,7 +142,7 @@ int rb_copy_checksum(const struct rb_vertex *v, const struct rb_source_root *roo
 
 /* RUN (op-run.c). */
 int rb_op_run_start(struct rb_solver *s, struct job *job, struct rb_error **err);
-enum { RB_OP_RUN_FDS = 3 };
+enum { RB_OP_RUN_FDS = 4 };
 /* Descriptors to poll; -1 for those already closed. */
 void rb_op_run_fds(const struct op_run *run, int fds[static RB_OP_RUN_FDS]);
 /* Called when one of them is readable; true when the step has ended and rb_op_run_finish() is due.

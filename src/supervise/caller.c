@@ -12,7 +12,10 @@
 
 #include "supervise/supervise-internal.h"
 
-enum { PAGE = 4096, STATUS_BYTES = 4096 };
+enum { PAGE = 4096, STATUS_BYTES = 16384 };
+
+/* Of this thread: who called it lately is likely to call again. */
+static __thread struct handle handles[RB_HANDLES];
 
 #define PIDFD_THREAD_FLAG O_EXCL /* Linux 6.9; headers lag behind */
 
@@ -119,19 +122,20 @@ static int copy_fd_of_process(const struct call *c, int fd)
 
 int rb_caller_fd(const struct call *c, int fd)
 {
-	struct handle *h = &c->s->handles[(unsigned)c->tid % RB_HANDLES];
+	struct handle *h = &handles[(unsigned)c->tid % RB_HANDLES];
 	char what[32];
 
 	if (fd < 0)
 		return -EBADF;
-	if (h->pidfd >= 0 && h->tid == c->tid) {
+	if (h->tid == c->tid && h->pidfd >= 0) {
 		int r = copy_fd(h->pidfd, fd);
 
 		/* The one that we know has ended, and its number has been given away again. */
 		if (r != -ESRCH)
 			return r;
 	}
-	rb_closep(&h->pidfd);
+	if (h->tid)
+		rb_closep(&h->pidfd);
 	h->tid = c->tid;
 	h->pidfd = pidfd_of(c->tid);
 	if (h->pidfd >= 0)

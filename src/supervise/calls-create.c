@@ -57,9 +57,9 @@ static int reopen(int object, int flags)
  * may be gone by then. */
 static int64_t open_waiting(const struct call *c, int object, int flags)
 {
-	(void)pthread_mutex_unlock(c->s->lock);
+	(void)pthread_rwlock_unlock(c->s->lock);
 	RB_CLEANUP(rb_closep) int fd = reopen(object, flags);
-	(void)pthread_mutex_lock(c->s->lock);
+	(void)pthread_rwlock_wrlock(c->s->lock);
 	return fd < 0 ? rb_steal_fd(&fd) : install(c, fd, flags);
 }
 
@@ -74,7 +74,7 @@ static int wanted(int flags)
 static int64_t open_existing(struct call *c, int object, int flags)
 {
 	struct stat st;
-	int r = rb_entry_stat(c->s, object, &st);
+	int r = rb_entry_stat_as(c, object, &st);
 
 	if (r < 0)
 		return r;
@@ -106,7 +106,7 @@ static int64_t open_new(struct call *c, const struct parent *p, int flags, mode_
 			flags | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY, mode & 07777);
 	if (fd < 0)
 		return -errno;
-	int64_t result = rb_entry_created(c, p->fd, fd);
+	int64_t result = rb_entry_created(c, p->fd, fd, mode);
 	if (result == 0)
 		result = install(c, fd, flags);
 	/* With O_EXCL a call that is made again would find what nobody got. */
@@ -157,7 +157,7 @@ static int64_t open_tmpfile(struct call *c, int dir, int flags, mode_t mode)
 	int fd = openat(dir, ".", flags | O_CLOEXEC, mode & 07777);
 	if (fd < 0)
 		return -errno;
-	r = rb_entry_created(c, dir, fd);
+	r = rb_entry_created(c, dir, fd, mode);
 	return r < 0 ? r : install(c, fd, flags);
 }
 
@@ -221,10 +221,10 @@ static int check_place(struct call *c, const struct parent *p)
 }
 
 /* What has just been made gets its owner, or goes away again. */
-static int64_t finish(struct call *c, const struct parent *p, int flags)
+static int64_t finish(struct call *c, const struct parent *p, mode_t mode, int flags)
 {
 	RB_CLEANUP(rb_closep) int fd = openat(p->fd, p->name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	int r = fd < 0 ? -errno : rb_entry_created(c, p->fd, fd);
+	int r = fd < 0 ? -errno : rb_entry_created(c, p->fd, fd, mode);
 
 	if (r < 0)
 		(void)unlinkat(p->fd, p->name, flags);
@@ -242,7 +242,7 @@ static int64_t do_mkdir(struct call *c, int dirfd, uint64_t path, mode_t mode)
 	take_umask(c);
 	if (mkdirat(p.fd, rb_parent_name(&p, name), mode & 01777) < 0)
 		return -errno;
-	return finish(c, &p, AT_REMOVEDIR);
+	return finish(c, &p, mode, AT_REMOVEDIR);
 }
 
 int64_t rb_call_mkdir(struct call *c)
@@ -265,7 +265,7 @@ static int64_t make_device(struct call *c, const struct parent *p, mode_t mode, 
 			mode & 07777);
 	if (fd < 0)
 		return -errno;
-	int r = rb_entry_device(c, p->fd, fd, mode & S_IFMT, rdev);
+	int r = rb_entry_device(c, p->fd, fd, mode, rdev);
 	if (r < 0)
 		(void)unlinkat(p->fd, p->name, 0);
 	return r;
@@ -293,7 +293,7 @@ static int64_t do_mknod(struct call *c, int dirfd, uint64_t path, mode_t mode, u
 			makedev(rdev >> 8 & 0xfff, (rdev & 0xff) | (rdev >> 12 & 0xfff00)));
 	if (mknodat(p.fd, rb_parent_name(&p, name), mode, 0) < 0)
 		return -errno;
-	return finish(c, &p, 0);
+	return finish(c, &p, mode, 0);
 }
 
 int64_t rb_call_mknod(struct call *c)
@@ -319,7 +319,7 @@ static int64_t do_symlink(struct call *c, uint64_t target, int dirfd, uint64_t p
 		return r;
 	if (symlinkat(text, p.fd, rb_parent_name(&p, name)) < 0)
 		return -errno;
-	return finish(c, &p, 0);
+	return finish(c, &p, 0777, 0);
 }
 
 int64_t rb_call_symlink(struct call *c)
@@ -364,7 +364,7 @@ static int64_t bind_name(struct call *c, int socket_fd, const char *path)
 	/* A working directory would keep the step's file systems busy, nothing worse. */
 	if (fchdir(c->s->root_fd) < 0 && r == 0)
 		r = -errno;
-	return r < 0 ? r : finish(c, &p, 0);
+	return r < 0 ? r : finish(c, &p, 0777 & ~c->cred.umask, 0);
 }
 
 int64_t rb_call_bind(struct call *c)

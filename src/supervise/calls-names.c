@@ -109,7 +109,7 @@ static int check_remove(struct call *c, int dir, int entry)
 	struct stat dir_st, st;
 	int r;
 
-	if ((r = rb_entry_stat(c->s, dir, &dir_st)) < 0 ||
+	if ((r = rb_entry_stat_as(c, dir, &dir_st)) < 0 ||
 	    (r = rb_entry_stat(c->s, entry, &st)) < 0)
 		return r;
 	return rb_cred_may_remove(&c->cred, &dir_st, &st);

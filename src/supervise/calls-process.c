@@ -100,11 +100,12 @@ static int64_t do_exec(struct call *c, int object)
 	/* What there is to say of a missing file the kernel says. */
 	if (fd < 0)
 		return fd == -EACCES ? fd : RB_CALL_CONTINUE;
-	if (rb_entry_stat(c->s, fd, &st) < 0 || !S_ISREG(st.st_mode))
+	if (rb_entry_stat_as(c, fd, &st) < 0 || !S_ISREG(st.st_mode))
 		return RB_CALL_CONTINUE;
 	if ((r = rb_cred_may(&c->cred, &st, RB_MAY_EXEC)) < 0)
 		return r;
-	if (!may_change(c, &st))
+	/* Which of differing threads it was has to be noted, too: the others end. */
+	if (!c->s->n_threads && !may_change(c, &st))
 		return RB_CALL_CONTINUE;
 	fd = find_program(c, fd);
 	if (fd < 0)
@@ -112,7 +113,7 @@ static int64_t do_exec(struct call *c, int object)
 	if ((r = read_file(c, fd, &f)) < 0)
 		return r;
 	rb_cred_exec(&cred, &f);
-	if (rb_cred_equal(&cred, &c->cred))
+	if (!c->s->n_threads && rb_cred_equal(&cred, &c->cred))
 		return RB_CALL_CONTINUE;
 	r = rb_creds_after_exec(c, &f.st, &cred);
 	return r < 0 ? r : RB_CALL_CONTINUE;

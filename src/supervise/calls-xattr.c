@@ -9,6 +9,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "layer/acl.h"
 #include "supervise/supervise-internal.h"
 
 #define OWN_PREFIX "user.rbuild."
@@ -49,7 +50,7 @@ static int start(struct xattr_call *x, struct call *c, enum how how)
 	if (r < 0)
 		return r;
 	(void)snprintf(x->path, sizeof(x->path), "/proc/self/fd/%d", x->fd);
-	return rb_entry_stat(c->s, x->fd, &x->st);
+	return rb_entry_stat_as(c, x->fd, &x->st);
 }
 
 static int start_named(struct xattr_call *x, struct call *c, enum how how)
@@ -87,6 +88,18 @@ static int check_write(const struct xattr_call *x)
 	return rb_cred_may(cred, &x->st, RB_MAY_WRITE);
 }
 
+/* An ACL with ids that the kernel has no others for is kept; one that it takes is no longer. */
+static int set_acl(const struct xattr_call *x, const char *value, size_t size)
+{
+	int r = setxattr(x->path, x->name, value, size, 0) < 0 ? -errno : 0;
+
+	if (r == -EINVAL && rb_acl_is_valid(value, size))
+		r = rb_acl_keep(x->fd, "", x->name, value, size);
+	else if (r == 0)
+		r = rb_acl_drop(x->fd, "", x->name);
+	return r < 0 ? r : 0;
+}
+
 static int64_t set(struct call *c, enum how how)
 {
 	RB_CLEANUP(xattr_clear) struct xattr_call x;
@@ -102,12 +115,32 @@ static int64_t set(struct call *c, enum how how)
 	RB_CLEANUP(rb_strp) char *value = rb_malloc(size);
 	if ((r = rb_caller_read(c, c->a[2], value, size)) < 0)
 		return r;
+	if (rb_acl_kept_key(x.name))
+		return set_acl(&x, value, size);
 	return setxattr(x.path, x.name, value, size, (int)c->a[4]) < 0 ? -errno : 0;
+}
+
+/* 1 and the answer when the ACL is kept, 0 when not. */
+static int get_acl(const struct xattr_call *x, size_t size, int64_t *ret)
+{
+	RB_CLEANUP(rb_strp) char *acl = NULL;
+	size_t len;
+	int r = rb_acl_kept(x->fd, "", x->name, &acl, &len);
+
+	if (r <= 0)
+		return r;
+	if (size && len > size)
+		return -ERANGE;
+	if (size && (r = rb_caller_write(x->c, x->c->a[2], acl, len)) < 0)
+		return r;
+	*ret = (int64_t)len;
+	return 1;
 }
 
 static int64_t get(struct call *c, enum how how)
 {
 	RB_CLEANUP(xattr_clear) struct xattr_call x;
+	int64_t kept;
 	int r = start_named(&x, c, how);
 	size_t size = rb_min_size((size_t)c->a[3], XATTR_SIZE_MAX);
 
@@ -117,6 +150,8 @@ static int64_t get(struct call *c, enum how how)
 		return -ENODATA;
 	if (rb_starts_with(x.name, "user.") && (r = rb_cred_may(&c->cred, &x.st, RB_MAY_READ)) < 0)
 		return r;
+	if (rb_acl_kept_key(x.name) && (r = get_acl(&x, size, &kept)) != 0)
+		return r < 0 ? r : kept;
 	RB_CLEANUP(rb_strp) char *value = rb_malloc(size);
 	ssize_t n = getxattr(x.path, x.name, value, size);
 	if (n < 0)
@@ -125,26 +160,24 @@ static int64_t get(struct call *c, enum how how)
 	return r < 0 ? r : n;
 }
 
-/* Takes our names out of a list; its new length. */
-static size_t hide_own(char *list, size_t len)
+/* The list as the step sees it: without our names, but with those of what we keep. */
+static void show_names(const char *list, size_t len, struct rb_buf *ret)
 {
-	size_t kept = 0;
+	for (size_t at = 0, n; at < len; at += n) {
+		const char *name = list + at, *acl = rb_acl_key_of_kept(name);
 
-	for (size_t at = 0; at < len;) {
-		size_t n = strnlen(list + at, len - at) + 1;
-
-		if (!is_own(list + at)) {
-			memmove(list + kept, list + at, n);
-			kept += n;
-		}
-		at += n;
+		n = strlen(name) + 1;
+		if (acl)
+			rb_buf_add(ret, acl, strlen(acl) + 1);
+		else if (!is_own(name))
+			rb_buf_add(ret, name, n);
 	}
-	return kept;
 }
 
 static int64_t list(struct call *c, enum how how)
 {
 	RB_CLEANUP(xattr_clear) struct xattr_call x;
+	RB_CLEANUP(rb_buf_clear) struct rb_buf shown = RB_BUF_INIT;
 	int r = start(&x, c, how);
 
 	if (r < 0)
@@ -153,13 +186,13 @@ static int64_t list(struct call *c, enum how how)
 	ssize_t n = listxattr(x.path, names, XATTR_LIST_MAX);
 	if (n < 0)
 		return -errno;
-	size_t len = hide_own(names, (size_t)n);
+	show_names(names, (size_t)n, &shown);
 	if (c->a[2] == 0)
-		return (int64_t)len;
-	if (len > c->a[2])
+		return (int64_t)shown.len;
+	if (shown.len > c->a[2])
 		return -ERANGE;
-	r = rb_caller_write(c, c->a[1], names, len);
-	return r < 0 ? r : (int64_t)len;
+	r = rb_caller_write(c, c->a[1], shown.ptr, shown.len);
+	return r < 0 ? r : (int64_t)shown.len;
 }
 
 static int64_t remove_it(struct call *c, enum how how)
@@ -173,6 +206,8 @@ static int64_t remove_it(struct call *c, enum how how)
 		return -ENODATA;
 	if ((r = check_write(&x)) < 0)
 		return r;
+	if (rb_acl_kept_key(x.name) && (r = rb_acl_drop(x.fd, "", x.name)) != 0)
+		return r < 0 ? r : 0;
 	return removexattr(x.path, x.name) < 0 ? -errno : 0;
 }
 

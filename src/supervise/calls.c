@@ -11,6 +11,12 @@
 
 #include "supervise/supervise-internal.h"
 
+/* What they change is seen by nobody but the caller. */
+#define LOOK(n, fn)                                                                                \
+	{                                                                                          \
+		.rule = {.name = (n), .from = RB_SUPERVISE_ALL}, .handler = (fn),                  \
+		.only_looks = true                                                                 \
+	}
 #define ALL(n, fn)                                                                                 \
 	{                                                                                          \
 		.rule = {.name = (n), .from = RB_SUPERVISE_ALL}, .handler = (fn)                   \
@@ -49,6 +55,7 @@ enum { TMPFILE_BIT = O_TMPFILE & ~O_DIRECTORY, WHOLE = -1 };
 static const struct {
 	struct rb_supervise_rule rule;
 	call_fn *handler;
+	bool only_looks;
 } table[] = {
 	OWN("chown", rb_call_chown),
 	OWN("chown32", rb_call_chown),
@@ -68,12 +75,12 @@ static const struct {
 	ALL("setxattr", rb_call_setxattr),
 	ALL("lsetxattr", rb_call_lsetxattr),
 	ALL("fsetxattr", rb_call_fsetxattr),
-	ALL("getxattr", rb_call_getxattr),
-	ALL("lgetxattr", rb_call_lgetxattr),
-	ALL("fgetxattr", rb_call_fgetxattr),
-	ALL("listxattr", rb_call_listxattr),
-	ALL("llistxattr", rb_call_llistxattr),
-	ALL("flistxattr", rb_call_flistxattr),
+	LOOK("getxattr", rb_call_getxattr),
+	LOOK("lgetxattr", rb_call_lgetxattr),
+	LOOK("fgetxattr", rb_call_fgetxattr),
+	LOOK("listxattr", rb_call_listxattr),
+	LOOK("llistxattr", rb_call_llistxattr),
+	LOOK("flistxattr", rb_call_flistxattr),
 	ALL("removexattr", rb_call_removexattr),
 	ALL("lremovexattr", rb_call_lremovexattr),
 	ALL("fremovexattr", rb_call_fremovexattr),
@@ -104,18 +111,18 @@ static const struct {
 	ALL("renameat", rb_call_renameat),
 	ALL("renameat2", rb_call_renameat2),
 
-	ALL("stat", rb_call_stat),
-	ALL("stat64", rb_call_stat),
-	ALL("lstat", rb_call_lstat),
-	ALL("lstat64", rb_call_lstat),
-	ALL("fstat", rb_call_fstat),
-	ALL("fstat64", rb_call_fstat),
-	ALL("newfstatat", rb_call_newfstatat),
-	ALL("fstatat64", rb_call_newfstatat),
-	ALL("statx", rb_call_statx),
-	ALL("access", rb_call_access),
-	ALL("faccessat", rb_call_faccessat),
-	ALL("faccessat2", rb_call_faccessat2),
+	LOOK("stat", rb_call_stat),
+	LOOK("stat64", rb_call_stat),
+	LOOK("lstat", rb_call_lstat),
+	LOOK("lstat64", rb_call_lstat),
+	LOOK("fstat", rb_call_fstat),
+	LOOK("fstat64", rb_call_fstat),
+	LOOK("newfstatat", rb_call_newfstatat),
+	LOOK("fstatat64", rb_call_newfstatat),
+	LOOK("statx", rb_call_statx),
+	LOOK("access", rb_call_access),
+	LOOK("faccessat", rb_call_faccessat),
+	LOOK("faccessat2", rb_call_faccessat2),
 
 	ALL("setuid", rb_call_setuid),
 	ALL("setuid32", rb_call_setuid),
@@ -135,20 +142,20 @@ static const struct {
 	ALL("setfsgid32", rb_call_setfsgid),
 	ALL("setgroups", rb_call_setgroups),
 	ALL("setgroups32", rb_call_setgroups),
-	ALL("getuid", rb_call_getuid),
-	ALL("getuid32", rb_call_getuid),
-	ALL("geteuid", rb_call_geteuid),
-	ALL("geteuid32", rb_call_geteuid),
-	ALL("getgid", rb_call_getgid),
-	ALL("getgid32", rb_call_getgid),
-	ALL("getegid", rb_call_getegid),
-	ALL("getegid32", rb_call_getegid),
-	ALL("getresuid", rb_call_getresuid),
-	ALL("getresuid32", rb_call_getresuid),
-	ALL("getresgid", rb_call_getresgid),
-	ALL("getresgid32", rb_call_getresgid),
-	ALL("getgroups", rb_call_getgroups),
-	ALL("getgroups32", rb_call_getgroups),
+	LOOK("getuid", rb_call_getuid),
+	LOOK("getuid32", rb_call_getuid),
+	LOOK("geteuid", rb_call_geteuid),
+	LOOK("geteuid32", rb_call_geteuid),
+	LOOK("getgid", rb_call_getgid),
+	LOOK("getgid32", rb_call_getgid),
+	LOOK("getegid", rb_call_getegid),
+	LOOK("getegid32", rb_call_getegid),
+	LOOK("getresuid", rb_call_getresuid),
+	LOOK("getresuid32", rb_call_getresuid),
+	LOOK("getresgid", rb_call_getresgid),
+	LOOK("getresgid32", rb_call_getresgid),
+	LOOK("getgroups", rb_call_getgroups),
+	LOOK("getgroups32", rb_call_getgroups),
 	ALL("capget", rb_call_capget),
 	ALL("capset", rb_call_capset),
 	PART("prctl", 0, (uint32_t)WHOLE, PR_SET_KEEPCAPS, rb_call_prctl),
@@ -228,7 +235,7 @@ static bool is_outdated(uint32_t library, const char *name)
 }
 
 enum { NUMBERS_MAX = 1024 };
-static call_fn *by_number[RB_ARRAY_LEN(arches)][NUMBERS_MAX];
+static struct call_entry by_number[RB_ARRAY_LEN(arches)][NUMBERS_MAX];
 
 void rb_call_table_init(void)
 {
@@ -239,21 +246,25 @@ void rb_call_table_init(void)
 
 			if (!table[i].handler || nr < 0 || nr >= NUMBERS_MAX)
 				continue;
-			by_number[k][nr] = arches[k].compat && is_outdated(arches[k].library, name)
+			by_number[k][nr] = (struct call_entry){
+				.handler = arches[k].compat && is_outdated(arches[k].library, name)
 						   ? not_implemented
-						   : table[i].handler;
+						   : table[i].handler,
+				.only_looks = table[i].only_looks};
 		}
 	}
 }
 
-call_fn *rb_call_find(uint32_t arch, uint32_t nr, bool *ret_compat)
+struct call_entry rb_call_find(uint32_t arch, uint32_t nr, bool *ret_compat)
 {
+	static const struct call_entry none = {.handler = not_implemented};
+
 	for (size_t k = 0; k < RB_ARRAY_LEN(arches); k++) {
 		if (arches[k].audit != arch)
 			continue;
 		*ret_compat = arches[k].compat;
 		/* An x32 number has a high bit and is not in the table. */
-		return nr < NUMBERS_MAX && by_number[k][nr] ? by_number[k][nr] : not_implemented;
+		return nr < NUMBERS_MAX && by_number[k][nr].handler ? by_number[k][nr] : none;
 	}
-	return not_implemented;
+	return none;
 }

@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "layer/acl.h"
 #include "supervise/supervise-internal.h"
 
 enum {
@@ -104,14 +105,16 @@ void rb_entry_forget(struct supervisor *s, const struct stat *disk)
 	node_drop(s, n);
 }
 
-static struct known *known_slot(struct supervisor *s, const struct stat *st)
+static __thread struct known known[RB_KNOWN];
+
+static struct known *known_slot(const struct stat *st)
 {
-	return &s->known[(st->st_ino ^ st->st_ino >> 10) % RB_KNOWN];
+	return &known[(st->st_ino ^ st->st_ino >> 10) % RB_KNOWN];
 }
 
-static bool known_get(struct supervisor *s, const struct stat *st, struct rb_owner *ret, int *r)
+static bool known_get(const struct supervisor *s, const struct stat *st, struct rb_owner *ret, int *r)
 {
-	const struct known *k = known_slot(s, st);
+	const struct known *k = known_slot(st);
 
 	if (k->ino != st->st_ino || st->st_dev != s->root.st_dev ||
 	    k->ctime.tv_sec != st->st_ctim.tv_sec || k->ctime.tv_nsec != st->st_ctim.tv_nsec)
@@ -121,7 +124,7 @@ static bool known_get(struct supervisor *s, const struct stat *st, struct rb_own
 	return true;
 }
 
-static void known_put(struct supervisor *s, const struct stat *st, const struct rb_owner *o, int r)
+static void known_put(const struct supervisor *s, const struct stat *st, const struct rb_owner *o, int r)
 {
 	struct timespec now;
 
@@ -129,9 +132,9 @@ static void known_put(struct supervisor *s, const struct stat *st, const struct 
 	    clock_gettime(CLOCK_REALTIME_COARSE, &now) < 0 ||
 	    st->st_ctim.tv_sec + RB_KNOWN_AGE_S > now.tv_sec)
 		return;
-	*known_slot(s, st) = (struct known){.ino = st->st_ino, .ctime = st->st_ctim, .has = r};
+	*known_slot(st) = (struct known){.ino = st->st_ino, .ctime = st->st_ctim, .has = r};
 	if (r)
-		known_slot(s, st)->owner = *o;
+		known_slot(st)->owner = *o;
 }
 
 /* 1 and the entry, 0 when there is none, -errno. */
@@ -222,6 +225,37 @@ int rb_entry_stat(struct supervisor *s, int fd, struct stat *ret)
 	return rb_entry_fix(s, fd, ret);
 }
 
+static bool is_member(const void *cred, uint32_t gid)
+{
+	return rb_cred_in_group(cred, gid);
+}
+
+int rb_entry_stat_as(struct call *c, int fd, struct stat *ret)
+{
+	RB_CLEANUP(rb_strp) char *acl = NULL;
+	struct stat st;
+	size_t len;
+	int r = rb_entry_stat(c->s, fd, &st);
+
+	/* As in the kernel a list whose mask is empty is not looked at. */
+	if (r == 0 && rb_cred_is_restricted(&c->cred) && st.st_mode & S_IRWXG &&
+	    st.st_uid != c->cred.fsuid)
+		r = rb_acl_kept(fd, "", RB_ACL_ACCESS, &acl, &len);
+	if (r < 0)
+		return r;
+	if (r > 0) {
+		const struct rb_acl_who who = {st.st_uid, st.st_gid, c->cred.fsuid, is_member,
+					       &c->cred};
+
+		st.st_mode &= ~(mode_t)(S_IRWXG | S_IRWXO);
+		for (unsigned bit = RB_MAY_EXEC; bit <= RB_MAY_READ; bit <<= 1)
+			if (rb_acl_grants(acl, len, &who, bit))
+				st.st_mode |= bit << 3 | bit;
+	}
+	*ret = st;
+	return 0;
+}
+
 static bool is_real(const struct supervisor *s, uint32_t uid, uint32_t gid)
 {
 	return uid < s->spec->uid_limit && gid < s->spec->gid_limit;
@@ -281,23 +315,30 @@ static int give(struct supervisor *s, int fd, const struct rb_owner *o)
 	return fstat(fd, &st) < 0 ? -errno : entry_write(s, fd, &st, o);
 }
 
-int rb_entry_created(struct call *c, int dir_fd, int fd)
+static int finish_new(struct call *c, int dir_fd, int fd, mode_t mode, const struct rb_owner *o)
 {
-	struct rb_owner o;
-	int r = owner_of_new(c, dir_fd, &o);
+	int r = give(c->s, fd, o);
 
-	return r < 0 ? r : give(c->s, fd, &o);
+	return r < 0 ? r : rb_acl_inherit(dir_fd, fd, "", mode);
 }
 
-int rb_entry_device(struct call *c, int dir_fd, int fd, mode_t type, dev_t rdev)
+int rb_entry_created(struct call *c, int dir_fd, int fd, mode_t mode)
 {
 	struct rb_owner o;
 	int r = owner_of_new(c, dir_fd, &o);
 
-	o.type = type;
+	return r < 0 ? r : finish_new(c, dir_fd, fd, mode, &o);
+}
+
+int rb_entry_device(struct call *c, int dir_fd, int fd, mode_t mode, dev_t rdev)
+{
+	struct rb_owner o;
+	int r = owner_of_new(c, dir_fd, &o);
+
+	o.type = mode & S_IFMT;
 	o.major = major(rdev);
 	o.minor = minor(rdev);
-	return r < 0 ? r : give(c->s, fd, &o);
+	return r < 0 ? r : finish_new(c, dir_fd, fd, mode, &o);
 }
 
 int rb_may_change(struct call *c, int dir_fd)
@@ -306,7 +347,7 @@ int rb_may_change(struct call *c, int dir_fd)
 
 	if (!rb_cred_is_restricted(&c->cred))
 		return 0;
-	int r = rb_entry_stat(c->s, dir_fd, &st);
+	int r = rb_entry_stat_as(c, dir_fd, &st);
 	return r < 0 ? r : rb_cred_may(&c->cred, &st, RB_MAY_WRITE | RB_MAY_EXEC);
 }
 

@@ -208,7 +208,7 @@ static int check_search(const struct walk *w)
 
 	if (!w->restricted)
 		return 0;
-	int r = rb_entry_stat(w->c->s, w->at, &st);
+	int r = rb_entry_stat_as(w->c, w->at, &st);
 	if (r < 0)
 		return r;
 	return S_ISDIR(st.st_mode) ? rb_cred_may(&w->c->cred, &st, RB_MAY_EXEC) : -ENOTDIR;
@@ -382,7 +382,7 @@ int rb_resolve(struct call *c, int dirfd, const char *path, bool follow_last)
 	return rb_resolve_from(c, base, path, follow_last);
 }
 
-static int resolve_self(const struct call *c, int dirfd)
+int rb_resolve_self(const struct call *c, int dirfd)
 {
 	return dirfd == AT_FDCWD ? open_base(c, dirfd) : rb_caller_fd(c, dirfd);
 }
@@ -390,15 +390,12 @@ static int resolve_self(const struct call *c, int dirfd)
 int rb_resolve_at(struct call *c, int dirfd, uint64_t address, int flags)
 {
 	char path[PATH_MAX];
-	int r = 0, fd;
+	int r = read_path(c, address, path), fd;
 
-	*path = '\0';
-	if (address || !(flags & AT_EMPTY_PATH))
-		r = read_path(c, address, path);
 	if (r < 0)
 		return r;
 	if (!*path && flags & AT_EMPTY_PATH)
-		fd = resolve_self(c, dirfd);
+		fd = rb_resolve_self(c, dirfd);
 	else
 		fd = rb_resolve(c, dirfd, path, !(flags & AT_SYMLINK_NOFOLLOW));
 	if (fd >= 0 && (r = rb_caller_check(c)) < 0) {

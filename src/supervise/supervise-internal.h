@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the files of src/supervise/ share. One process, several threads, one call at a time. */
+/* What the files of src/supervise/ share. One process, several
+ * threads. A call that only looks may be answered beside others of its kind; all others are alone. */
 #ifndef RB_SUPERVISE_INTERNAL_H
 #define RB_SUPERVISE_INTERNAL_H
 
@@ -79,10 +80,9 @@ struct known {
 	bool has;
 	struct rb_owner owner;
 };
-enum { RB_KNOWN = 1024, RB_KNOWN_AGE_S = 2 };
+enum { RB_KNOWN = 256, RB_KNOWN_AGE_S = 2 };
 
 struct supervisor {
-	struct known known[RB_KNOWN];
 	const struct rb_supervise_spec *spec;
 	int listener, proc_fd, root_fd;
 	struct stat root;
@@ -95,13 +95,13 @@ struct supervisor {
 	size_t n_threads, cap_threads;
 	struct pending_exec *pending;
 	size_t n_pending, cap_pending;
-	struct handle handles[RB_HANDLES];
 	struct node *nodes;
 	struct replay replays[RB_REPLAYS];
 	int next_replay;
 	bool any_replay;
 	bool has_owners;       /* an owner was given that the disk cannot hold */
-	pthread_mutex_t *lock; /* held while a call is answered */
+	pthread_rwlock_t *lock; /* held while a call is answered */
+	bool may_repeat;        /* signals make callers repeat calls that are being answered */
 };
 
 /* --- one call --- */
@@ -126,7 +126,11 @@ typedef int64_t call_fn(struct call *c);
 
 /* calls.c: the table */
 void rb_call_table_init(void);
-call_fn *rb_call_find(uint32_t arch, uint32_t nr, bool *ret_compat);
+struct call_entry {
+	call_fn *handler;
+	bool only_looks;
+};
+struct call_entry rb_call_find(uint32_t arch, uint32_t nr, bool *ret_compat);
 
 /* caller.c. Mechanism: results or -errno. */
 int rb_caller_read(const struct call *c, uint64_t address, void *buf, size_t len);
@@ -193,6 +197,8 @@ const char *rb_parent_name(const struct parent *p, char buf[static NAME_MAX + 2]
 /* Arguments of a call, by the address of the path; the caller is known to be there afterwards.
  * AT_EMPTY_PATH and AT_SYMLINK_NOFOLLOW in flags. */
 int rb_resolve_at(struct call *c, int dirfd, uint64_t address, int flags);
+/* What AT_EMPTY_PATH means. */
+int rb_resolve_self(const struct call *c, int dirfd);
 int rb_resolve_parent_at(struct call *c, int dirfd, uint64_t address, struct parent *ret);
 
 /* entry.c: what the image says of an open file (any descriptor, O_PATH too). */
@@ -201,12 +207,16 @@ int rb_entry_stat(struct supervisor *s, int fd, struct stat *ret);
 int rb_entry_fix(struct supervisor *s, int fd, struct stat *st);
 /* Gives it to others, with what the kernel does to set-id bits then. */
 int rb_entry_chown(struct supervisor *s, int fd, uint32_t uid, uint32_t gid);
-/* A new file, made by `cred` in `dir`. */
-int rb_entry_created(struct call *c, int dir_fd, int fd);
+/* The same with permission bits as they are for the caller: what a kept ACL grants it stands for
+ * its group and for the others. To be asked, not to be shown. */
+int rb_entry_stat_as(struct call *c, int fd, struct stat *ret);
+/* A new file, made by the caller in the directory; `mode` is what it asked for, without its mask.
+ */
+int rb_entry_created(struct call *c, int dir_fd, int fd, mode_t mode);
 /* Whether the caller may make and remove names in the directory: 0 or -EACCES. */
 int rb_may_change(struct call *c, int dir_fd);
 /* A device's placeholder. */
-int rb_entry_device(struct call *c, int dir_fd, int fd, mode_t type, dev_t rdev);
+int rb_entry_device(struct call *c, int dir_fd, int fd, mode_t mode, dev_t rdev);
 /* Around calls that copy a link up from a lower directory, and so give it a new number. */
 bool rb_entry_hold(struct supervisor *s, const struct stat *disk, struct rb_owner *ret);
 int rb_entry_renumber(struct supervisor *s, const struct stat *before, int fd);

@@ -115,24 +115,38 @@ static void answer(struct supervisor *s, const struct seccomp_notif *n, int64_t 
 		resp.error = (int32_t)r;
 	else
 		resp.val = r;
-	/* Where Linux before 5.19 lets a signal in between, the call is made again. */
-	if (ioctl(s->listener, SECCOMP_IOCTL_NOTIF_SEND, &resp) < 0 && errno == ENOENT && r >= 0)
+	if (ioctl(s->listener, SECCOMP_IOCTL_NOTIF_SEND, &resp) < 0 && errno == ENOENT && r >= 0 &&
+	    s->may_repeat)
 		rb_replay_keep(s, n, r);
+}
+
+/* Alone, unless the call only looks and nobody's identity is in the balance. */
+static void lock_for(struct supervisor *s, bool only_looks)
+{
+	if (only_looks && !s->may_repeat) {
+		(void)pthread_rwlock_rdlock(s->lock);
+		if (!s->n_threads && !s->n_pending)
+			return;
+		(void)pthread_rwlock_unlock(s->lock);
+	}
+	(void)pthread_rwlock_wrlock(s->lock);
 }
 
 static void handle(struct supervisor *s, const struct seccomp_notif *n, mode_t *mask)
 {
 	struct call c = {.s = s, .id = n->id, .tid = (pid_t)n->pid, .mask = mask};
-	call_fn *fn = rb_call_find(n->data.arch, (uint32_t)n->data.nr, &c.compat);
+	struct call_entry e = rb_call_find(n->data.arch, (uint32_t)n->data.nr, &c.compat);
 	int64_t r;
 
 	for (int i = 0; i < 6; i++)
 		c.a[i] = n->data.args[i];
+	lock_for(s, e.only_looks);
 	if (!rb_replay_take(s, n, &r)) {
 		rb_creds_load(&c);
-		r = fn(&c);
+		r = e.handler(&c);
 	}
 	answer(s, n, r);
+	(void)pthread_rwlock_unlock(s->lock);
 }
 
 /* --- what is left --- */
@@ -174,14 +188,13 @@ static void be_quick(void)
 	(void)syscall(SYS_sched_setattr, 0, &attr, 0);
 }
 
-/* Before Linux 6.11 receiving does not end with the last process that could call. */
-static bool receiving_ends(void)
+static bool kernel_is(unsigned want_major, unsigned want_minor)
 {
 	struct utsname u;
 	unsigned major, minor;
 
 	return uname(&u) == 0 && sscanf(u.release, "%u.%u", &major, &minor) == 2 &&
-	       (major > 6 || (major == 6 && minor >= 11));
+	       (major > want_major || (major == want_major && minor >= want_minor));
 }
 
 /* Whether somebody is still there to call; waits for a call, or only looks. */
@@ -197,14 +210,14 @@ static bool has_callers(int listener, bool wait)
 /*
  * A signal interrupts a caller until its call has been received (then no more, since Linux 5.19),
  * and where its handler does not restart calls it sees EINTR from calls that never give it. So
- * there is always a thread that does nothing but wait for the next call. One call is answered at a
- * time: everything behind `lock` is single-threaded.
+ * there is always a thread that does nothing but wait for the next call.
  */
 struct pool {
 	struct supervisor *s;
-	pthread_mutex_t lock;
-	size_t room; /* of a notification */
-	bool must_wait;
+	pthread_rwlock_t lock;
+	pthread_mutex_t receiving; /* where one thread has to wait and receive */
+	size_t room;               /* of a notification */
+	bool must_wait; /* before Linux 6.11 receiving does not end with the last caller */
 	int result_fd;
 	atomic_uint threads, waiting;
 };
@@ -212,7 +225,7 @@ struct pool {
 static void add_thread(struct pool *pool);
 
 /* 0, or -errno; -ENOTCONN at the end. */
-static int receive(struct pool *pool, struct seccomp_notif *n)
+static int receive_one(struct pool *pool, struct seccomp_notif *n)
 {
 	int listener = pool->s->listener;
 
@@ -230,6 +243,17 @@ static int receive(struct pool *pool, struct seccomp_notif *n)
 	}
 }
 
+static int receive(struct pool *pool, struct seccomp_notif *n)
+{
+	/* Who polled and was not first would wait for ever. */
+	if (pool->must_wait)
+		(void)pthread_mutex_lock(&pool->receiving);
+	int r = receive_one(pool, n);
+	if (pool->must_wait)
+		(void)pthread_mutex_unlock(&pool->receiving);
+	return r;
+}
+
 static void *thread_main(void *arg)
 {
 	struct pool *pool = arg;
@@ -245,11 +269,9 @@ static void *thread_main(void *arg)
 	while (atomic_fetch_add(&pool->waiting, 1), (r = receive(pool, n)) == 0) {
 		if (atomic_fetch_sub(&pool->waiting, 1) == 1)
 			add_thread(pool);
-		(void)pthread_mutex_lock(&pool->lock);
 		handle(pool->s, n, &mask);
-		(void)pthread_mutex_unlock(&pool->lock);
 	}
-	(void)pthread_mutex_lock(&pool->lock);
+	(void)pthread_rwlock_wrlock(&pool->lock);
 	if (r == -ENOTCONN)
 		r = leave_result(pool->s, pool->result_fd);
 	_exit(r < 0 ? 1 : 0);
@@ -274,9 +296,10 @@ static void add_thread(struct pool *pool)
 static void RB_NORETURN serve(struct supervisor *s, int result_fd)
 {
 	struct pool pool = {.s = s,
-			    .lock = PTHREAD_MUTEX_INITIALIZER,
+			    .lock = PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP,
+			    .receiving = PTHREAD_MUTEX_INITIALIZER,
 			    .room = sizeof(struct seccomp_notif),
-			    .must_wait = !receiving_ends(),
+			    .must_wait = !kernel_is(6, 11),
 			    .result_fd = result_fd,
 			    .threads = 1};
 	struct seccomp_notif_sizes sizes;
@@ -287,6 +310,7 @@ static void RB_NORETURN serve(struct supervisor *s, int result_fd)
 		pool.room = sizes.seccomp_notif;
 	rb_call_table_init();
 	s->lock = &pool.lock;
+	s->may_repeat = !kernel_is(5, 19);
 	add_thread(&pool);
 	(void)thread_main(&pool);
 	_exit(1);
@@ -314,8 +338,6 @@ static void RB_NORETURN supervisor_main(const struct rb_supervise_spec *spec, in
 		.spec = spec, .listener = spec->listener, .proc_fd = -1, .root_fd = spec->root_fd};
 	int32_t r;
 
-	for (int i = 0; i < RB_HANDLES; i++)
-		s.handles[i].pidfd = -1;
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	r = prepare(&s);
 	if (rb_write_full(ready_fd, &r, sizeof(r)) < 0 || r < 0)
