@@ -96,7 +96,6 @@ static void test_open_special(void)
 		"/dev/shm/file",
 		"/proc/self/ns/user",
 		"/proc/self/exe",
-		"/proc/sys/kernel/ostype",
 	};
 	static const int flags[] = {O_WRONLY | O_CREAT,          O_WRONLY | O_CREAT | O_TRUNC,
 				    O_RDWR | O_CREAT | O_APPEND, O_RDONLY | O_CREAT,

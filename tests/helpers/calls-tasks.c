@@ -326,10 +326,16 @@ static void run_by_link(void)
 	say("link", -errno);
 }
 
-static void run_no_search(void)
+static void run_in_closed(void)
 {
 	become(1000, 1000);
-	say("closed directory", (execl("/w/closed/suid", "x", (char *)NULL), -errno));
+	say("plain: in a closed directory",
+	    (execl("/w/closed/suid", "x", "touch", "/dev/null", (char *)NULL), -errno));
+}
+
+static void run_wrong(void)
+{
+	become(1000, 1000);
 	say("none", (execl("/w/none", "x", (char *)NULL), -errno));
 	say("a directory", (execl("/w", "x", (char *)NULL), -errno));
 	say("under a file", (execl("/w/suid/x", "x", (char *)NULL), -errno));
@@ -351,7 +357,8 @@ static void test_more_programs(void)
 	in_child(run_script);
 	in_child(run_by_descriptor);
 	in_child(run_by_link);
-	in_child(run_no_search);
+	in_child(run_wrong);
+	in_child(run_in_closed);
 }
 
 /* --- peers --------------------------------------------------------------------------------- */
@@ -377,8 +384,7 @@ static void connect_as_user(void)
 	become(1000, 2000);
 	must(connect(fd, (const struct sockaddr *)&a, sizeof(a)) == 0, "connect");
 	say_peer("the listener as its client sees it", fd);
-	(void)fflush(stdout);
-	must(read(fd, &c, 1) == 0, "read");
+	must(write(fd, "x", 1) == 1 && read(fd, &c, 1) == 0, "read");
 }
 
 static void test_peers(void)
@@ -401,6 +407,7 @@ static void test_peers(void)
 		_exit(0);
 	}
 	fd = accept(listener, NULL, NULL);
+	must(read(fd, &c, 1) == 1, "read"); /* the client has said its line */
 	say_peer("the client as the listener sees it", fd);
 	(void)close(fd);
 	(void)wait(NULL);
@@ -539,9 +546,16 @@ static void wait_for_reader(void)
 	struct sigaction sa = {.sa_handler = on_alarm};
 
 	must(sigaction(SIGALRM, &sa, NULL) == 0, "sigaction");
+	pid_t late = fork();
+	if (late == 0) {
+		(void)sleep(3);
+		_exit(open("fifo", O_RDONLY) < 0);
+	}
 	(void)alarm(1);
 	say("a FIFO nobody reads, broken off",
 	    CALL(SYS_openat, AT_FDCWD, "fifo", O_WRONLY | O_CREAT, 0600));
+	(void)kill(late, SIGKILL);
+	(void)waitpid(late, NULL, 0);
 	sa.sa_flags = SA_RESTART;
 	must(sigaction(SIGALRM, &sa, NULL) == 0, "sigaction");
 	pid_t pid = fork();

@@ -55,7 +55,7 @@ static void test_xattr_spaces(void)
 {
 	static const char *const names[] = {
 		"trusted.x",    "trusted.overlay.opaque", "security.x", "security.ima",
-		"security.evm", "security.SMACK64",       "system.x",   "user.rbuild.x",
+		"security.evm", "security.SMACK64",       "system.x",
 	};
 	char buf[64];
 
