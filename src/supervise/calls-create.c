@@ -86,6 +86,7 @@ static int64_t open_existing(struct call *c, int object, int flags)
 		return -EISDIR;
 	if ((r = rb_cred_may(&c->cred, &st, wanted(flags))) < 0)
 		return r;
+	rb_call_may_take_long(c, &st);
 	if (S_ISFIFO(st.st_mode) && !(flags & O_NONBLOCK))
 		return open_waiting(c, object, flags);
 	RB_CLEANUP(rb_closep) int fd = reopen(object, flags);

@@ -83,6 +83,7 @@ static int64_t do_link(struct call *c, int old_dir, uint64_t old, int new_dir, u
 	if (rb_cred_is_restricted(&c->cred) &&
 	    ((r = rb_may_change(c, p.fd)) < 0 || (r = check_link(c, object)) < 0))
 		return r;
+	rb_call_may_take_long(c, &before);
 	/* The magic link leads to the object itself, also when that is a symlink. */
 	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", object);
 	if (linkat(AT_FDCWD, path, p.fd, rb_parent_name(&p, name), AT_SYMLINK_FOLLOW) < 0)

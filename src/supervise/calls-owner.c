@@ -23,6 +23,7 @@ static int64_t do_chown(struct call *c, int object, uint32_t uid, uint32_t gid)
 	int r = rb_entry_stat(c->s, fd, &st);
 	if (r < 0 || (r = rb_cred_may_chown(&c->cred, &st, uid, gid)) < 0)
 		return r;
+	rb_call_may_take_long(c, &st);
 	return rb_entry_chown(c->s, fd, uid, gid);
 }
 
@@ -64,6 +65,7 @@ static int64_t do_chmod(struct call *c, int object, mode_t mode)
 	int r = rb_entry_stat(c->s, fd, &st);
 	if (r < 0 || (r = rb_cred_owns(&c->cred, &st)) < 0)
 		return r;
+	rb_call_may_take_long(c, &st);
 	mode &= 07777;
 	if (mode & S_ISGID && !rb_cred_in_group(&c->cred, st.st_gid) &&
 	    !rb_cred_has(&c->cred, CAP_FSETID))
@@ -113,6 +115,7 @@ static int64_t do_times(struct call *c, int object, const struct timespec *t)
 	int r = rb_entry_fix(c->s, fd, &st);
 	if (r < 0 || (r = check_times(c, &st, t)) < 0)
 		return r;
+	rb_call_may_take_long(c, &st);
 	if (utimensat(fd, "", t, AT_EMPTY_PATH) < 0)
 		return -errno;
 	return rb_entry_renumber(c->s, &disk, fd);

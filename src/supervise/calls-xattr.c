@@ -88,6 +88,20 @@ static int check_write(const struct xattr_call *x)
 	return rb_cred_may(cred, &x->st, RB_MAY_WRITE);
 }
 
+/* As for chmod: who is not of the group does not leave the file its set-group-id bit. */
+static int drop_setgid(const struct xattr_call *x)
+{
+	const struct rb_cred *cred = &x->c->cred;
+	struct stat st;
+
+	if (!(x->st.st_mode & S_ISGID) || !rb_streq(x->name, RB_ACL_ACCESS) ||
+	    rb_cred_in_group(cred, x->st.st_gid) || rb_cred_has(cred, CAP_FSETID))
+		return 0;
+	if (fstat(x->fd, &st) < 0)
+		return -errno;
+	return chmod(x->path, st.st_mode & 07777 & ~(mode_t)S_ISGID) < 0 ? -errno : 0;
+}
+
 /* An ACL with ids that the kernel has no others for is kept; one that it takes is no longer. */
 static int set_acl(const struct xattr_call *x, const char *value, size_t size)
 {
@@ -97,7 +111,7 @@ static int set_acl(const struct xattr_call *x, const char *value, size_t size)
 		r = rb_acl_keep(x->fd, "", x->name, value, size);
 	else if (r == 0)
 		r = rb_acl_drop(x->fd, "", x->name);
-	return r < 0 ? r : 0;
+	return r < 0 ? r : drop_setgid(x);
 }
 
 static int64_t set(struct call *c, enum how how)

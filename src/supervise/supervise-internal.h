@@ -116,6 +116,8 @@ struct call {
 	struct rb_cred cred; /* a copy */
 	uint32_t groups[64]; /* of it, where they are the kernel's */
 	mode_t *mask;        /* the umask that this thread of ours has now */
+	struct pool *pool;   /* of our threads */
+	bool gave_place;     /* another one receives meanwhile */
 };
 
 typedef int64_t call_fn(struct call *c);
@@ -131,6 +133,9 @@ struct call_entry {
 	bool only_looks;
 };
 struct call_entry rb_call_find(uint32_t arch, uint32_t nr, bool *ret_compat);
+
+/* Before something that waits, or copies a large file up. */
+void rb_call_may_take_long(struct call *c, const struct stat *st);
 
 /* caller.c. Mechanism: results or -errno. */
 int rb_caller_read(const struct call *c, uint64_t address, void *buf, size_t len);

@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -132,18 +133,20 @@ static void lock_for(struct supervisor *s, bool only_looks)
 	(void)pthread_rwlock_wrlock(s->lock);
 }
 
-static void handle(struct supervisor *s, const struct seccomp_notif *n, mode_t *mask)
+static void handle(struct supervisor *s, const struct seccomp_notif *n, struct call *c)
 {
-	struct call c = {.s = s, .id = n->id, .tid = (pid_t)n->pid, .mask = mask};
-	struct call_entry e = rb_call_find(n->data.arch, (uint32_t)n->data.nr, &c.compat);
+	struct call_entry e = rb_call_find(n->data.arch, (uint32_t)n->data.nr, &c->compat);
 	int64_t r;
 
+	c->s = s;
+	c->id = n->id;
+	c->tid = (pid_t)n->pid;
 	for (int i = 0; i < 6; i++)
-		c.a[i] = n->data.args[i];
+		c->a[i] = n->data.args[i];
 	lock_for(s, e.only_looks);
 	if (!rb_replay_take(s, n, &r)) {
-		rb_creds_load(&c);
-		r = e.handler(&c);
+		rb_creds_load(c);
+		r = e.handler(c);
 	}
 	answer(s, n, r);
 	(void)pthread_rwlock_unlock(s->lock);
@@ -209,8 +212,10 @@ static bool has_callers(int listener, bool wait)
 
 /*
  * A signal interrupts a caller until its call has been received (then no more, since Linux 5.19),
- * and where its handler does not restart calls it sees EINTR from calls that never give it. So
- * there is always a thread that does nothing but wait for the next call.
+ * and where its handler does not restart calls it sees EINTR from calls that never give it. So who
+ * is about to do something that may take long lets somebody else receive first. Other calls are
+ * over sooner than another thread is awake: their thread keeps its place, and the caches of its
+ * processor. A place for each four processors serves many callers at once.
  */
 struct pool {
 	struct supervisor *s;
@@ -219,7 +224,8 @@ struct pool {
 	size_t room;               /* of a notification */
 	bool must_wait; /* before Linux 6.11 receiving does not end with the last caller */
 	int result_fd;
-	atomic_uint threads, waiting;
+	sem_t places; /* to receive */
+	atomic_int threads, idle;
 };
 
 static void add_thread(struct pool *pool);
@@ -254,6 +260,39 @@ static int receive(struct pool *pool, struct seccomp_notif *n)
 	return r;
 }
 
+static void give_place(struct pool *pool)
+{
+	if (atomic_load(&pool->idle) == 0)
+		add_thread(pool);
+	(void)sem_post(&pool->places);
+}
+
+enum { LONG_BYTES = 1 << 20 };
+
+void rb_call_may_take_long(struct call *c, const struct stat *st)
+{
+	if (c->gave_place || !(S_ISFIFO(st->st_mode) || st->st_size >= LONG_BYTES))
+		return;
+	c->gave_place = true;
+	give_place(c->pool);
+}
+
+static void take_place(struct pool *pool)
+{
+	atomic_fetch_add(&pool->idle, 1);
+	while (sem_wait(&pool->places) < 0)
+		;
+	atomic_fetch_sub(&pool->idle, 1);
+}
+
+static void RB_NORETURN end(struct pool *pool, int r)
+{
+	(void)pthread_rwlock_wrlock(&pool->lock);
+	if (r == -ENOTCONN)
+		r = leave_result(pool->s, pool->result_fd);
+	_exit(r < 0 ? 1 : 0);
+}
+
 static void *thread_main(void *arg)
 {
 	struct pool *pool = arg;
@@ -262,19 +301,19 @@ static void *thread_main(void *arg)
 	int r;
 
 	be_quick();
-	/* A umask of its own. */
+	/* A umask and a working directory of its own. */
 	if (unshare(CLONE_FS) < 0)
 		_exit(1);
 	(void)umask(mask);
-	while (atomic_fetch_add(&pool->waiting, 1), (r = receive(pool, n)) == 0) {
-		if (atomic_fetch_sub(&pool->waiting, 1) == 1)
-			add_thread(pool);
-		handle(pool->s, n, &mask);
+	take_place(pool);
+	while ((r = receive(pool, n)) == 0) {
+		struct call c = {.mask = &mask, .pool = pool};
+
+		handle(pool->s, n, &c);
+		if (c.gave_place)
+			take_place(pool);
 	}
-	(void)pthread_rwlock_wrlock(&pool->lock);
-	if (r == -ENOTCONN)
-		r = leave_result(pool->s, pool->result_fd);
-	_exit(r < 0 ? 1 : 0);
+	end(pool, r);
 }
 
 static void add_thread(struct pool *pool)
@@ -302,6 +341,7 @@ static void RB_NORETURN serve(struct supervisor *s, int result_fd)
 			    .must_wait = !kernel_is(6, 11),
 			    .result_fd = result_fd,
 			    .threads = 1};
+	long processors = sysconf(_SC_NPROCESSORS_ONLN);
 	struct seccomp_notif_sizes sizes;
 
 	if (syscall(SYS_seccomp, SECCOMP_GET_NOTIF_SIZES, 0, &sizes) < 0)
@@ -311,7 +351,10 @@ static void RB_NORETURN serve(struct supervisor *s, int result_fd)
 	rb_call_table_init();
 	s->lock = &pool.lock;
 	s->may_repeat = !kernel_is(5, 19);
-	add_thread(&pool);
+	if (sem_init(&pool.places, 0, processors > 4 ? (unsigned)processors / 4 : 1) < 0)
+		_exit(1);
+	for (long i = 4; i < processors; i += 4)
+		add_thread(&pool);
 	(void)thread_main(&pool);
 	_exit(1);
 }
