@@ -270,4 +270,32 @@ case_context "$T/acl" <<-'END'
 	RUN . /tools/lib; cd /t/acl; getfacl -nR .
 END
 oracle acl "$T/acl"
+# The same through other programs: Python's shutil and tarfile, Perl, tar, dd, sed, install.
+case_context "$T/tools" <<-'END'
+	FROM base
+	COPY tools /tools
+	RUN <<'EOF'
+	CASE=tools; . /tools/lib
+	useradd -m app
+	python3 - <<'PY'
+	import os, shutil, zipfile, tarfile, subprocess
+	os.makedirs("src/a/b"); open("src/a/f", "w").write("x"); os.chown("src/a/f", 5, 6); os.chown("src/a/b", 7, 8)
+	shutil.copytree("src", "copy"); shutil.chown("copy/a/f", "games", "staff"); shutil.copystat("src/a/f", "copy/a/f"); shutil.move("copy", "moved")
+	with tarfile.open("t.tar", "w") as t: t.add("src")
+	with tarfile.open("t.tar") as t: t.extractall("x", numeric_owner=True)
+	os.unlink("t.tar"); shutil.rmtree("moved"); os.makedirs("y/z", mode=0o2770); os.chown("y", -1, 9); os.chmod("y", 0o3777)
+	subprocess.run(["cp", "-r", "src", "y/"], user="app"); subprocess.run("umask 0; mkdir -m 1777 y/m; touch y/n; chmod 4777 y/n; ln y/n y/o; mv y/n y/p", shell=True, user="app", group="app", extra_groups=[9])
+	fd = os.open("y/p", os.O_RDWR); os.ftruncate(fd, 10); os.fchmod(fd, 0o600); os.fchown(fd, 0, 0); os.posix_fallocate(fd, 0, 100); print(os.fstat(fd).st_uid, oct(os.fstat(fd).st_mode))
+	print(sorted((e.name, e.stat().st_uid) for e in os.scandir("y")), os.path.samefile("y/o", "y/p"), os.access("y", os.W_OK))
+	os.mkfifo("ff"); r = os.open("ff", os.O_RDWR); os.fchown(r, 3, 4); print(os.stat("ff").st_uid)
+	PY
+	perl -e 'mkdir "pd", 0755; chown 3, 4, "pd"; open F, ">pd/f"; chown 5, 6, *F; close F; print join(":", (stat "pd/f")[4,5]), "\n"; $( = 50; $) = "50 50 60"; $> = 1000; print "$< $> $( $)\n"; open F, ">/tmp/p"; print -w "/etc/passwd" ? 1 : 0, -o "/tmp/p" ? 1:0, "\n"; $> = 0; print "$>\n"; unlink "/tmp/p" or print "$!\n"'
+	dd if=/dev/zero of=big bs=64k count=64 2>/dev/null; chown 5 big; cp --reflink=auto -p big big2; ln -f big2 big; st big big2
+	sort -o sorted /etc/passwd; sed -i.bak s/root/toor/ sorted; chown 9:9 sorted; sed -i s/toor/root/ sorted; st sorted sorted.bak; tee -a sorted </dev/null; truncate -s 0 sorted; st sorted; split -n 2 sorted part; mktemp -p . tmpXXXX >/dev/null; chmod 640 tmp*; chown app tmp*; stat -c '%U:%a' tmp*; rm tmp*
+	install -d -o app -g staff dd; as app sh -c 'cd dd; tar -cf - -C /etc passwd group | tar -xf -; cp -a /var/mail .; ls -ln | cut -c 1-20'
+	flock dd true; ionice -c3 true; nice -n 5 id -u; timeout 5 setsid id -g; env -i id -un; xargs -a /etc/shells -n1 -P4 test -e; echo $?
+	all
+	EOF
+END
+oracle tools "$T/tools"
 done_testing
