@@ -112,7 +112,8 @@ static struct known *known_slot(const struct stat *st)
 	return &known[(st->st_ino ^ st->st_ino >> 10) % RB_KNOWN];
 }
 
-static bool known_get(const struct supervisor *s, const struct stat *st, struct rb_owner *ret, int *r)
+static bool known_get(const struct supervisor *s, const struct stat *st, struct rb_owner *ret,
+		      int *r)
 {
 	const struct known *k = known_slot(st);
 
@@ -124,7 +125,8 @@ static bool known_get(const struct supervisor *s, const struct stat *st, struct 
 	return true;
 }
 
-static void known_put(const struct supervisor *s, const struct stat *st, const struct rb_owner *o, int r)
+static void known_put(const struct supervisor *s, const struct stat *st, const struct rb_owner *o,
+		      int r)
 {
 	struct timespec now;
 
@@ -135,6 +137,14 @@ static void known_put(const struct supervisor *s, const struct stat *st, const s
 	*known_slot(st) = (struct known){.ino = st->st_ino, .ctime = st->st_ctim, .has = r};
 	if (r)
 		known_slot(st)->owner = *o;
+}
+
+/* A file of a lower tree with several names is copied up by one of them; the others go on with the
+ * old number, which nothing else gets. */
+static void forget_old(struct supervisor *s, const struct stat *before, const struct stat *now)
+{
+	if (before->st_nlink <= 1 || before->st_ino == now->st_ino)
+		rb_entry_forget(s, before);
 }
 
 /* 1 and the entry, 0 when there is none, -errno. */
@@ -281,7 +291,7 @@ int rb_entry_chown(struct supervisor *s, int fd, uint32_t uid, uint32_t gid)
 		return -errno;
 	if (fstat(fd, &st) < 0)
 		return -errno;
-	rb_entry_forget(s, &before);
+	forget_old(s, &before, &st);
 	if (!real)
 		return entry_write(s, fd, &st, &o);
 	return had ? entry_remove(s, fd, &st) : 0;
@@ -371,7 +381,7 @@ int rb_entry_renumber(struct supervisor *s, const struct stat *before, int fd)
 		return 0;
 	if (fstat(fd, &st) < 0)
 		return -errno;
-	rb_entry_forget(s, before);
+	forget_old(s, before, &st);
 	row_set(s, fd, &st, &o);
 	return 0;
 }
