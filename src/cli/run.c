@@ -107,7 +107,7 @@ static int wait_for_command(struct rb_exec *exec, int signal_fd, struct rb_error
 {
 	struct pollfd p[] = {{.fd = exec->pidfd, .events = POLLIN},
 			     {.fd = signal_fd, .events = POLLIN},
-			     {.fd = exec->supervisor_fd, .events = POLLIN}};
+			     {.fd = exec->attend_fd, .events = POLLIN}};
 	struct rb_exec_result result;
 	int ended_by = 0;
 
@@ -116,11 +116,9 @@ static int wait_for_command(struct rb_exec *exec, int signal_fd, struct rb_error
 			continue;
 		if (p[1].revents)
 			forward(signal_fd, exec->pidfd, &ended_by);
-		/* Nobody answers the command's calls any more; finishing says so. */
-		if (p[2].revents && !p[0].revents) {
-			(void)rb_sys_pidfd_send_signal(exec->pidfd, SIGKILL);
-			p[2].fd = -1;
-		}
+		if (p[2].revents && !p[0].revents)
+			rb_exec_attend(exec);
+		p[2].fd = exec->attend_fd;
 	}
 	if (rb_exec_finish(exec, &result, err) < 0)
 		return -1;

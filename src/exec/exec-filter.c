@@ -91,7 +91,7 @@ static int add_profile(scmp_filter_ctx ctx)
 	return r;
 }
 
-static int add_supervision(scmp_filter_ctx ctx, enum rb_supervision level)
+static int add_supervision(scmp_filter_ctx ctx, enum rb_supervision_level level)
 {
 	int r = 0;
 

@@ -111,7 +111,7 @@ struct rb_step {
 	struct rb_strv envp;
 	struct rb_strv candidates; /* what execve is tried with, in this order */
 	struct sock_fprog filter, supervision;
-	enum rb_supervision supervision_level;
+	enum rb_supervision_level supervision_level;
 	uint64_t caps; /* what root of the step has */
 	unsigned cap_last;
 	int stdio[3]; /* borrowed or made; -1 as 0: the step's /dev/null */
@@ -156,6 +156,32 @@ struct rb_child_message {
 #define RB_EXEC_LISTENER  (UINT32_MAX - 1) /* comes with a descriptor */
 
 void rb_step_child(const struct rb_step *s) RB_NORETURN;
+
+/* --- supervision (exec-supervision.c) --- */
+
+struct rb_supervision {
+	struct rb_supervise_spec spec;
+	struct rb_supervisor supervisor; /* pid 0: not started */
+	int listener;                    /* while not started; owned */
+	bool seen_end;
+	struct rb_error *error;
+};
+#define RB_SUPERVISION_INIT                                                                        \
+	{                                                                                          \
+		.supervisor = {.child = RB_CHILD_INIT, .result_fd = -1}, .listener = -1            \
+	}
+
+enum rb_supervision_level rb_supervision_choose(const struct rb_exec_spec *spec,
+						const struct rb_user *u);
+/* Takes the listener. Starts the supervisor, or leaves that to the step's first call. */
+int rb_supervision_begin(struct rb_supervision *v, const struct rb_step *s,
+			 const struct rb_child *child, int listener, struct rb_error **err);
+/* What to wait for; -1: nothing. Borrowed. */
+int rb_supervision_fd(const struct rb_supervision *v);
+/* When that is readable: starts the supervisor, or ends a step whose supervisor has ended. */
+void rb_supervision_attend(struct rb_supervision *v);
+int rb_supervision_finish(struct rb_supervision *v, struct rb_error **err);
+void rb_supervision_clear(struct rb_supervision *v);
 
 /* --- out of memory --- */
 

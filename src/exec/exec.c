@@ -17,7 +17,6 @@
 #include "base/path.h"
 #include "base/sys.h"
 #include "exec/exec-internal.h"
-#include "supervise/supervise.h"
 
 #define DEFAULT_HOSTNAME "buildkitsandbox"
 
@@ -25,9 +24,7 @@
 struct rb_exec_private {
 	struct rb_stubs stubs;
 	struct rb_oom_mark before;
-	struct rb_supervisor supervisor; /* pid 0: none */
-	struct rb_ledger *ledger;        /* borrowed, as diff_fd is */
-	int diff_fd;
+	struct rb_supervision supervision;
 };
 
 /* dockerfile.md 10.5 */
@@ -77,30 +74,6 @@ static void step_freep(struct rb_step **s)
 
 /* --- prepare --- */
 
-enum { IDS_ENOUGH = 65536 };
-
-/*
- * Where ids are missing, all are emulated; so they are where the step could meet one that the
- * kernel does not have. Else the kernel's are as good as root's, but for owners beyond the range.
- */
-static enum rb_supervision choose_supervision(const struct rb_exec_spec *spec,
-					      const struct rb_user *u)
-{
-	uint32_t uids = rb_id_map_limit(&spec->host->uids);
-	uint32_t gids = rb_id_map_limit(&spec->host->gids);
-
-	/* Without, a chown beyond the range fails as the kernel says; doctor names the reason. */
-	if (!spec->ledger || !spec->host->can_notify)
-		return RB_SUPERVISE_NONE;
-	if (uids < IDS_ENOUGH || gids < IDS_ENOUGH || spec->has_owners || u->uid >= uids ||
-	    u->gid >= gids)
-		return RB_SUPERVISE_ALL;
-	for (size_t i = 0; i < u->n_groups; i++)
-		if (u->groups[i] >= gids)
-			return RB_SUPERVISE_ALL;
-	return RB_SUPERVISE_OWNERS;
-}
-
 static int check_user(struct rb_step *s, struct rb_error **err)
 {
 	const struct rb_host *h = s->spec->host;
@@ -108,7 +81,7 @@ static int check_user(struct rb_step *s, struct rb_error **err)
 	const struct rb_user *u = &s->user;
 	const char *name = s->spec->user && *s->spec->user ? s->spec->user : "root";
 
-	s->supervision_level = choose_supervision(s->spec, u);
+	s->supervision_level = rb_supervision_choose(s->spec, u);
 	/* The ids of a supervised step are numbers only. */
 	if (s->supervision_level == RB_SUPERVISE_ALL)
 		return 0;
@@ -320,34 +293,11 @@ static int give_maps(const struct rb_step *s, int channel, int pidfd, struct rb_
 	return let_go(channel, err);
 }
 
-static int start_supervisor(const struct rb_step *s, int channel, const struct rb_child *child,
-			    int listener, struct rb_supervisor *ret, struct rb_error **err)
-{
-	const struct rb_supervise_spec spec = {
-		.level = s->supervision_level,
-		.listener = listener,
-		.pid = child->pid,
-		.pidfd = child->pidfd,
-		.root_fd = s->spec->root_fd,
-		.uid = s->user.uid,
-		.gid = s->user.gid,
-		.groups = s->user.groups,
-		.n_groups = s->user.n_groups,
-		.caps = s->caps,
-		.uid_limit = rb_id_map_limit(&s->spec->host->uids),
-		.gid_limit = rb_id_map_limit(&s->spec->host->gids),
-		.ledger = s->spec->ledger,
-		.diff_fd = s->spec->diff_fd,
-	};
-
-	return rb_supervise_start(&spec, ret, err) < 0 ? -1 : let_go(channel, err);
-}
-
 /*
  * Follows the child until execve has closed the channel. 0, 1 when another try makes sense, or -1.
  */
 static int talk(const struct rb_step *s, int channel, const struct rb_child *child,
-		struct rb_supervisor *supervisor, struct rb_error **err)
+		struct rb_supervision *supervision, struct rb_error **err)
 {
 	for (;;) {
 		RB_CLEANUP(rb_closep) int fd = -1;
@@ -362,7 +312,9 @@ static int talk(const struct rb_step *s, int channel, const struct rb_child *chi
 		if (m.op == RB_EXEC_WANT_MAPS)
 			r = give_maps(s, channel, child->pidfd, err);
 		else if (m.op == RB_EXEC_LISTENER)
-			r = start_supervisor(s, channel, child, fd, supervisor, err);
+			r = rb_supervision_begin(supervision, s, child, rb_steal_fd(&fd), err) < 0
+				    ? -1
+				    : let_go(channel, err);
 		else if (m.op < s->n_ops && rb_step_mounts_retry(&s->ops[m.op], m.sys_errno))
 			return 1;
 		else
@@ -372,7 +324,7 @@ static int talk(const struct rb_step *s, int channel, const struct rb_child *chi
 	}
 }
 
-static int launch(struct rb_step *s, struct rb_child *ret, struct rb_supervisor *ret_supervisor,
+static int launch(struct rb_step *s, struct rb_child *ret, struct rb_supervision *ret_supervision,
 		  struct rb_error **err)
 {
 	RB_CLEANUP(rb_child_killp) struct rb_child child = RB_CHILD_INIT;
@@ -396,14 +348,13 @@ static int launch(struct rb_step *s, struct rb_child *ret, struct rb_supervisor 
 	if (pid < 0)
 		return rb_fail_sys(err, pid, "cannot make the namespaces of the step");
 	child = (struct rb_child){.pid = pid, .pidfd = pidfd};
-	RB_CLEANUP(rb_supervise_kill)
-	struct rb_supervisor supervisor = {.child = RB_CHILD_INIT, .result_fd = -1};
-	int r = talk(s, ours, &child, &supervisor, err);
+	RB_CLEANUP(rb_supervision_clear) struct rb_supervision supervision = RB_SUPERVISION_INIT;
+	int r = talk(s, ours, &child, &supervision, err);
 	if (r == 0) {
 		*ret = child;
 		child = (struct rb_child)RB_CHILD_INIT;
-		*ret_supervisor = supervisor;
-		supervisor = (struct rb_supervisor){.child = RB_CHILD_INIT, .result_fd = -1};
+		*ret_supervision = supervision;
+		supervision = (struct rb_supervision)RB_SUPERVISION_INIT;
 	}
 	return r;
 }
@@ -441,22 +392,19 @@ static int start(const struct rb_exec_spec *spec, const int stdio[3], const int 
 			return -1;
 		own_output(s, made[0]);
 		own_output(s, made[1]);
-		struct rb_supervisor supervisor = {.child = RB_CHILD_INIT, .result_fd = -1};
-		int r = launch(s, &child, &supervisor, err);
+		struct rb_supervision supervision = RB_SUPERVISION_INIT;
+		int r = launch(s, &child, &supervision, err);
 		if (r == 1)
 			continue;
 		if (r < 0)
 			return -1;
 		ret->pid = child.pid;
 		ret->pidfd = child.pidfd;
-		ret->supervisor_fd = supervisor.child.pidfd;
+		ret->attend_fd = rb_supervision_fd(&supervision);
 		child = (struct rb_child)RB_CHILD_INIT;
 		ret->private_ = rb_calloc(1, sizeof(*ret->private_));
-		*ret->private_ = (struct rb_exec_private){.stubs = s->stubs,
-							  .before = before,
-							  .supervisor = supervisor,
-							  .ledger = spec->ledger,
-							  .diff_fd = spec->diff_fd};
+		*ret->private_ = (struct rb_exec_private){
+			.stubs = s->stubs, .before = before, .supervision = supervision};
 		s->stubs.n = 0;
 		return 0;
 	}
@@ -489,6 +437,12 @@ int rb_exec_start(const struct rb_exec_spec *spec, struct rb_exec *ret, struct r
 	return 0;
 }
 
+void rb_exec_attend(struct rb_exec *e)
+{
+	rb_supervision_attend(&e->private_->supervision);
+	e->attend_fd = rb_supervision_fd(&e->private_->supervision);
+}
+
 /* --- end --- */
 
 static int reap(struct rb_exec *e)
@@ -504,14 +458,14 @@ static int reap(struct rb_exec *e)
 static void exec_clear(struct rb_exec *e)
 {
 	if (e->private_) {
-		rb_supervise_kill(&e->private_->supervisor);
+		rb_supervision_clear(&e->private_->supervision);
 		rb_stubs_remove(&e->private_->stubs);
 	}
 	free(e->private_);
 	rb_closep(&e->pidfd);
 	rb_closep(&e->out_fd);
 	rb_closep(&e->err_fd);
-	*e = (struct rb_exec){.pidfd = -1, .out_fd = -1, .err_fd = -1, .supervisor_fd = -1};
+	*e = (struct rb_exec){.pidfd = -1, .out_fd = -1, .err_fd = -1, .attend_fd = -1};
 }
 
 int rb_exec_finish(struct rb_exec *e, struct rb_exec_result *ret, struct rb_error **err)
@@ -519,10 +473,7 @@ int rb_exec_finish(struct rb_exec *e, struct rb_exec_result *ret, struct rb_erro
 	struct rb_exec_result r = {0};
 	struct rb_oom_mark before = e->private_->before;
 	int status = reap(e);
-	struct rb_exec_private *p = e->private_;
-	int kept = status >= 0 && p->supervisor.child.pid
-			   ? rb_supervise_finish(&p->supervisor, p->ledger, p->diff_fd, err)
-			   : 0;
+	int kept = status < 0 ? 0 : rb_supervision_finish(&e->private_->supervision, err);
 
 	exec_clear(e);
 	if (status < 0)

@@ -53,11 +53,11 @@ struct rb_exec_spec {
 
 struct rb_exec {
 	pid_t pid;
-	int pidfd;                        /* readable when the step has ended */
-	int out_fd;                       /* read end of stdout, or -1 */
-	int err_fd;                       /* read end of stderr, or -1 */
-	int supervisor_fd;                /* readable when the supervisor has ended: before the step
-					     has, the step is to be killed; borrowed, or -1 */
+	int pidfd;     /* readable when the step has ended */
+	int out_fd;    /* read end of stdout, or -1 */
+	int err_fd;    /* read end of stderr, or -1 */
+	int attend_fd; /* readable when rb_exec_attend() is to be called; borrowed,
+			  or -1, changes by that call */
 	struct rb_exec_private *private_; /* owned */
 };
 
@@ -76,6 +76,10 @@ int rb_exec_filter_prepare(int cache_fd, struct rb_error **err);
  * find user X: no matching entries in passwd file", UNSUPPORTED, SYS.
  */
 int rb_exec_start(const struct rb_exec_spec *spec, struct rb_exec *ret, struct rb_error **err);
+
+/* Starts the step's supervisor at the first call that needs one, or ends a step whose supervisor is
+ * gone; what went wrong is told by finish. */
+void rb_exec_attend(struct rb_exec *e);
 
 struct rb_exec_result {
 	int exit_status;    /* 0..255; 128 + signal when killed */

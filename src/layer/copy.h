@@ -33,7 +33,8 @@ enum { RB_COPY_TAKE = 0, RB_COPY_SKIP = 1, RB_COPY_DESCEND = 2 };
 /*
  * Copies one resolved source. Errors carry the paths: "cannot copy to non-directory: /x", "cannot
  * replace to directory /x with file". Data goes by copy_file_range with holes kept; hard links
- * inside one call are kept; devices become ledger entries; sockets become empty regular files;
+ * inside one call are kept; devices become ledger entries; sockets of a context become empty
+ * regular files, those of other sources are left out;
  * allowed xattrs, modes and times are kept.
  */
 int rb_copy(const struct rb_copy_spec *spec, struct rb_error **err);

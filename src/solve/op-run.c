@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include "base/fd.h"
-#include "base/sys.h"
 #include "solve/solve-internal.h"
 
 enum { COMMAND_SHOWN_MAX = 1000 }; /* bytes of it in the error */
@@ -89,7 +88,7 @@ int rb_op_run_start(struct rb_solver *s, struct job *job, struct rb_error **err)
 	struct op_run *run = rb_calloc(1, sizeof(*run));
 
 	run->root_fd = run->log_fd = -1;
-	run->exec = (struct rb_exec){.pidfd = -1, .out_fd = -1, .err_fd = -1, .supervisor_fd = -1};
+	run->exec = (struct rb_exec){.pidfd = -1, .out_fd = -1, .err_fd = -1, .attend_fd = -1};
 	if (prepare_filter(s, err) < 0 || start(s, v, run, err) < 0) {
 		op_run_free(run);
 		return rb_error_at(err, v->inst->line_first, v->inst->line_last);
@@ -103,7 +102,7 @@ void rb_op_run_fds(const struct op_run *run, int fds[static RB_OP_RUN_FDS])
 	fds[0] = run->exec.out_fd;
 	fds[1] = run->exec.err_fd;
 	fds[2] = run->ended ? -1 : run->exec.pidfd;
-	fds[3] = run->ended ? -1 : run->exec.supervisor_fd;
+	fds[3] = run->ended ? -1 : run->exec.attend_fd;
 }
 
 /* A log that cannot be written (full disk) must not end a step that goes on fine. */
@@ -171,9 +170,8 @@ bool rb_op_run_pump(struct rb_solver *s, struct job *job)
 	pump_pipe(s, job, &run->exec.err_fd, 2);
 	if (!run->ended && process_ended(run->exec.pidfd))
 		run->ended = true;
-	/* Nobody answers its calls any more: what it would go on to do is not to be kept. */
-	if (!run->ended && run->exec.supervisor_fd >= 0 && process_ended(run->exec.supervisor_fd))
-		(void)rb_sys_pidfd_send_signal(run->exec.pidfd, SIGKILL);
+	if (!run->ended)
+		rb_exec_attend(&run->exec);
 	/* The pid namespace is gone with its first process, so the pipes reach their end. */
 	return run->ended && run->exec.out_fd < 0 && run->exec.err_fd < 0;
 }

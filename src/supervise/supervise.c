@@ -32,15 +32,21 @@ enum { RESULT_BYTES_MAX = 256 << 20, THREADS_MAX = 512, STACK_BYTES = 256 << 10 
 
 /* --- start --- */
 
-/* A procfs of our own pid namespace: the outer one has other numbers. */
+/* A procfs of our own pid namespace, where the outer one has other numbers: made once, for all
+ * supervisors that this process starts. */
+static int proc_fd = -1;
+
 static int open_proc(void)
 {
+	if (proc_fd >= 0)
+		return 0;
 	RB_CLEANUP(rb_closep) int fs = rb_sys_fsopen("proc");
 	int r = fs < 0 ? fs : rb_sys_fsconfig_create(fs);
 
-	return r < 0 ? r
-		     : rb_sys_fsmount(fs, RB_MOUNT_ATTR_NOSUID | RB_MOUNT_ATTR_NODEV |
-						  RB_MOUNT_ATTR_NOEXEC);
+	if (r == 0)
+		r = proc_fd = rb_sys_fsmount(fs, RB_MOUNT_ATTR_NOSUID | RB_MOUNT_ATTR_NODEV |
+							 RB_MOUNT_ATTR_NOEXEC);
+	return r < 0 ? r : 0;
 }
 
 /*
@@ -90,8 +96,6 @@ static int prepare(struct supervisor *s)
 	if (setsid() < 0)
 		return -errno;
 	(void)signal(SIGPIPE, SIG_IGN);
-	if ((s->proc_fd = open_proc()) < 0)
-		return s->proc_fd;
 	if (fstat(s->root_fd, &s->root) < 0)
 		return -errno;
 	if ((r = lower_rights(s->spec)) < 0 || (r = rb_creds_init(s)) < 0 ||
@@ -377,8 +381,10 @@ static void close_others(const int *keep, size_t n)
 static void RB_NORETURN supervisor_main(const struct rb_supervise_spec *spec, int ready_fd,
 					int result_fd)
 {
-	struct supervisor s = {
-		.spec = spec, .listener = spec->listener, .proc_fd = -1, .root_fd = spec->root_fd};
+	struct supervisor s = {.spec = spec,
+			       .listener = spec->listener,
+			       .proc_fd = proc_fd,
+			       .root_fd = spec->root_fd};
 	int32_t r;
 
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -387,7 +393,8 @@ static void RB_NORETURN supervisor_main(const struct rb_supervise_spec *spec, in
 		_exit(1);
 	const int keep[] = {s.listener, s.proc_fd, s.root_fd, spec->diff_fd, result_fd};
 	close_others(keep, RB_ARRAY_LEN(keep));
-	give_output(&s);
+	if (spec->level == RB_SUPERVISE_ALL)
+		give_output(&s);
 	serve(&s, result_fd);
 }
 
@@ -396,8 +403,11 @@ int rb_supervise_start(const struct rb_supervise_spec *spec, struct rb_superviso
 {
 	RB_CLEANUP(rb_closep) int result = memfd_create("rbuild-owners", MFD_CLOEXEC);
 	int p[2], pidfd = -1;
-	int32_t r = result < 0 ? -errno : rb_pipe(p);
+	int32_t r = open_proc();
 
+	if (r < 0)
+		return rb_fail_sys(err, r, "cannot mount a procfs for the supervisor of the step");
+	r = result < 0 ? -errno : rb_pipe(p);
 	if (r < 0)
 		return rb_fail_sys(err, r, "cannot start the supervisor of the step");
 	RB_CLEANUP(rb_closep) int in = p[0];

@@ -22,7 +22,7 @@
 #include "layer/ledger.h"
 
 /* How much of a step is answered here. */
-enum rb_supervision {
+enum rb_supervision_level {
 	RB_SUPERVISE_NONE,
 	RB_SUPERVISE_OWNERS, /* ids are the kernel's; what it cannot hold (owners beyond the range,
 				devices) is recorded, and not shown before the next step */
@@ -38,7 +38,7 @@ struct rb_supervise_rule {
 	bool masked; /* only where argument `arg`, masked, has the value */
 	unsigned arg;
 	uint32_t mask, value;
-	enum rb_supervision from; /* the least supervision that sends it */
+	enum rb_supervision_level from; /* the least supervision that sends it */
 };
 /* Calls that are sent to the listener. */
 size_t rb_supervise_rule_count(void);
@@ -48,7 +48,7 @@ const struct rb_supervise_rule *rb_supervise_rule(size_t i);
 extern const uint32_t rb_supervise_not_implemented[];
 
 struct rb_supervise_spec {
-	enum rb_supervision level;
+	enum rb_supervision_level level;
 	int listener;           /* borrowed */
 	pid_t pid;              /* first process of the step, in our pid namespace */
 	int pidfd;              /* of it; borrowed */
