@@ -341,6 +341,24 @@ static void test_copy__rules(void)
 	each_ledger(rules);
 }
 
+/* No layer of a stage has them. */
+static void stage_sockets(uint32_t limit)
+{
+	struct fixture f;
+
+	setup(&f, limit, "d/ d/s~ d/f=x s~", "");
+	f.spec.src_ledger = f.src_ledger;
+	copy_ok(&f, "d", "/t");
+	copy_ok(&f, "s", "/u/");
+	check_tree("sockets", f.dst, "t/ t/f=x");
+	teardown(&f);
+}
+
+static void test_copy__stage_sockets(void)
+{
+	each_ledger(stage_sockets);
+}
+
 /* --- metadata --- */
 
 static void context_owner(uint32_t limit)
@@ -898,7 +916,8 @@ int main(void)
 		(void)rmdir(top);
 		return 0;
 	}
-	r = tap_run((const struct tap_test[]){TAP(test_copy__rules),
+	r = tap_run((const struct tap_test[]){TAP(test_copy__stage_sockets),
+					      TAP(test_copy__rules),
 					      TAP(test_copy__context_owner),
 					      TAP(test_copy__keeps_owner_and_mode),
 					      TAP(test_copy__chown_and_chmod),
