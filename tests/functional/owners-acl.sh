@@ -77,31 +77,9 @@ case_context "$T/acl" <<-'END'
 END
 oracle acl "$T/acl"
 
-# What COPY and WORKDIR make in a directory with a default ACL has it; so has what a step makes below
-# such a root. The reference for these is the mode that has the ids.
-case_context "$T/places" <<-'END'
-	FROM base AS made
-	RUN mkdir -m 751 /d /d/old && setfacl -m d:u:1234:rwx,d:g:55:rw /d && touch /f && setfacl -m u:33:r /f && setfacl -m d:u:1000:rwx /
-	FROM made
-	COPY --from=made --chmod=640 /f /d/one
-	COPY --from=made /f /d/two
-	COPY --chmod=751 tools/lib /d/new/way/
-	COPY --from=made /etc/default /d/default
-	COPY <<-EOF /d/inline
-		text
-	EOF
-	WORKDIR /d/work/dir
-	RUN mkdir /top && getfacl -nR /d >/listing 2>&1
-END
-for kind in range single; do
-	oracle_build "$kind" places "$T/places"
-done
-is "$(cat "$ORACLE/places.single.tree")" "$(cat "$ORACLE/places.range.tree")" 'places: the same tree in both modes'
-for path in d/one d/two d/new d/new/way/lib d/default d/inline d/work d/work/dir top; do
-	like "$(cat "$ORACLE/places.single.tree")" "^$path .* system.posix_acl_access=" "places: /$path has an ACL"
-done
-
-# A layer's ACLs, with ids that neither mode has: they are there after steps that know nothing of them.
+# What layers of others, COPY and WORKDIR bring: ids that neither mode has, which are there after steps
+# that know nothing of them; and places below a default ACL. The reference for these is the mode that
+# has the ids.
 python3 - "$T/acls.tar" <<-'EOT'
 	import base64, io, struct, sys, tarfile
 	def acl(*entries):
@@ -116,23 +94,44 @@ python3 - "$T/acls.tar" <<-'EOT'
 	        info.pax_headers = {f"LIBARCHIVE.xattr.system.posix_acl_{key}": value for key in keys}
 	        tar.addfile(info, io.BytesIO())
 EOT
-context "$T/layers" <<-'END'
-	FROM base
+case_context "$T/places" <<-'END'
+	FROM base AS made
 	COPY --from=acls /v /
-	RUN chmod 640 /log/f && ln /log/f /log/hard && mv /log/plain /log/moved && cp /log/f /log/new && rm -f /log/p
+	RUN chmod 640 /log/f && ln /log/f /log/hard && mv /log/plain /log/moved && rm -f /log/p
+	RUN mkdir -m 751 /d /d/old && setfacl -m d:u:1234:rwx,d:g:55:rw /d && touch /f && setfacl -m u:33:r /f && setfacl -m d:u:1000:rwx /
+	FROM made
+	COPY --from=made --chmod=640 /f /d/one
+	COPY --from=made /f /d/two
+	COPY --chmod=751 tools/lib /d/new/way/
+	COPY --from=made /etc/default /d/default
+	COPY <<-EOF /d/inline
+		text
+	EOF
+	WORKDIR /d/work/dir
+	RUN mkdir /top && getfacl -nR /d >/listing 2>&1
 END
-want=02000000$(printf '%s%s' 01000600ffffffff 0200070040420f00 04000400ffffffff 080006000c000000)
+builds=()
 for kind in range single; do
 	cp "$T/acls.tar" "$ORACLE/$kind/"
 	oracle_as "$kind" ./rbuild --mode "$kind" --root store import acls.tar acls >"$T/$kind.import" 2>&1 || diag "$(cat "$T/$kind.import")"
-	oracle_build "$kind" layers "$T/layers"
-	like "$(cat "$ORACLE/layers.$kind.log")" 'log/p: attribute system.posix_acl_access cannot be kept' "layers: $kind says what it leaves out"
-	is "$(grep '^log' "$ORACLE/layers.$kind.tree" | grep -v '^log/new ' | sed 's/ e3b0c442[0-9a-f]*//')" "$(sed 's/^\t*//' <<-END
+	oracle_build "$kind" places "$T/places" &
+	builds+=($!)
+done
+wait "${builds[@]}"
+
+want=02000000$(printf '%s%s' 01000600ffffffff 0200070040420f00 04000400ffffffff 080006000c000000)
+for kind in range single; do
+	like "$(cat "$ORACLE/places.$kind.log")" 'log/p: attribute system.posix_acl_access cannot be kept' "layers: $kind says what it leaves out"
+	is "$(grep '^log' "$ORACLE/places.$kind.tree" | sed 's/ e3b0c442[0-9a-f]*//')" "$(sed 's/^\t*//' <<-END
 		log d 0664 0:0 0 - system.posix_acl_access=${want}10000600ffffffff20000400ffffffff system.posix_acl_default=${want}10000600ffffffff20000400ffffffff
 		log/f f 0640 0:0 0 system.posix_acl_access=${want}10000400ffffffff20000000ffffffff
 		log/hard f 0640 0:0 0 system.posix_acl_access=${want}10000400ffffffff20000000ffffffff = log/f
 		log/moved f 0664 0:0 0
 	END
 	)" "layers: the ACLs that $kind cannot have are in the image"
+done
+is "$(cat "$ORACLE/places.single.tree")" "$(cat "$ORACLE/places.range.tree")" 'places: the same tree in both modes'
+for path in d/one d/two d/new d/new/way/lib d/default d/inline d/work d/work/dir top; do
+	like "$(cat "$ORACLE/places.single.tree")" "^$path .* system.posix_acl_access=" "places: /$path has an ACL"
 done
 done_testing

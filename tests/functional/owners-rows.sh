@@ -49,8 +49,10 @@ context "$T/sockets" <<-'END'
 	COPY --from=one /s/sock /s/alone
 	RUN echo now $(ls /s)
 END
+oracle_build range sockets "$T/sockets" &
+oracle_build single sockets "$T/sockets"
+wait $!
 for kind in range single; do
-	oracle_build "$kind" sockets "$T/sockets"
 	is "$(grep -E '^(then|now)' "$ORACLE/sockets.$kind.output" | sort)" $'now file\nthen socket 5:6' "sockets: seen in $kind by the steps after"
 	is "$(grep '^s/' "$ORACLE/sockets.$kind.tree" | cut -d ' ' -f 1-4)" 's/file f 0644 0:0' "sockets: none in the image of $kind"
 done
