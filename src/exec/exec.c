@@ -17,6 +17,7 @@
 #include "base/path.h"
 #include "base/sys.h"
 #include "exec/exec-internal.h"
+#include "layer/acl.h"
 
 #define DEFAULT_HOSTNAME "buildkitsandbox"
 
@@ -106,16 +107,21 @@ static void set_environment(struct rb_step *s)
 		rb_strv_addf(&s->envp, "HOME=%s", s->user.home);
 }
 
+enum { CWD_MODE = 0755 };
+
 static int own_dir(void *ctx, int dirfd, const char *path)
 {
 	const struct rb_step *s = ctx;
 	const struct rb_user *u = &s->user;
+	int r = 0;
 
-	if (u->uid == 0 && u->gid == 0)
-		return 0;
-	if (s->spec->ledger)
-		return rb_ledger_chown(s->spec->ledger, dirfd, "", path, u->uid, u->gid);
-	return fchown(dirfd, u->uid, u->gid) < 0 ? -errno : 0;
+	if (u->uid || u->gid) {
+		if (s->spec->ledger)
+			r = rb_ledger_chown(s->spec->ledger, dirfd, "", path, u->uid, u->gid);
+		else if (fchown(dirfd, u->uid, u->gid) < 0)
+			r = -errno;
+	}
+	return r < 0 ? r : rb_acl_inherit_dir(dirfd, CWD_MODE);
 }
 
 /* Whether a path lies where the step has mounts of its own. */
@@ -139,7 +145,7 @@ static int make_cwd(struct rb_step *s, struct rb_error **err)
 	if (is_mounted_over(clean))
 		return 0;
 	RB_CLEANUP(rb_closep)
-	int fd = rb_mkdirs_in_root(s->spec->root_fd, s->spec->cwd, 0755, own_dir, s);
+	int fd = rb_mkdirs_in_root(s->spec->root_fd, s->spec->cwd, CWD_MODE, own_dir, s);
 	if (fd < 0)
 		return rb_fail_sys(err, fd, "cannot use the working directory %s of the step",
 				   s->spec->cwd);
