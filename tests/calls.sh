@@ -8,6 +8,7 @@
 # can be run where the other cannot. After a change of a program, real root writes its file anew:
 #	RB_CALLS_WRITE=1 tests/functional/supervisor-oracle.sh
 
+# shellcheck disable=SC2034 # for the tests
 CALLS_PROGRAMS='calls-ids calls-tasks calls-files calls-xattrs calls-paths'
 
 # The capabilities of a step: dockerfile.md 10.5.
@@ -79,8 +80,16 @@ here() { if [ "$(uname -m)" = x86_64 ]; then cat; else grep -v '^32: '; fi; }
 calls_expected() { here <"$RB_TEST_SRC/tests/data/calls/$1.out"; }
 
 # in_a_step PROGRAM [ARG]: what it prints in a RUN over the image "base", by the rung's own way.
+# shellcheck disable=SC2154 # err is lib.sh's
 in_a_step() {
 	printf 'FROM base\nRUN ["/calls/%s"%s]\n' "$1" "${2:+, \"$2\"}" | context "$T/step-$1"
 	run_command rb --progress=plain --no-cache "$T/step-$1" || diag "$1: $(tail -n 2 <<<"$err")"
 	said=$(sed -nE 's/^#[0-9]+ [0-9]+\.[0-9]{3} //p' <<<"$err")
+}
+
+# calls_differences PROGRAM: how $said differs from what real root would have said, known differences left out
+calls_differences() {
+	here <<<"$said" >"$T/got"
+	calls_expected "$1" >"$T/want"
+	python3 "$RB_TEST_SRC/tests/calls.py" "$RB_TEST_RUNG" "$1" "$T/got" "$T/want" "$RB_TEST_SRC/tests/data/calls/differences"
 }

@@ -45,7 +45,7 @@ static long id_raise(void)
 	X(setresuid_1000_1000_0, set_resuid(1000, 1000, 0))                                        \
 	X(setresuid_1_2_3, set_resuid(1, 2, 3))                                                    \
 	X(setresuid_rotated, set_resuid(2, 3, 1))                                                  \
-	X(setresuid_large, set_resuid(70000, 4294967294u, 197609))                                 \
+	X(setresuid_large, set_resuid(60000, 65534, 50000))                                        \
 	X(setreuid_1000_2000, CALL(SYS_setreuid, 1000, 2000))                                      \
 	X(setreuid_effective, CALL(SYS_setreuid, -1, 1000))                                        \
 	X(setreuid_real, CALL(SYS_setreuid, 1000, -1))                                             \
@@ -194,6 +194,8 @@ static void run_arguments(void)
 	say("beyond what is permitted", set_caps(0, 1ull << CAP_SYS_ADMIN, 0));
 	say("keepcaps of 2", CALL(SYS_prctl, PR_SET_KEEPCAPS, 2, 0, 0, 0));
 	say_identity("now");
+	say("ids beyond 65535", set_resuid(70000, 4294967294u, 197609));
+	say_identity("ids beyond 65535, now");
 }
 
 static void run_securebits(void)

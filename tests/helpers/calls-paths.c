@@ -428,11 +428,14 @@ static long run_one(const struct operation *op, int d, const char *path)
 	return r;
 }
 
-/* All operations on one path; those with the same outcome share a line. */
+/*
+ * All operations on one path; those with the same outcome share a line. Whether those that failed
+ * have changed something is asked once, at the end.
+ */
 static void run_all(const struct operation *ops, size_t n, int d, const char *path,
 		    const char *label)
 {
-	static char outcome[64][2048];
+	static char outcome[64][2048], left[2048];
 	char buf[32];
 
 	must(n <= COUNT(outcome), "table");
@@ -441,9 +444,17 @@ static void run_all(const struct operation *ops, size_t n, int d, const char *pa
 
 		(void)snprintf(outcome[i], sizeof(outcome[i]), "%s",
 			       result_text(r, buf, sizeof(buf)));
+		if (r < 0)
+			continue;
 		list_all(&after);
 		if (changes(&before, &after, outcome[i], sizeof(outcome[i])))
 			make_fixture();
+	}
+	list_all(&after);
+	*left = 0;
+	if (changes(&before, &after, left, sizeof(left))) {
+		note("%s: failed, but did:%s", label, left);
+		make_fixture();
 	}
 	for (size_t i = 0; i < n; i++) {
 		if (!*outcome[i])

@@ -330,7 +330,8 @@ static void run_in_closed(void)
 {
 	become(1000, 1000);
 	say("plain: in a closed directory",
-	    (execl("/w/closed/suid", "x", "touch", "/dev/null", (char *)NULL), -errno));
+	    (execl("/w/closed/suid", "x", "identity", "plain: in a closed directory", (char *)NULL),
+	     -errno));
 }
 
 static void run_wrong(void)
