@@ -65,9 +65,8 @@ static int hash_header(struct walk *w, const struct entry *e, const char *link)
 {
 	const struct stat *st = &e->st;
 	struct rb_hash *h = w->hash;
-	/* A socket of a context is copied as an empty regular file, others are not at all. */
-	bool stub = S_ISSOCK(st->st_mode) && !w->root->ledger;
-	mode_t type = stub ? S_IFREG : st->st_mode & S_IFMT;
+	/* A socket is copied as an empty regular file. */
+	mode_t type = S_ISSOCK(st->st_mode) ? S_IFREG : st->st_mode & S_IFMT;
 	bool device = S_ISCHR(st->st_mode) || S_ISBLK(st->st_mode);
 	struct rb_xattr *v = NULL;
 	ssize_t n = rb_xattrs_read(e->dirfd, e->name, &v);

@@ -246,7 +246,7 @@ static int make_device(struct copier *c, struct entry *e, struct rb_error **err)
 	return r < 0 ? fail_dest(c, r, "make the device", err) : 0;
 }
 
-/* What listens at a socket of the context does not come along. */
+/* What listens at a socket does not come along. */
 static int make_empty(struct copier *c, struct entry *e, struct rb_error **err)
 {
 	RB_CLEANUP(rb_closep) int fd = create_file(c, e->dst_dir, e->dst_name, err);
@@ -421,12 +421,6 @@ static int stat_source(const struct copier *c, int dirfd, const char *name, stru
 	return fstatat(dirfd, name, ret, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
 }
 
-/* A socket of a stage is in none of its layers, and so not in what is copied from it. */
-static bool is_left_out(const struct copier *c, const struct stat *st)
-{
-	return S_ISSOCK(st->st_mode) && c->spec->src_ledger;
-}
-
 static int ask_skip(const struct copier *c, bool is_dir)
 {
 	int r = c->spec->skip ? c->spec->skip(c->spec->skip_ctx, c->src.ptr, is_dir) : RB_COPY_TAKE;
@@ -444,8 +438,6 @@ static int copy_child(struct copier *c, struct dir *d, const char *name, struct 
 
 	if (r < 0)
 		return fail_source(c, r, err);
-	if (is_left_out(c, &e.st))
-		return 0;
 	bool is_dir = S_ISDIR(e.st.st_mode);
 	int skip = ask_skip(c, is_dir);
 	if (skip == RB_COPY_SKIP)
@@ -615,8 +607,6 @@ static int copy_source(struct copier *c, struct rb_error **err)
 		if (r < 0)
 			return fail_source(c, r, err);
 	}
-	if (is_left_out(c, &e.st))
-		return 0;
 	if (!S_ISDIR(e.st.st_mode))
 		return copy_one_file(c, &e, err);
 	int dir = rb_layer_open(root, c->src.ptr, O_RDONLY | O_DIRECTORY);

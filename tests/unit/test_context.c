@@ -514,14 +514,6 @@ static void test_context__checksum_of_view(void)
 	for (size_t i = 0; i < RB_ARRAY_LEN(paths); i++)
 		CHECK_INT(rb_ledger_chown(l, fd, paths[i], paths[i], 0, 0), 0);
 	CHECK(same(checksum_of(&view, "t", NULL), want));
-	/* A socket is not copied, an empty file is. */
-	RB_CLEANUP(rb_closep)
-	int with = tree("view-a", "t/ t/s~"),
-	    without = tree("view-b", "t/ t/s=");
-	struct rb_source_root a = {.root_fd = with, .ledger = l},
-			      b = {.root_fd = without, .ledger = l};
-	CHECK(!same(checksum_of(&a, "t", NULL), checksum_of(&b, "t", NULL)));
-	rb_closep(&without);
 	for (size_t i = 0; i < RB_ARRAY_LEN(paths); i++) {
 		CHECK_INT(rb_ledger_chown(l, fd, paths[i], paths[i], 0, 5), 0);
 		CHECK(!same(checksum_of(&view, "t", NULL), want));
