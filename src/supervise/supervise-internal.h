@@ -118,6 +118,7 @@ struct call {
 	mode_t *mask;        /* the umask that this thread of ours has now */
 	struct pool *pool;   /* of our threads */
 	bool gave_place;     /* another one receives meanwhile */
+	bool had_to_wait;    /* all of us were busy when it came */
 };
 
 typedef int64_t call_fn(struct call *c);
