@@ -93,13 +93,25 @@ static int64_t open_existing(struct call *c, int object, int flags)
 	return fd < 0 ? rb_steal_fd(&fd) : install(c, fd, flags);
 }
 
+/* A set-group-id program of a group that is handed down is for its members to make. */
+static int strip_mode(struct call *c, int dir_fd, mode_t *mode)
+{
+	struct stat dir;
+
+	if ((*mode & (S_ISGID | S_IXGRP)) != (S_ISGID | S_IXGRP) ||
+	    rb_cred_has(&c->cred, CAP_FSETID))
+		return 0;
+	int r = rb_entry_stat(c->s, dir_fd, &dir);
+	if (r == 0 && dir.st_mode & S_ISGID && !rb_cred_in_group(&c->cred, dir.st_gid))
+		*mode &= ~(mode_t)S_ISGID;
+	return r;
+}
+
 static int64_t open_new(struct call *c, const struct parent *p, int flags, mode_t mode)
 {
 	int r = rb_may_change(c, p->fd);
 
-	if (p->slash)
-		return -EISDIR;
-	if (r < 0)
+	if (r < 0 || (r = strip_mode(c, p->fd, &mode)) < 0)
 		return r;
 	take_umask(c);
 	RB_CLEANUP(rb_closep)
@@ -162,20 +174,33 @@ static int64_t open_tmpfile(struct call *c, int dir, int flags, mode_t mode)
 	return r < 0 ? r : install(c, fd, flags);
 }
 
+/* What does not name a directory yet cannot be opened as one. */
+static int64_t refuse_directory(struct call *c, int dirfd, uint64_t path)
+{
+	RB_CLEANUP(parent_clear) struct parent p = {.fd = -1};
+	int r = rb_resolve_parent_at(c, dirfd, path, &p);
+
+	return r < 0 ? r : -EISDIR;
+}
+
 static int64_t do_open(struct call *c, int dirfd, uint64_t path, int flags, mode_t mode)
 {
 	int follow =
 		flags & O_NOFOLLOW || (flags & O_CREAT && flags & O_EXCL) ? AT_SYMLINK_NOFOLLOW : 0;
+	int ends_in_slash;
 
+	/* Nothing is made then, whatever else is asked for. */
 	if (flags & O_PATH)
-		flags &= O_PATH | O_CLOEXEC | O_DIRECTORY | O_NOFOLLOW;
+		return RB_CALL_CONTINUE;
+	if (flags & O_CREAT && (ends_in_slash = rb_path_ends_in_slash(c, path)) != 0)
+		return ends_in_slash < 0 ? ends_in_slash : refuse_directory(c, dirfd, path);
 	/* Between two looks somebody else may make or remove the file. */
 	for (int i = 0; i < TRIES; i++) {
 		RB_CLEANUP(parent_clear) struct parent p = {.fd = -1};
 		RB_CLEANUP(rb_closep) int object = rb_resolve_at(c, dirfd, path, follow);
 		int64_t r;
 
-		if (object >= 0 && (flags & TMPFILE_BIT) && !(flags & O_PATH))
+		if (object >= 0 && flags & TMPFILE_BIT)
 			return open_tmpfile(c, object, flags, mode);
 		if (object >= 0)
 			return open_existing(c, object, flags);
@@ -284,7 +309,7 @@ static int64_t do_mknod(struct call *c, int dirfd, uint64_t path, mode_t mode, u
 	    !S_ISBLK(mode))
 		return -EINVAL;
 	int r = rb_resolve_parent_at(c, dirfd, path, &p);
-	if (r < 0 || (r = check_place(c, &p)) < 0)
+	if (r < 0 || (r = check_place(c, &p)) < 0 || (r = strip_mode(c, p.fd, &mode)) < 0)
 		return r;
 	take_umask(c);
 	if ((S_ISCHR(mode) || S_ISBLK(mode)) && !p.slash)

@@ -65,7 +65,7 @@ static int64_t do_link(struct call *c, int old_dir, uint64_t old, int new_dir, u
 {
 	RB_CLEANUP(parent_clear) struct parent p = {.fd = -1};
 	char path[32], name[NAME_MAX + 2];
-	struct stat before;
+	struct stat before, st;
 	int r;
 
 	if (flags & ~(AT_SYMLINK_FOLLOW | AT_EMPTY_PATH))
@@ -80,8 +80,10 @@ static int64_t do_link(struct call *c, int old_dir, uint64_t old, int new_dir, u
 		return r;
 	if (fstat(object, &before) < 0)
 		return -errno;
+	if (rb_cred_is_restricted(&c->cred) && fstatat(p.fd, p.name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		return -EEXIST;
 	if (rb_cred_is_restricted(&c->cred) &&
-	    ((r = rb_may_change(c, p.fd)) < 0 || (r = check_link(c, object)) < 0))
+	    ((r = check_link(c, object)) < 0 || (r = rb_may_change(c, p.fd)) < 0))
 		return r;
 	rb_call_may_take_long(c, &before);
 	/* The magic link leads to the object itself, also when that is a symlink. */

@@ -70,6 +70,12 @@ static bool is_own(const char *name)
 	return rb_starts_with(name, OWN_PREFIX);
 }
 
+/* A device's placeholder does, and is not to show it. */
+static bool holds_user_attributes(const struct xattr_call *x)
+{
+	return S_ISREG(x->st.st_mode) || S_ISDIR(x->st.st_mode);
+}
+
 /* May the caller write this attribute? The kernel sees the owner of everything in us. */
 static int check_write(const struct xattr_call *x)
 {
@@ -79,10 +85,12 @@ static int check_write(const struct xattr_call *x)
 		return -EPERM;
 	if (rb_streq(x->name, "security.capability"))
 		return rb_cred_has(cred, CAP_SETFCAP) ? 0 : -EPERM;
-	if (rb_starts_with(x->name, "system."))
+	if (rb_starts_with(x->name, "system.posix_acl_"))
 		return rb_cred_owns(cred, &x->st);
 	if (!rb_starts_with(x->name, "user."))
 		return 0; /* the kernel knows */
+	if (!holds_user_attributes(x))
+		return -EPERM;
 	if (S_ISDIR(x->st.st_mode) && x->st.st_mode & S_ISVTX && rb_cred_owns(cred, &x->st) < 0)
 		return -EPERM;
 	return rb_cred_may(cred, &x->st, RB_MAY_WRITE);
@@ -161,6 +169,8 @@ static int64_t get(struct call *c, enum how how)
 	if (r < 0)
 		return r;
 	if (is_own(x.name))
+		return -ENODATA;
+	if (rb_starts_with(x.name, "user.") && !holds_user_attributes(&x))
 		return -ENODATA;
 	if (rb_starts_with(x.name, "user.") && (r = rb_cred_may(&c->cred, &x.st, RB_MAY_READ)) < 0)
 		return r;

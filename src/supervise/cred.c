@@ -219,17 +219,13 @@ void rb_cred_exec(struct rb_cred *c, const struct rb_cred_file *f)
 	uint64_t file_permitted = caps ? f->permitted : 0,
 		 file_inheritable = caps ? f->inheritable : 0;
 	bool file_effective = caps && f->effective;
-	bool set_uid = false;
-
-	if (f->privileged && f->st.st_mode & S_ISUID) {
+	if (f->privileged && f->st.st_mode & S_ISUID)
 		c->euid = f->st.st_uid;
-		set_uid = true;
-	}
 	if (f->privileged && (f->st.st_mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP))
 		c->egid = f->st.st_gid;
-	/* Root has all that the file could have, unless a set-user-id-root file has capabilities
-	 * of its own for another real user. */
-	if (!(caps && set_uid && c->ruid != 0 && c->euid == 0)) {
+	/* Root has all that the file could have; but root for another real user has what a file
+	 * with capabilities of its own gives. */
+	if (!(caps && c->ruid != 0 && c->euid == 0)) {
 		if (c->euid == 0 || c->ruid == 0)
 			file_permitted = file_inheritable = ~(uint64_t)0;
 		if (c->euid == 0)

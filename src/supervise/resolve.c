@@ -371,6 +371,14 @@ static int read_path(const struct call *c, uint64_t address, char path[static PA
 	return n < 0 ? (int)n : 0;
 }
 
+int rb_path_ends_in_slash(const struct call *c, uint64_t address)
+{
+	char path[PATH_MAX];
+	ssize_t n = rb_caller_string(c, address, path, sizeof(path));
+
+	return n < 0 ? (int)n : n > 0 && path[n - 1] == '/';
+}
+
 int rb_resolve(struct call *c, int dirfd, const char *path, bool follow_last)
 {
 	RB_CLEANUP(rb_closep) int base = -1;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the files of src/supervise/ share. One process, several
- * threads. A call that only looks may be answered beside others of its kind; all others are alone. */
+ * threads. A call that only looks may be answered beside others of its kind; all others are alone.
+ */
 #ifndef RB_SUPERVISE_INTERNAL_H
 #define RB_SUPERVISE_INTERNAL_H
 
@@ -99,7 +100,7 @@ struct supervisor {
 	struct replay replays[RB_REPLAYS];
 	int next_replay;
 	bool any_replay;
-	bool has_owners;       /* an owner was given that the disk cannot hold */
+	bool has_owners;        /* an owner was given that the disk cannot hold */
 	pthread_rwlock_t *lock; /* held while a call is answered */
 	bool may_repeat;        /* signals make callers repeat calls that are being answered */
 };
@@ -203,6 +204,8 @@ const char *rb_parent_name(const struct parent *p, char buf[static NAME_MAX + 2]
 /* Arguments of a call, by the address of the path; the caller is known to be there afterwards.
  * AT_EMPTY_PATH and AT_SYMLINK_NOFOLLOW in flags. */
 int rb_resolve_at(struct call *c, int dirfd, uint64_t address, int flags);
+/* 1 or 0. */
+int rb_path_ends_in_slash(const struct call *c, uint64_t address);
 /* What AT_EMPTY_PATH means. */
 int rb_resolve_self(const struct call *c, int dirfd);
 int rb_resolve_parent_at(struct call *c, int dirfd, uint64_t address, struct parent *ret);

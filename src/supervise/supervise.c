@@ -28,7 +28,7 @@
 #define NOTIF_SYNC_WAKEUP 1ULL
 
 /* What a supervisor leaves: owners by inode number, as layer/ledger.h takes them. */
-enum { RESULT_BYTES_MAX = 256 << 20, THREADS_MAX = 512, STACK_BYTES = 256 << 10 };
+enum { END_MS = 20000, RESULT_BYTES_MAX = 256 << 20, THREADS_MAX = 512, STACK_BYTES = 256 << 10 };
 
 /* --- start --- */
 
@@ -460,6 +460,11 @@ int rb_supervise_finish(struct rb_supervisor *s, struct rb_ledger *ledger, int d
 {
 	RB_CLEANUP(rb_buf_clear) struct rb_buf rows = RB_BUF_INIT;
 	RB_CLEANUP(rb_closep) int result = rb_steal_fd(&s->result_fd);
+	struct pollfd p = {.fd = s->child.pidfd, .events = POLLIN};
+
+	/* It ends with the step. */
+	if (poll(&p, 1, END_MS) == 0)
+		(void)rb_sys_pidfd_send_signal(s->child.pidfd, SIGKILL);
 	int status = rb_child_wait(&s->child);
 
 	if (status != 0)

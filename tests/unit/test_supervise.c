@@ -162,6 +162,12 @@ static void test_cred__exec(void)
 	rb_cred_exec(&c, &f);
 	CHECK(c.effective == BIT(CAP_CHOWN));
 
+	/* Root in effect only, for a user: what the file gives. */
+	c = root();
+	(void)rb_cred_setresuid(&c, 1000, 0, 0);
+	rb_cred_exec(&c, &f);
+	CHECK(c.effective == BIT(CAP_CHOWN));
+
 	/* A saved id does not survive. */
 	c = root();
 	(void)rb_cred_setresuid(&c, 5, 5, 0);
