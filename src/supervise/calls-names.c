@@ -239,7 +239,8 @@ static int64_t do_rename(struct call *c, int old_dir, uint64_t old, int new_dir,
 	int r;
 
 	/* A whiteout would be a device of the overlay's own. */
-	if (flags & RENAME_WHITEOUT)
+	if (flags & ~(unsigned)(RENAME_NOREPLACE | RENAME_EXCHANGE) ||
+	    flags == (RENAME_NOREPLACE | RENAME_EXCHANGE))
 		return -EINVAL;
 	if ((r = rb_resolve_parent_at(c, old_dir, old, &m.old)) < 0 ||
 	    (r = rb_resolve_parent_at(c, new_dir, new, &m.new)) < 0)

@@ -358,7 +358,9 @@ int rb_may_change(struct call *c, int dir_fd)
 	if (!rb_cred_is_restricted(&c->cred))
 		return 0;
 	int r = rb_entry_stat_as(c, dir_fd, &st);
-	return r < 0 ? r : rb_cred_may(&c->cred, &st, RB_MAY_WRITE | RB_MAY_EXEC);
+	if (r < 0 || (st.st_dev != c->s->root.st_dev && rb_on_proc(dir_fd)))
+		return r; /* where nothing can be made */
+	return rb_cred_may(&c->cred, &st, RB_MAY_WRITE | RB_MAY_EXEC);
 }
 
 /* --- rows over copy-up --- */

@@ -3,7 +3,7 @@
  * Paths as the caller sees them, below the root of the step. Most are opened by one call that
  * meets no symlink, or by one that follows symlinks inside the root. The walk, component by
  * component, serves the rest: what goes through /proc/self, which is somebody else for us; relative
- * paths with symlinks; and places to make or remove names in, for callers that may not search every
+ * paths with symlinks; and calls that change something, by callers that may not search every
  * directory. Who only looks is not kept from it: opening what exists is not either, and half a
  * check makes programs fail that get along with a whole one or none.
  */
@@ -71,7 +71,7 @@ static int read_link(int link_fd, char text[static PATH_MAX])
 	return 0;
 }
 
-static bool on_proc(int fd)
+bool rb_on_proc(int fd)
 {
 	struct statfs fs;
 
@@ -161,7 +161,7 @@ static int follow(struct walk *w, const char *name, int link_fd)
 
 	if (++w->links > LINKS_MAX)
 		return -ELOOP;
-	r = on_proc(w->at) ? proc_link(w, name, link_fd, text, &fd) : read_link(link_fd, text);
+	r = rb_on_proc(w->at) ? proc_link(w, name, link_fd, text, &fd) : read_link(link_fd, text);
 	if (r == 1) {
 		rb_closep(&w->at);
 		w->at = fd;
@@ -211,7 +211,12 @@ static int check_search(const struct walk *w)
 	int r = rb_entry_stat_as(w->c, w->at, &st);
 	if (r < 0)
 		return r;
-	return S_ISDIR(st.st_mode) ? rb_cred_may(&w->c->cred, &st, RB_MAY_EXEC) : -ENOTDIR;
+	if (!S_ISDIR(st.st_mode))
+		return -ENOTDIR;
+	/* What /proc says of processes belongs to root for the kernel, whoever they are for us. */
+	if (st.st_dev != w->c->s->root.st_dev && rb_on_proc(w->at))
+		return 0;
+	return rb_cred_may(&w->c->cred, &st, RB_MAY_EXEC);
 }
 
 static int step_up(struct walk *w)
@@ -359,7 +364,11 @@ const char *rb_parent_name(const struct parent *p, char buf[static NAME_MAX + 2]
 
 int rb_resolve_from(struct call *c, int base, const char *path, bool follow_last)
 {
-	return *path ? resolve_from(c, base, path, follow_last) : -ENOENT;
+	if (!*path)
+		return -ENOENT;
+	if (c->changes && strlen(path) < PATH_MAX && rb_cred_is_restricted(&c->cred))
+		return walk(c, base, path, follow_last, true);
+	return resolve_from(c, base, path, follow_last);
 }
 
 /* --- arguments of calls --- */

@@ -118,6 +118,7 @@ struct call {
 	uint32_t groups[64]; /* of it, where they are the kernel's */
 	mode_t *mask;        /* the umask that this thread of ours has now */
 	struct pool *pool;   /* of our threads */
+	bool changes;        /* it does more than look */
 	bool gave_place;     /* another one receives meanwhile */
 	bool had_to_wait;    /* all of us were busy when it came */
 };
@@ -204,6 +205,8 @@ const char *rb_parent_name(const struct parent *p, char buf[static NAME_MAX + 2]
 /* Arguments of a call, by the address of the path; the caller is known to be there afterwards.
  * AT_EMPTY_PATH and AT_SYMLINK_NOFOLLOW in flags. */
 int rb_resolve_at(struct call *c, int dirfd, uint64_t address, int flags);
+/* Whether an open file is on a procfs. */
+bool rb_on_proc(int fd);
 /* 1 or 0. */
 int rb_path_ends_in_slash(const struct call *c, uint64_t address);
 /* What AT_EMPTY_PATH means. */

@@ -159,6 +159,7 @@ static void handle(struct supervisor *s, const struct seccomp_notif *n, struct c
 	c->tid = (pid_t)n->pid;
 	for (int i = 0; i < 6; i++)
 		c->a[i] = n->data.args[i];
+	c->changes = !e.only_looks;
 	lock_for(s, e.only_looks);
 	if (!rb_replay_take(s, n, &r)) {
 		rb_creds_load(c);
