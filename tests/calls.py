@@ -5,7 +5,8 @@
 
 Prints one line for each difference that the file DIFFERENCES does not name, and one for each entry
 there that no longer is one. Its lines: MODES PROGRAM PATTERN = REASON, where PATTERN is of the shell
-and matches what would be printed, "LINE: got X, want Y".
+and matches what would be printed, "LINE: got X, want Y". A "?" behind MODES: chance decides whether it
+is there.
 """
 import difflib
 import fnmatch
@@ -53,8 +54,8 @@ def main():
     for line in open(known, encoding="ascii"):
         if line.strip() and not line.startswith("#"):
             modes, name, pattern = line.split(" = ")[0].split(" ", 2)
-            if mode in modes.split(",") and name == program:
-                rules[pattern] = 0
+            if mode in modes.rstrip("?").split(",") and name == program:
+                rules[pattern] = int(modes.endswith("?"))
     for key, left, right in differences(observations(got, program), observations(want, program)):
         text = f"{key}: got {left}, want {right}"
         matching = [pattern for pattern in rules if fnmatch.fnmatchcase(text, pattern)]
