@@ -39,7 +39,7 @@ static int check_mounted(const struct parent *p)
 /* Whether every check would pass and no row could be concerned. */
 static bool nothing_to_see(const struct call *c)
 {
-	return !c->s->nodes && !rb_cred_is_restricted(&c->cred) &&
+	return !c->s->has_rows && !rb_cred_is_restricted(&c->cred) &&
 	       rb_cred_has(&c->cred, CAP_FOWNER);
 }
 

@@ -78,6 +78,7 @@ static void row_set(struct supervisor *s, int fd, const struct stat *st, const s
 	uint64_t other = st->st_dev == s->root.st_dev ? upper_number(s, fd) : 0;
 	struct stat twin = *st;
 
+	s->has_rows = true;
 	if (other == st->st_ino)
 		other = 0;
 	node_set(s, st, o, other);
@@ -301,8 +302,10 @@ int rb_entry_chown(struct supervisor *s, int fd, uint32_t uid, uint32_t gid)
 static int owner_of_new(struct call *c, int dir_fd, struct rb_owner *ret)
 {
 	struct stat dir;
-	int r = rb_entry_stat(c->s, dir_fd, &dir);
 
+	if (fstat(dir_fd, &dir) < 0)
+		return -errno;
+	int r = dir.st_mode & S_ISGID ? rb_entry_fix(c->s, dir_fd, &dir) : 0;
 	if (r < 0)
 		return r;
 	*ret = (struct rb_owner){.uid = c->cred.fsuid,

@@ -100,6 +100,7 @@ struct supervisor {
 	struct replay replays[RB_REPLAYS];
 	int next_replay;
 	bool any_replay;
+	bool has_rows;          /* of files in the root, ever */
 	bool has_owners;        /* an owner was given that the disk cannot hold */
 	pthread_rwlock_t *lock; /* held while a call is answered */
 	bool may_repeat;        /* signals make callers repeat calls that are being answered */
@@ -120,7 +121,6 @@ struct call {
 	struct pool *pool;   /* of our threads */
 	bool changes;        /* it does more than look */
 	bool gave_place;     /* another one receives meanwhile */
-	bool had_to_wait;    /* all of us were busy when it came */
 };
 
 typedef int64_t call_fn(struct call *c);

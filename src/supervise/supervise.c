@@ -83,15 +83,9 @@ static void give_output(struct supervisor *s)
 	}
 }
 
-/* Who calls and who answers take turns on one processor (Linux 6.6); costs more without, nothing
- * else. */
-static void share_processor(const struct supervisor *s, bool on)
-{
-	(void)ioctl(s->listener, NOTIF_SET_FLAGS, on ? NOTIF_SYNC_WAKEUP : 0);
-}
-
 static int prepare(struct supervisor *s)
 {
+	uint64_t flags = NOTIF_SYNC_WAKEUP;
 	int r;
 
 	/*
@@ -107,14 +101,14 @@ static int prepare(struct supervisor *s)
 	if ((r = lower_rights(s->spec)) < 0 || (r = rb_creds_init(s)) < 0 ||
 	    (r = rb_entry_load(s, s->spec->ledger)) < 0)
 		return r;
-	share_processor(s, true);
+	/* Wakes the other side on the same processor; costs more without, nothing else. */
+	(void)ioctl(s->listener, NOTIF_SET_FLAGS, flags);
 	return 0;
 }
 
 /* --- one call --- */
 
-static void answer(struct supervisor *s, const struct call *c, const struct seccomp_notif *n,
-		   int64_t r)
+static void answer(struct supervisor *s, const struct seccomp_notif *n, int64_t r)
 {
 	struct seccomp_notif_resp resp = {.id = n->id};
 
@@ -126,15 +120,9 @@ static void answer(struct supervisor *s, const struct call *c, const struct secc
 		resp.error = (int32_t)r;
 	else
 		resp.val = r;
-	/* It called on another processor while we were busy on ours, and is to go on there: else
-	 * all callers end up on one. */
-	if (c->had_to_wait)
-		share_processor(s, false);
 	if (ioctl(s->listener, SECCOMP_IOCTL_NOTIF_SEND, &resp) < 0 && errno == ENOENT && r >= 0 &&
 	    s->may_repeat)
 		rb_replay_keep(s, n, r);
-	if (c->had_to_wait)
-		share_processor(s, true);
 }
 
 /* Alone, unless the call only looks and nobody's identity is in the balance. */
@@ -165,7 +153,7 @@ static void handle(struct supervisor *s, const struct seccomp_notif *n, struct c
 		rb_creds_load(c);
 		r = e.handler(c);
 	}
-	answer(s, c, n, r);
+	answer(s, n, r);
 	(void)pthread_rwlock_unlock(s->lock);
 }
 
@@ -310,20 +298,11 @@ static void RB_NORETURN end(struct pool *pool, int r)
 	_exit(r < 0 ? 1 : 0);
 }
 
-/* Whether a call has come while nobody waited for one. */
-static bool is_pending(const struct pool *pool)
-{
-	struct pollfd p = {.fd = pool->s->listener, .events = POLLIN};
-
-	return poll(&p, 1, 0) > 0 && p.revents & POLLIN;
-}
-
 static void *thread_main(void *arg)
 {
 	struct pool *pool = arg;
 	struct seccomp_notif *n = rb_calloc(1, pool->room);
 	mode_t mask = 022;
-	bool pending;
 	int r;
 
 	be_quick();
@@ -332,8 +311,8 @@ static void *thread_main(void *arg)
 		_exit(1);
 	(void)umask(mask);
 	take_place(pool);
-	while (pending = is_pending(pool), (r = receive(pool, n)) == 0) {
-		struct call c = {.mask = &mask, .pool = pool, .had_to_wait = pending};
+	while ((r = receive(pool, n)) == 0) {
+		struct call c = {.mask = &mask, .pool = pool};
 
 		handle(pool->s, n, &c);
 		if (c.gave_place)

@@ -19,7 +19,8 @@ works 'import' rb import "$T/base.tar" base
 
 context "$T/attack" <<<$'FROM base\nRUN ["/attack", "'"$CANARY"$'"]'
 works 'the attacks run' rb --progress=plain --no-cache -o "type=oci,dest=$T/out.oci" "$T/attack"
-is "$(sed -nE 's/^#[0-9]+ [0-9]+\.[0-9]{3} //p' <<<"$err")" "$(
+# (What the races before have left in the root decides which component of the canary's path is missing there.)
+is "$(sed -nE 's/^#[0-9]+ [0-9]+\.[0-9]{3} //p' <<<"$err" | sed 's/from there: ENOTDIR$/from there: ENOENT/')" "$(
 	cat <<-'EOT'
 		links and names that lead out: nothing
 		a directory that becomes a link: nothing
