@@ -368,7 +368,7 @@ int rb_may_change(struct call *c, int dir_fd)
 
 /* --- rows over copy-up --- */
 
-bool rb_entry_hold(struct supervisor *s, const struct stat *disk, struct rb_owner *ret)
+static bool find_owner(struct supervisor *s, const struct stat *disk, struct rb_owner *ret)
 {
 	const struct node *n = node_find(s, disk);
 
@@ -382,7 +382,7 @@ int rb_entry_renumber(struct supervisor *s, const struct stat *before, int fd)
 	struct rb_owner o;
 	struct stat st;
 
-	if (!rb_entry_hold(s, before, &o))
+	if (!find_owner(s, before, &o))
 		return 0;
 	if (fstat(fd, &st) < 0)
 		return -errno;

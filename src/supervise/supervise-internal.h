@@ -230,7 +230,6 @@ int rb_may_change(struct call *c, int dir_fd);
 /* A device's placeholder. */
 int rb_entry_device(struct call *c, int dir_fd, int fd, mode_t mode, dev_t rdev);
 /* Around calls that copy a link up from a lower directory, and so give it a new number. */
-bool rb_entry_hold(struct supervisor *s, const struct stat *disk, struct rb_owner *ret);
 int rb_entry_renumber(struct supervisor *s, const struct stat *before, int fd);
 /* The last name of it is gone. */
 void rb_entry_forget(struct supervisor *s, const struct stat *disk);

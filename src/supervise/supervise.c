@@ -85,7 +85,6 @@ static void give_output(struct supervisor *s)
 
 static int prepare(struct supervisor *s)
 {
-	uint64_t flags = NOTIF_SYNC_WAKEUP;
 	int r;
 
 	/*
@@ -102,7 +101,7 @@ static int prepare(struct supervisor *s)
 	    (r = rb_entry_load(s, s->spec->ledger)) < 0)
 		return r;
 	/* Wakes the other side on the same processor; costs more without, nothing else. */
-	(void)ioctl(s->listener, NOTIF_SET_FLAGS, flags);
+	(void)ioctl(s->listener, NOTIF_SET_FLAGS, NOTIF_SYNC_WAKEUP);
 	return 0;
 }
 
@@ -407,7 +406,10 @@ int rb_supervise_start(const struct rb_supervise_spec *spec, struct rb_superviso
 	int32_t r = open_proc();
 
 	if (r < 0)
-		return rb_fail_sys(err, r, "cannot mount a procfs for the supervisor of the step");
+		return rb_fail_sys(
+			err, r,
+			"cannot mount a procfs for the supervisor of the step (a container that masks "
+			"/proc forbids it: unmask it, or use subordinate ids: see rbuild doctor)");
 	r = result < 0 ? -errno : rb_pipe(p);
 	if (r < 0)
 		return rb_fail_sys(err, r, "cannot start the supervisor of the step");
@@ -450,7 +452,7 @@ int rb_supervise_finish(struct rb_supervisor *s, struct rb_ledger *ledger, int d
 	if (status != 0)
 		return rb_fail(err, RB_ERR_SYS,
 			       "the supervisor of the step ended with status %d: the owners of its "
-			       "files are not known",
+			       "files are not known, so nothing of it is kept; build again",
 			       status);
 	if (lseek(result, 0, SEEK_SET) < 0)
 		return rb_fail_errno(err, "cannot read the owners that the step gave");

@@ -12,7 +12,7 @@
  * the caller's own rights, which are no more than the step's.
  *
  * The process lives in the step's user namespace with the step's capabilities and CAP_SYS_PTRACE,
- * outside of its pid namespace, and has no threads.
+ * outside of its pid namespace. It has threads and never forks.
  */
 #ifndef RB_SUPERVISE_SUPERVISE_H
 #define RB_SUPERVISE_SUPERVISE_H
