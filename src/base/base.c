@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 static void RB_NORETURN out_of_memory(void)
@@ -140,4 +141,12 @@ bool rb_ascii_isalpha(char c)
 bool rb_ascii_isalnum(char c)
 {
 	return rb_ascii_isalpha(c) || rb_ascii_isdigit(c);
+}
+
+int64_t rb_monotonic_ns(void)
+{
+	struct timespec t;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }

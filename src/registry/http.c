@@ -34,11 +34,7 @@ struct rb_attempt {
 
 static int64_t now_ms(void)
 {
-	struct timespec t;
-
-	if (clock_gettime(CLOCK_MONOTONIC, &t) < 0)
-		rb_bug("no monotonic clock");
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+	return rb_monotonic_ns() / 1000000;
 }
 
 /* ---- certificates ---- */

@@ -5,22 +5,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/fd.h"
 #include "solve/solve-internal.h"
 
-static int64_t monotonic_ns(void)
-{
-	struct timespec ts;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
-}
-
 int64_t rb_solve_now_ns(const struct rb_solver *s)
 {
-	return monotonic_ns() - s->start_ns;
+	return rb_monotonic_ns() - s->start_ns;
 }
 
 /* --- events
@@ -97,7 +88,7 @@ struct rb_solver *rb_solver_new(const struct rb_solve_inputs *in)
 
 	s->in = *in;
 	s->signal_fd = -1;
-	s->start_ns = monotonic_ns();
+	s->start_ns = rb_monotonic_ns();
 	s->sched = rb_sched_new();
 	s->vertices = rb_calloc(plan->n_vertices_max, sizeof(*s->vertices));
 	s->images = rb_calloc(plan->n_images, sizeof(*s->images));

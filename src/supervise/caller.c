@@ -49,7 +49,7 @@ int rb_caller_write(const struct call *c, uint64_t address, const void *buf, siz
 	return n == (ssize_t)len ? 0 : -EFAULT;
 }
 
-ssize_t rb_caller_string(const struct call *c, uint64_t address, char *buf, size_t size)
+static ssize_t read_string(const struct call *c, uint64_t address, char *buf, size_t size)
 {
 	size_t have = 0;
 
@@ -66,6 +66,27 @@ ssize_t rb_caller_string(const struct call *c, uint64_t address, char *buf, size
 		have += (size_t)n;
 	}
 	return -ENAMETOOLONG;
+}
+
+/* A call may need its path several times, and is to see the same one each time. */
+ssize_t rb_caller_string(const struct call *c, uint64_t address, char *buf, size_t size)
+{
+	static __thread struct {
+		uint64_t id, address;
+		ssize_t len;
+		char text[PATH_MAX];
+	} last = {.len = -1};
+
+	if (size != sizeof(last.text))
+		return read_string(c, address, buf, size);
+	if (last.len < 0 || last.id != c->id || last.address != address) {
+		last.id = c->id;
+		last.address = address;
+		last.len = read_string(c, address, last.text, sizeof(last.text));
+	}
+	if (last.len >= 0)
+		memcpy(buf, last.text, (size_t)last.len + 1);
+	return last.len;
 }
 
 int rb_caller_check(const struct call *c)

@@ -77,6 +77,8 @@ int rb_creds_init(struct supervisor *s)
 		return number < 0 ? number : 0;
 	if (prlimit64(spec->pid, (enum __rlimit_resource)RLIMIT_LOCKS, NULL, &limit) < 0)
 		return -errno;
+	if (limit.rlim_max < RB_CREDS_MIN)
+		return -EDQUOT;
 	s->limit_max = limit.rlim_max;
 	return number < 0 ? number : carry(s, spec->pid, (uint32_t)number);
 }

@@ -27,7 +27,11 @@
  * step cannot touch that limit: its calls are answered here. Threads of one process that differ
  * are listed until they agree again.
  */
-enum { RB_CREDS_MAX = 65536, RB_CREDS_GROUPS_MAX = 1 << 20 };
+enum {
+	RB_CREDS_MAX = 65536,
+	RB_CREDS_MIN = 1024, /* a hard limit below that would show in the middle of a step */
+	RB_CREDS_GROUPS_MAX = 1 << 20,
+};
 
 struct thread {
 	pid_t tid, tgid;
@@ -83,6 +87,12 @@ struct known {
 };
 enum { RB_KNOWN = 256, RB_KNOWN_AGE_S = 2 };
 
+/* Who called from a processor last. */
+struct seat {
+	_Atomic pid_t tid;
+	_Atomic int64_t used_ns;
+};
+
 struct supervisor {
 	const struct rb_supervise_spec *spec;
 	int listener, proc_fd, root_fd;
@@ -104,6 +114,8 @@ struct supervisor {
 	bool has_owners;        /* an owner was given that the disk cannot hold */
 	pthread_rwlock_t *lock; /* held while a call is answered */
 	bool may_repeat;        /* signals make callers repeat calls that are being answered */
+	bool wakes_here;        /* callers are woken on the processor that we are on */
+	struct seat *seats;     /* by processor */
 };
 
 /* --- one call --- */

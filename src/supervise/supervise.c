@@ -83,6 +83,12 @@ static void give_output(struct supervisor *s)
 	}
 }
 
+/* Both sides wake each other on the processor they are on, instead of where there is room. */
+static int wake_here(const struct supervisor *s, bool here)
+{
+	return ioctl(s->listener, NOTIF_SET_FLAGS, here ? NOTIF_SYNC_WAKEUP : 0ULL);
+}
+
 static int prepare(struct supervisor *s)
 {
 	int r;
@@ -100,8 +106,8 @@ static int prepare(struct supervisor *s)
 	if ((r = lower_rights(s->spec)) < 0 || (r = rb_creds_init(s)) < 0 ||
 	    (r = rb_entry_load(s, s->spec->ledger)) < 0)
 		return r;
-	/* Wakes the other side on the same processor; costs more without, nothing else. */
-	(void)ioctl(s->listener, NOTIF_SET_FLAGS, NOTIF_SYNC_WAKEUP);
+	/* Linux 6.6; costs more without, nothing else. */
+	s->wakes_here = wake_here(s, true) == 0;
 	return 0;
 }
 
@@ -136,8 +142,34 @@ static void lock_for(struct supervisor *s, bool only_looks)
 	(void)pthread_rwlock_wrlock(s->lock);
 }
 
+/*
+ * A caller and we take turns on one processor: nothing is faster while the caller has it for
+ * itself. But who called while we were busy for somebody else elsewhere would be drawn over to
+ * where we are, and two compilers on one processor stay there for many milliseconds while another
+ * one idles. So who finds the seat of somebody who called a moment ago is woken where there is
+ * room; there it finds a seat of its own at its next call.
+ */
+enum { SEATS = 1024, SEAT_NS = 1000000 };
+
+static bool has_seat(struct supervisor *s, pid_t tid)
+{
+	int cpu = sched_getcpu();
+
+	if (cpu < 0 || !s->wakes_here)
+		return true;
+	struct seat *seat = &s->seats[cpu % SEATS];
+	int64_t now = rb_monotonic_ns();
+
+	if (atomic_load(&seat->tid) != tid && now - atomic_load(&seat->used_ns) < SEAT_NS)
+		return false;
+	atomic_store(&seat->tid, tid);
+	atomic_store(&seat->used_ns, now);
+	return true;
+}
+
 static void handle(struct supervisor *s, const struct seccomp_notif *n, struct call *c)
 {
+	bool seated = has_seat(s, (pid_t)n->pid);
 	struct call_entry e = rb_call_find(n->data.arch, (uint32_t)n->data.nr, &c->compat);
 	int64_t r;
 
@@ -152,7 +184,11 @@ static void handle(struct supervisor *s, const struct seccomp_notif *n, struct c
 		rb_creds_load(c);
 		r = e.handler(c);
 	}
+	if (!seated)
+		(void)wake_here(s, false);
 	answer(s, n, r);
+	if (!seated)
+		(void)wake_here(s, true);
 	(void)pthread_rwlock_unlock(s->lock);
 }
 
@@ -381,10 +417,12 @@ static void close_others(const int *keep, size_t n)
 static void RB_NORETURN supervisor_main(const struct rb_supervise_spec *spec, int ready_fd,
 					int result_fd)
 {
+	static struct seat seats[SEATS];
 	struct supervisor s = {.spec = spec,
 			       .listener = spec->listener,
 			       .proc_fd = proc_fd,
-			       .root_fd = spec->root_fd};
+			       .root_fd = spec->root_fd,
+			       .seats = seats};
 	int32_t r;
 
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -428,7 +466,13 @@ int rb_supervise_start(const struct rb_supervise_spec *spec, struct rb_superviso
 		r = -EPIPE;
 	if (r < 0) {
 		rb_child_kill(&s.child);
-		return rb_fail_sys(err, r, "cannot supervise the step");
+		return r == -EDQUOT
+			       ? rb_fail(err, RB_ERR_SYS,
+					 "cannot supervise the step: the hard limit of file locks "
+					 "(ulimit -H -x), which numbers its users, is below %d; "
+					 "raise it, or build where it is unlimited",
+					 RB_CREDS_MIN)
+			       : rb_fail_sys(err, r, "cannot supervise the step");
 	}
 	s.result_fd = rb_steal_fd(&result);
 	*ret = s;
