@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/csv.h"
 #include "image/reference.h"
 #include "output/output.h"
 
@@ -223,50 +224,6 @@ static int find_type(const char *name, enum rb_output_type *ret, struct rb_error
 		       rb_suggest(&hint, name, candidates, RB_ARRAY_LEN(candidates)));
 }
 
-/* One field of CSV from *p on (RFC 4180): quotes around the whole field, doubled inside. */
-static int csv_field(const char **p, struct rb_strv *ret, const char *text, struct rb_error **err)
-{
-	RB_CLEANUP(rb_buf_clear) struct rb_buf field = RB_BUF_INIT;
-	const char *s = *p;
-
-	if (*s == '"') {
-		for (s++; *s && (*s != '"' || s[1] == '"'); s++) {
-			s += *s == '"';
-			rb_buf_addch(&field, *s);
-		}
-		if (*s != '"' || (s[1] && s[1] != ','))
-			return rb_fail(err, RB_ERR_USAGE,
-				       "a quote is not closed, or text follows it: %s", text);
-		s++;
-	} else {
-		size_t n = strcspn(s, ",");
-
-		if (memchr(s, '"', n))
-			return rb_fail(err, RB_ERR_USAGE,
-				       "quotes go around a whole field, as in "
-				       "\"dest=a,b\": %s",
-				       text);
-		rb_buf_add(&field, s, n);
-		s += n;
-	}
-	rb_strv_take(ret, rb_buf_steal(&field));
-	*p = s;
-	return 0;
-}
-
-static int csv_split(const char *text, struct rb_strv *ret, struct rb_error **err)
-{
-	const char *p = text;
-
-	for (;;) {
-		if (csv_field(&p, ret, text, err) < 0)
-			return -1;
-		if (!*p)
-			return 0;
-		p++;
-	}
-}
-
 /* Splits "key=value" in place; keys are lower-cased as buildx does. */
 static char *split_value(char *field)
 {
@@ -327,7 +284,7 @@ int rb_output_spec_parse(const char *text, struct rb_output_spec *ret, struct rb
 	struct rb_output_spec s = {.compression = RB_COMPRESSION_GZIP, .level = -1};
 	int r;
 
-	if (csv_split(text, &fields, err) < 0)
+	if (rb_csv_split(text, RB_ERR_USAGE, &fields, err) < 0)
 		return -1;
 	if (fields.n == 1 && !strchr(fields.v[0], '=')) {
 		s.type = RB_OUTPUT_LOCAL;
