@@ -71,11 +71,22 @@ int rb_context_open(const char *path, struct rb_context **ret, struct rb_error *
 	return 0;
 }
 
+struct rb_context *rb_context_of_tree(const char *id)
+{
+	struct rb_context *c = rb_calloc(1, sizeof(*c));
+
+	c->kind = RB_CONTEXT_TREE;
+	c->tree = rb_strdup(id);
+	c->root_fd = -1;
+	return c;
+}
+
 void rb_context_free(struct rb_context *c)
 {
 	if (!c)
 		return;
 	rb_closep(&c->root_fd);
+	free(c->tree);
 	rb_ignore_free(c->ignore);
 	free(c->path);
 	free(c->abs_path);

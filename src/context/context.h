@@ -33,10 +33,19 @@ bool rb_ignore_may_reinclude(const struct rb_ignore *ig, const char *dir);
 int rb_path_match(const char *pattern, const char *path);
 bool rb_path_has_wildcard(const char *pattern);
 
-/* --- a local directory
+/* --- contexts
  * -------------------------------------------------------------------------------------------- */
 
+enum rb_context_kind {
+	RB_CONTEXT_DIR,  /* a directory of this machine: owners are 0:0, ignore rules count */
+	RB_CONTEXT_TREE, /* a committed tree: an archive's or repository's, with its own owners */
+};
+
 struct rb_context {
+	enum rb_context_kind kind;
+	char *tree; /* TREE: id of the snapshot, "" for one without files */
+
+	/* DIR: */
 	int root_fd;
 	char *path;               /* as given, for messages */
 	char *ignore_file;        /* name of the ignore file used, or NULL */
@@ -48,6 +57,8 @@ struct rb_context {
 
 /* Errors: CONTEXT `unable to prepare context: path "x" not found`, not a directory, unreadable. */
 int rb_context_open(const char *path, struct rb_context **ret, struct rb_error **err);
+/* A context that is a committed tree. */
+struct rb_context *rb_context_of_tree(const char *id);
 void rb_context_free(struct rb_context *c);
 RB_DEFINE_CLEANUP(rb_context)
 /*

@@ -478,14 +478,15 @@ static int start_stage(struct rb_elab *e, struct rb_error **err)
 		start_from_stage(e, stage->base.stage);
 		return 0;
 	case RB_ROOT_SCRATCH:
+	case RB_ROOT_CONTEXT:
 		e->config->platform = stage->platform;
 		set_str(&e->config->working_dir, "/");
 		load_env(e);
+		if (stage->base.kind == RB_ROOT_CONTEXT)
+			rb_elab_from_context(e);
 		return 0;
-	case RB_ROOT_CONTEXT:
-		break;
 	}
-	rb_bug("a stage cannot start from a context");
+	rb_bug("unknown base of a stage");
 }
 
 static void name_base(struct rb_elab *e)
@@ -505,6 +506,7 @@ static void name_base(struct rb_elab *e)
 int rb_plan_elaborate(struct rb_plan *plan, struct rb_plan_stage *stage, struct rb_error **err)
 {
 	const struct rb_stage *ast = stage->ast;
+	size_t n_insts = rb_plan_n_insts(stage);
 
 	stage->state = rb_arena_alloc(plan->arena, sizeof(*stage->state));
 	struct rb_elab e = {
@@ -512,15 +514,15 @@ int rb_plan_elaborate(struct rb_plan *plan, struct rb_plan_stage *stage, struct 
 		.stage = stage,
 		.state = stage->state,
 		.config = &stage->config,
-		.n_steps = stage->base.kind == RB_ROOT_IMAGE,
+		.n_steps = stage->base.kind == RB_ROOT_IMAGE || stage->base.kind == RB_ROOT_CONTEXT,
 	};
-	for (size_t i = 0; i < ast->n_insts; i++)
+	for (size_t i = 0; i < n_insts; i++)
 		e.n_steps += is_step(ast->insts[i].kind);
 	stage->vertices = rb_arena_array(plan->arena, e.n_steps, sizeof(struct rb_vertex *));
 	if (start_stage(&e, err) < 0)
 		return rb_error_at(err, ast->from->line_first, ast->from->line_last);
 	name_base(&e);
-	for (size_t i = 0; i < ast->n_insts; i++) {
+	for (size_t i = 0; i < n_insts; i++) {
 		elab_fn *fn = handlers[ast->insts[i].kind];
 
 		e.inst = &ast->insts[i];

@@ -42,6 +42,11 @@ int rb_plan_resolve_from(struct rb_plan *plan, struct rb_plan_stage *stage,
 struct rb_plan_image *rb_plan_find_image(struct rb_plan *plan, const char *name,
 					 const struct rb_platform *platform);
 
+/* The instructions that count: none of a stage that a named context replaces. */
+size_t rb_plan_n_insts(const struct rb_plan_stage *stage);
+
+/* FROM a named context that is no image: a vertex that copies its files. */
+void rb_elab_from_context(struct rb_elab *e);
 /* RUN, COPY, ADD and WORKDIR: append a vertex with its history. */
 int rb_elab_run(struct rb_elab *e, struct rb_error **err);
 int rb_elab_copy(struct rb_elab *e, struct rb_error **err);

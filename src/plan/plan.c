@@ -165,15 +165,50 @@ static int platform_of_stage(struct rb_plan *plan, struct rb_plan_stage *stage,
 	return 0;
 }
 
+/* What a named context is as the root of something; an image still has to be registered. */
+static struct rb_root_ref context_root(const struct rb_plan_context *context)
+{
+	struct rb_root_ref ref = {.kind = RB_ROOT_IMAGE, .context = context};
+
+	if (context->kind == RB_NAMED_TREE)
+		ref.kind = RB_ROOT_CONTEXT;
+	else if (context->kind == RB_NAMED_IMAGE && rb_streq(context->image, "scratch"))
+		ref.kind = RB_ROOT_SCRATCH;
+	return ref;
+}
+
+/* A stage that a named context replaces, or one that starts from it. */
+static bool base_is_context(struct rb_plan *plan, struct rb_plan_stage *stage, const char *name)
+{
+	const struct rb_plan_context *c =
+		name ? rb_plan_find_context(plan, name, &stage->platform) : NULL;
+
+	if (!c)
+		return false;
+	stage->base = context_root(c);
+	stage->from_name = rb_arena_strdup(plan->arena, name);
+	return true;
+}
+
+size_t rb_plan_n_insts(const struct rb_plan_stage *stage)
+{
+	return stage->replaced ? 0 : stage->ast->n_insts;
+}
+
 /* Decides what FROM means; an image is only remembered by its text until the stage turns out to be
  * needed. */
 static int resolve_base(struct rb_plan *plan, struct rb_plan_stage *stage, struct rb_error **err)
 {
 	const struct rb_inst *from = stage->ast->from;
+
+	if (platform_of_stage(plan, stage, err) < 0)
+		return rb_error_at(err, from->line_first, from->line_last);
+	stage->replaced = base_is_context(plan, stage, stage->ast->name);
+	if (stage->replaced)
+		return 0;
 	RB_CLEANUP(rb_strp)
 	char *base = rb_expand(from->from.image, plan->df->escape, &plan->global, NULL, err);
-
-	if (!base || platform_of_stage(plan, stage, err) < 0)
+	if (!base)
 		return rb_error_at(err, from->line_first, from->line_last);
 	if (!*base) {
 		(void)rb_fail(err, RB_ERR_DOCKERFILE, "base name (%s) should not be blank",
@@ -187,7 +222,7 @@ static int resolve_base(struct rb_plan *plan, struct rb_plan_stage *stage, struc
 	} else if (rb_streq(base, "scratch")) {
 		stage->base.kind = RB_ROOT_SCRATCH;
 		stage->platform = plan->options.target_platform;
-	} else {
+	} else if (!base_is_context(plan, stage, base)) {
 		stage->base.kind = RB_ROOT_IMAGE;
 		stage->from_name = rb_arena_strdup(plan->arena, base);
 	}
@@ -204,24 +239,17 @@ struct rb_plan_image *rb_plan_find_image(struct rb_plan *plan, const char *name,
 	return NULL;
 }
 
-/* Registers an image; plan->images has room for all (see count_images). */
-static int use_image(struct rb_plan *plan, const char *text, const struct rb_platform *platform,
-		     const struct rb_inst *inst, struct rb_plan_image **ret, struct rb_error **err)
+/* The image of that name, registered when it is new; plan->images has room for all (see
+ * count_images). */
+static struct rb_plan_image *register_image(struct rb_plan *plan, const char *name,
+					    const char *shown, const struct rb_platform *platform,
+					    const struct rb_inst *inst)
 {
-	struct rb_ref ref = {0};
+	struct rb_plan_image *image = rb_plan_find_image(plan, name, platform);
 
-	if (rb_ref_parse(text, &ref, err) < 0) {
-		(*err)->code = RB_ERR_DOCKERFILE;
-		(void)rb_wrap(err, "failed to parse stage name \"%s\"", text);
-		return rb_error_at(err, inst->line_first, inst->line_last);
-	}
-	RB_CLEANUP(rb_strp) char *name = rb_ref_text(&ref);
-	RB_CLEANUP(rb_strp) char *shown = rb_ref_familiar(&ref);
-	rb_ref_clear(&ref);
-	*ret = rb_plan_find_image(plan, name, platform);
-	if (*ret)
-		return 0;
-	struct rb_plan_image *image = &plan->images[plan->n_images];
+	if (image)
+		return image;
+	image = &plan->images[plan->n_images];
 	*image = (struct rb_plan_image){
 		.index = plan->n_images++,
 		.name = rb_arena_strdup(plan->arena, name),
@@ -230,7 +258,32 @@ static int use_image(struct rb_plan *plan, const char *text, const struct rb_pla
 		.line_first = inst->line_first,
 		.line_last = inst->line_last,
 	};
-	*ret = image;
+	return image;
+}
+
+/* `context`: the named one that the image was found by, or NULL. */
+static int use_image(struct rb_plan *plan, const char *text, const struct rb_plan_context *context,
+		     const struct rb_platform *platform, const struct rb_inst *inst,
+		     struct rb_plan_image **ret, struct rb_error **err)
+{
+	struct rb_ref ref = {0};
+
+	if (context)
+		text = context->image;
+	if (context && context->kind == RB_NAMED_LAYOUT) {
+		*ret = register_image(plan, text, text, platform, inst);
+		(*ret)->layout = context;
+		return 0;
+	}
+	if (rb_ref_parse(text, &ref, err) < 0) {
+		(*err)->code = RB_ERR_DOCKERFILE;
+		(void)rb_wrap(err, "failed to parse stage name \"%s\"", text);
+		return rb_error_at(err, inst->line_first, inst->line_last);
+	}
+	RB_CLEANUP(rb_strp) char *name = rb_ref_text(&ref);
+	RB_CLEANUP(rb_strp) char *shown = rb_ref_familiar(&ref);
+	rb_ref_clear(&ref);
+	*ret = register_image(plan, name, shown, platform, inst);
 	return 0;
 }
 
@@ -262,7 +315,7 @@ static void queue_inputs(struct rb_plan *plan, struct stage_queue *q,
 {
 	if (stage->base.kind == RB_ROOT_STAGE)
 		queue_stage(q, stage->base.stage);
-	for (size_t i = 0; i < stage->ast->n_insts; i++) {
+	for (size_t i = 0; i < rb_plan_n_insts(stage); i++) {
 		const struct rb_inst *inst = &stage->ast->insts[i];
 		uint64_t n;
 
@@ -305,6 +358,15 @@ static int later_stage(struct rb_plan *plan, const struct rb_plan_stage *stage,
 		stage_name(from), stage_name(stage));
 }
 
+/* The tree of an earlier stage. What replaces it is taken from directly: who needs one file of a
+ * directory need not have it copied whole. */
+static struct rb_root_ref end_of_stage(struct rb_plan_stage *stage)
+{
+	if (stage->replaced && stage->base.kind == RB_ROOT_CONTEXT)
+		return stage->base;
+	return (struct rb_root_ref){.kind = RB_ROOT_STAGE, .stage = stage};
+}
+
 /* COPY --from=N; 1 when the text is a stage number, 0 when it is something else. */
 static int from_number(struct rb_plan *plan, struct rb_plan_stage *stage, const char *from,
 		       struct rb_root_ref *ret, struct rb_error **err)
@@ -318,7 +380,7 @@ static int from_number(struct rb_plan *plan, struct rb_plan_stage *stage, const 
 		return rb_fail(err, RB_ERR_DOCKERFILE, "invalid stage index %s", from);
 	if (n >= stage->ast->index)
 		return later_stage(plan, stage, &plan->stages[n], err);
-	*ret = (struct rb_root_ref){.kind = RB_ROOT_STAGE, .stage = &plan->stages[n]};
+	*ret = end_of_stage(&plan->stages[n]);
 	return 1;
 }
 
@@ -345,15 +407,19 @@ int rb_plan_resolve_from(struct rb_plan *plan, struct rb_plan_stage *stage,
 		}
 	}
 	if (earlier) {
-		*ret = (struct rb_root_ref){.kind = RB_ROOT_STAGE, .stage = earlier};
+		*ret = end_of_stage(earlier);
 		return 0;
 	}
 	if (rb_streq(from, "scratch")) {
 		ret->kind = RB_ROOT_SCRATCH;
 		return 0;
 	}
-	ret->kind = RB_ROOT_IMAGE;
-	return use_image(plan, from, &plan->options.target_platform, inst, &ret->image, err);
+	const struct rb_platform *platform = &plan->options.target_platform;
+	const struct rb_plan_context *context = rb_plan_find_context(plan, from, platform);
+	*ret = context ? context_root(context) : (struct rb_root_ref){.kind = RB_ROOT_IMAGE};
+	return ret->kind == RB_ROOT_IMAGE
+		       ? use_image(plan, from, context, platform, inst, &ret->image, err)
+		       : 0;
 }
 
 /* --- reachability
@@ -371,12 +437,12 @@ static int refuse_unsupported(const struct rb_inst *inst, struct rb_error **err)
  * suffices. */
 static int need_inputs(struct rb_plan *plan, struct rb_plan_stage *stage, struct rb_error **err)
 {
-	if (refuse_unsupported(stage->ast->from, err) < 0)
+	if (!stage->replaced && refuse_unsupported(stage->ast->from, err) < 0)
 		return -1;
 	if (stage->base.kind == RB_ROOT_STAGE)
 		stage->base.stage->needed = true;
-	plan->n_vertices_max += stage->ast->n_insts;
-	for (size_t i = 0; i < stage->ast->n_insts; i++) {
+	plan->n_vertices_max += rb_plan_n_insts(stage) + (stage->base.kind == RB_ROOT_CONTEXT);
+	for (size_t i = 0; i < rb_plan_n_insts(stage); i++) {
 		const struct rb_inst *inst = &stage->ast->insts[i];
 		struct rb_root_ref from;
 
@@ -388,7 +454,7 @@ static int need_inputs(struct rb_plan *plan, struct rb_plan_stage *stage, struct
 			return -1;
 		if (from.kind == RB_ROOT_STAGE)
 			from.stage->needed = true;
-		if (from.kind == RB_ROOT_CONTEXT && inst->copy.sources.n)
+		if (from.kind == RB_ROOT_CONTEXT && !from.context && inst->copy.sources.n)
 			plan->needs_context = true;
 	}
 	return 0;
@@ -401,8 +467,8 @@ static int use_base_images(struct rb_plan *plan, struct rb_error **err)
 		struct rb_plan_stage *stage = &plan->stages[i];
 
 		if (stage->needed && stage->base.kind == RB_ROOT_IMAGE &&
-		    use_image(plan, stage->from_name, &stage->platform, stage->ast->from,
-			      &stage->base.image, err) < 0)
+		    use_image(plan, stage->from_name, stage->base.context, &stage->platform,
+			      stage->ast->from, &stage->base.image, err) < 0)
 			return -1;
 	}
 	return 0;
@@ -524,5 +590,8 @@ struct rb_root_ref rb_plan_stage_root(const struct rb_plan_stage *stage)
 {
 	while (stage->base.kind == RB_ROOT_STAGE)
 		stage = stage->base.stage;
+	/* The files of a named context are a vertex's own. */
+	if (stage->base.kind == RB_ROOT_CONTEXT)
+		return (struct rb_root_ref){.kind = RB_ROOT_SCRATCH};
 	return stage->base;
 }

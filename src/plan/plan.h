@@ -23,6 +23,23 @@
 
 enum rb_network_mode { RB_NETWORK_DEFAULT, RB_NETWORK_NONE, RB_NETWORK_HOST };
 
+/*
+ * A build context beside the main one (--build-context, 4.5). What it is called and what it stands
+ * for; opening it is the solver's matter.
+ */
+enum rb_named_kind {
+	RB_NAMED_TREE,   /* files: a directory, a repository, a download */
+	RB_NAMED_IMAGE,  /* docker-image:// */
+	RB_NAMED_LAYOUT, /* oci-layout:// */
+};
+struct rb_plan_context {
+	size_t index;         /* in the options' list */
+	const char *name;     /* as rb_plan_context_key() writes it */
+	const char *platform; /* of NAME::os/arch; "" where it is for all */
+	enum rb_named_kind kind;
+	const char *image; /* IMAGE: the reference, or "scratch"; LAYOUT: as given */
+};
+
 struct rb_plan_options {
 	const char *target;              /* NULL: the last stage; a name in any case, or a number */
 	const struct rb_env *build_args; /* --build-arg */
@@ -31,6 +48,8 @@ struct rb_plan_options {
 	struct rb_platform target_platform;
 	enum rb_network_mode network; /* --network: default of RUN */
 	bool no_cache;
+	const struct rb_plan_context *contexts; /* --build-context; of one name the last counts */
+	size_t n_contexts;
 };
 
 /* An image that FROM or COPY --from names; one per distinct reference and platform. */
@@ -39,6 +58,7 @@ struct rb_plan_image {
 	const char *name;  /* normalised reference */
 	const char *shown; /* as a person writes it */
 	struct rb_platform platform;
+	const struct rb_plan_context *layout; /* where it is taken from; NULL: store or registry */
 	unsigned line_first, line_last;       /* where it is named first */
 	const struct rb_image_config *config; /* set by the caller before elaboration; borrowed */
 };
@@ -50,6 +70,9 @@ struct rb_root_ref {
 	enum rb_root_kind kind;
 	struct rb_plan_stage *stage; /* RB_ROOT_STAGE: the end of that stage */
 	struct rb_plan_image *image; /* RB_ROOT_IMAGE */
+	/* RB_ROOT_CONTEXT: NULL is the build context itself. Of a stage's base: the named context
+	 * that it is, whatever the kind. */
+	const struct rb_plan_context *context;
 };
 
 enum rb_vertex_kind { RB_VERTEX_RUN, RB_VERTEX_COPY, RB_VERTEX_WORKDIR };
@@ -86,9 +109,9 @@ struct rb_vertex {
 	enum rb_vertex_kind kind;
 	size_t index; /* 0, 1, ... in order of elaboration; below plan->n_vertices_max */
 	struct rb_plan_stage *stage;
-	struct rb_vertex *parent; /* NULL: the stage's base root */
-	const struct rb_inst *inst;
-	const char *name; /* progress name: "[build 2/3] RUN make" */
+	struct rb_vertex *parent;   /* NULL: the stage's base root */
+	const struct rb_inst *inst; /* FROM: the files of a named context that it starts from */
+	const char *name;           /* progress name: "[build 2/3] RUN make" */
 	bool no_cache;
 	union {
 		struct rb_vertex_run run;
@@ -110,6 +133,7 @@ struct rb_plan_stage {
 	const struct rb_stage *ast;
 	const char *label; /* "build", "stage-1"; "" in a file with one stage */
 	bool needed;
+	bool replaced; /* by a named context: no instruction of it counts (4.2) */
 	struct rb_root_ref base;
 	struct rb_platform platform;
 	const char *from_name; /* progress name of an image base: "[build 1/3] FROM
@@ -142,7 +166,7 @@ struct rb_plan {
 	struct rb_strv global_declared;
 	size_t n_vertices;     /* elaborated so far */
 	size_t n_vertices_max; /* what all needed stages can have together */
-	bool needs_context; /* some needed stage copies from the build context */
+	bool needs_context;    /* some needed stage copies from the build context */
 };
 
 /* Errors: RB_ERR_DOCKERFILE or UNSUPPORTED with lines; USAGE for an unknown target. */
@@ -150,6 +174,15 @@ int rb_plan_new(const struct rb_dockerfile *df, const struct rb_plan_options *op
 		struct rb_plan **ret, struct rb_error **err);
 void rb_plan_free(struct rb_plan *plan);
 RB_DEFINE_CLEANUP(rb_plan)
+
+/*
+ * The name by which contexts are looked up: the reference as a person writes it, without ":latest".
+ * NULL when it can be no name of an image. Caller frees.
+ */
+char *rb_plan_context_key(const char *name);
+/* The named context for a name as written, or NULL; one for this very platform is preferred. */
+const struct rb_plan_context *rb_plan_find_context(const struct rb_plan *plan, const char *name,
+						   const struct rb_platform *platform);
 
 /* Whether the base's config is known: the stage is needed, not elaborated yet, and can be now. */
 bool rb_plan_can_elaborate(const struct rb_plan_stage *stage);

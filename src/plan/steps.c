@@ -27,20 +27,34 @@ static void add_heredoc_summary(const struct rb_inst *inst, struct rb_buf *b)
 			    body[n] && body[n + 1] ? "..." : "");
 }
 
+/* "[build 2/3] WORD": how the name of every step begins. */
+static void add_step_number(const struct rb_elab *e, struct rb_buf *name)
+{
+	const char *label = e->stage->label;
+
+	rb_buf_addf(name, "[%s%s%*zu/%zu] %s", label, *label ? " " : "",
+		    snprintf(NULL, 0, "%zu", e->n_steps), e->step, e->n_steps,
+		    rb_inst_kind_name(e->inst->kind));
+}
+
 /* The name of the instruction's step (8.4). The shell expands more than we know, so what is not set
  * here is shown as written. */
 static const char *step_name(struct rb_elab *e)
 {
 	const struct rb_inst *inst = e->inst;
-	const char *label = e->stage->label;
 	RB_CLEANUP(rb_buf_clear) struct rb_buf name = RB_BUF_INIT;
+
+	if (inst->kind == RB_INST_FROM) {
+		add_step_number(e, &name);
+		rb_buf_addf(&name, " %s", e->stage->from_name);
+		return keep(e, name.ptr);
+	}
 	RB_CLEANUP(rb_strp)
 	char *text = rb_expand_known(inst->original + strlen(inst->word), e->plan->df->escape,
 				     &e->state->env);
 
-	rb_buf_addf(&name, "[%s%s%*zu/%zu] %s%s", label, *label ? " " : "",
-		    snprintf(NULL, 0, "%zu", e->n_steps), e->step, e->n_steps,
-		    rb_inst_kind_name(inst->kind), text);
+	add_step_number(e, &name);
+	rb_buf_addstr(&name, text);
 	add_heredoc_summary(inst, &name);
 	return keep(e, name.ptr);
 }
@@ -288,6 +302,25 @@ int rb_elab_copy(struct rb_elab *e, struct rb_error **err)
 	v->copy = copy;
 	rb_elab_history(e, v, by.ptr);
 	return 0;
+}
+
+void rb_elab_from_context(struct rb_elab *e)
+{
+	struct rb_copy_source *all = rb_arena_array(e->plan->arena, 1, sizeof(*all));
+	RB_CLEANUP(rb_strp) char *by = rb_asprintf("FROM %s", e->stage->from_name);
+
+	all->path = "/";
+	e->inst = e->stage->ast->from;
+	struct rb_vertex *v = add_vertex(e, RB_VERTEX_COPY);
+	v->copy = (struct rb_vertex_copy){
+		.from = e->stage->base,
+		.sources = all,
+		.n_sources = 1,
+		.dest = "/",
+		.dest_is_dir = true,
+		.chmod = -1,
+	};
+	rb_elab_history(e, v, by);
 }
 
 /* --- WORKDIR

@@ -8,8 +8,12 @@ const char *rb_solve_root_id(struct rb_solver *s, const struct rb_root_ref *ref)
 {
 	switch (ref->kind) {
 	case RB_ROOT_SCRATCH:
-	case RB_ROOT_CONTEXT:
 		return "";
+	case RB_ROOT_CONTEXT: {
+		const struct rb_context *c = rb_solve_context(s, ref);
+
+		return c && c->kind == RB_CONTEXT_TREE ? c->tree : "";
+	}
 	case RB_ROOT_IMAGE:
 		return s->images[ref->image->index].id;
 	case RB_ROOT_STAGE: {
@@ -137,26 +141,35 @@ static void hit(struct rb_solver *s, unsigned node, struct job *job)
 	rb_sched_finish(s->sched, node);
 }
 
-/* Checksum of what a COPY takes from the local context, in place: the walk is over files the caller
- * owns. */
-static int context_checksum(struct rb_solver *s, struct rb_vertex *v, struct rb_digest *ret,
-			    struct rb_error **err)
+static void announce_context(struct rb_solver *s, const struct rb_root_ref *ref,
+			     struct context_state *st)
 {
-	struct rb_context *c = s->in.context;
-	struct rb_source_root root = {
-		.root_fd = c ? c->root_fd : -1,
-		.ignore = c ? c->ignore : NULL,
-		.ignore_file = c ? c->ignore_file : NULL,
+	RB_CLEANUP(rb_strp)
+	char *name = ref->context ? rb_asprintf("[context %s] load from client", ref->context->name)
+				  : rb_strdup("[internal] load build context");
+
+	st->ev = rb_solve_announce(s, name);
+	rb_solve_emit(s, st->ev, RB_EV_START, NULL);
+	st->open = true;
+}
+
+/* Checksum of what a COPY takes from a context directory, in place: the walk is over files the
+ * caller owns. */
+static int context_checksum(struct rb_solver *s, struct rb_vertex *v, struct rb_context *dir,
+			    struct rb_digest *ret, struct rb_error **err)
+{
+	struct context_state *st = rb_solve_context_state(s, &v->copy.from);
+	const struct rb_source_root root = {
+		.root_fd = dir->root_fd,
+		.ignore = dir->ignore,
+		.ignore_file = dir->ignore_file,
 	};
 
-	if (c && !s->context_ev) {
-		s->context_ev = rb_solve_announce(s, "[internal] load build context");
-		rb_solve_emit(s, s->context_ev, RB_EV_START, NULL);
-		s->context_open = true;
-		if (!s->statcache && rb_statcache_open(s->in.store, c, &s->statcache, err) < 0)
-			return -1;
-	}
-	if (rb_copy_checksum(v, &root, s->statcache, ret, err) < 0) {
+	if (!st->ev)
+		announce_context(s, &v->copy.from, st);
+	if (!st->statcache && rb_statcache_open(s->in.store, dir, &st->statcache, err) < 0)
+		return -1;
+	if (rb_copy_checksum(v, &root, st->statcache, ret, err) < 0) {
 		(void)rb_wrap(err, "failed to compute cache key");
 		return rb_error_at(err, v->inst->line_first, v->inst->line_last);
 	}
@@ -168,17 +181,20 @@ static int compute_keys(struct rb_solver *s, struct rb_vertex *v, struct rb_erro
 {
 	struct vertex_state *st = &s->vertices[v->index];
 	const char *parent = rb_solve_parent_id(s, v);
+	struct rb_context *dir = NULL;
 	const char *from = NULL;
 
 	if (st->has_definition || st->has_content)
 		return 0;
-	if (v->kind == RB_VERTEX_COPY && v->copy.from.kind != RB_ROOT_CONTEXT)
-		from = rb_solve_root_id(s, &v->copy.from);
+	if (v->kind == RB_VERTEX_COPY) {
+		dir = rb_solve_local_dir(s, &v->copy.from);
+		from = dir ? NULL : rb_solve_root_id(s, &v->copy.from);
+	}
 	st->has_definition = rb_vertex_definition_key(v, parent, from, &st->definition_key);
 	if (v->kind != RB_VERTEX_COPY)
 		return 0;
-	if (!from) {
-		if (context_checksum(s, v, &st->content, err) < 0)
+	if (dir) {
+		if (context_checksum(s, v, dir, &st->content, err) < 0)
 			return -1;
 		st->has_content = true;
 	} else {

@@ -182,14 +182,18 @@ static void start_jobs(struct rb_solver *s)
 	}
 }
 
-/* The context is read by the examining of COPYs: what one pass reads is one step of the display. */
-static void end_context_event(struct rb_solver *s, const struct rb_error *failure)
+/* Contexts are read by the examining of COPYs. */
+static void end_context_events(struct rb_solver *s, const struct rb_error *failure)
 {
 	RB_CLEANUP(rb_strp) char *text = failure ? rb_error_text(failure) : NULL;
 
-	if (s->context_open)
-		rb_solve_emit(s, s->context_ev, text ? RB_EV_ERROR : RB_EV_DONE, text);
-	s->context_open = false;
+	for (size_t i = 0; i < rb_solve_n_contexts(s); i++) {
+		struct context_state *st = &s->contexts[i];
+
+		if (st->open)
+			rb_solve_emit(s, st->ev, text ? RB_EV_ERROR : RB_EV_DONE, text);
+		st->open = false;
+	}
 }
 
 int rb_solve_examine_all(struct rb_solver *s, struct rb_error **err)
@@ -199,7 +203,7 @@ int rb_solve_examine_all(struct rb_solver *s, struct rb_error **err)
 
 	while (r == 0 && rb_sched_next(s->sched, &node))
 		r = rb_solve_examine(s, node, err);
-	end_context_event(s, r < 0 ? *err : NULL);
+	end_context_events(s, r < 0 ? *err : NULL);
 	return r;
 }
 

@@ -43,42 +43,6 @@ int rb_copy_checksum(const struct rb_vertex *v, const struct rb_source_root *roo
 	return 0;
 }
 
-/* --- the source tree
- * --------------------------------------------------------------------------------- */
-
-struct source_tree {
-	struct rb_source_root root;
-	int view_fd;              /* owned; -1 for the context */
-	struct rb_ledger *ledger; /* owned; NULL for the context */
-};
-
-static void source_tree_clear(struct source_tree *t)
-{
-	rb_closep(&t->view_fd);
-	rb_ledger_free(t->ledger);
-}
-
-static int open_source(struct rb_solver *s, const struct rb_vertex *v, struct source_tree *ret,
-		       struct rb_error **err)
-{
-	*ret = (struct source_tree){.view_fd = -1, .root.root_fd = -1};
-	if (v->copy.from.kind == RB_ROOT_CONTEXT) {
-		if (s->in.context) {
-			ret->root.root_fd = s->in.context->root_fd;
-			ret->root.ignore = s->in.context->ignore;
-			ret->root.ignore_file = s->in.context->ignore_file;
-		}
-		return 0;
-	}
-	const char *id = rb_solve_root_id(s, &v->copy.from);
-	ret->view_fd = rb_snapshot_view(s->in.snapshots, id, err);
-	if (ret->view_fd < 0 || rb_snapshot_view_ledger(s->in.snapshots, id, &ret->ledger, err) < 0)
-		return -1;
-	ret->root.root_fd = ret->view_fd;
-	ret->root.ledger = ret->ledger;
-	return 0;
-}
-
 /* --- copying
  * ----------------------------------------------------------------------------------------- */
 
@@ -170,7 +134,8 @@ static bool context_unchanged(struct rb_solver *s, const struct rb_vertex *v,
 
 	if (src->ledger)
 		return true; /* a committed tree */
-	if (rb_copy_checksum(v, &src->root, s->statcache, &now, &err) < 0) {
+	struct rb_statcache *cache = rb_solve_context_state(s, &v->copy.from)->statcache;
+	if (rb_copy_checksum(v, &src->root, cache, &now, &err) < 0) {
 		/* Something vanished meanwhile: it changed. */
 		rb_error_drop(&err);
 		return false;
@@ -247,7 +212,7 @@ int rb_op_copy(void *ctx, struct rb_worker_port *port, struct rb_error **err)
 	const struct rb_vertex *v = op->vertex;
 	struct vertex_state *st = &op->solver->vertices[v->index];
 	struct source_tree src;
-	int r = open_source(op->solver, v, &src, err);
+	int r = rb_source_tree_open(op->solver, &v->copy.from, &src, err);
 
 	if (r == 0)
 		r = content_hit(op->solver, v, &src, st, err);
@@ -255,7 +220,7 @@ int rb_op_copy(void *ctx, struct rb_worker_port *port, struct rb_error **err)
 		send_result(port, true, st->id);
 	else if (r == 0)
 		r = copy_and_commit(op->solver, v, &src, port, err);
-	source_tree_clear(&src);
+	rb_source_tree_clear(&src);
 	return place(v, r, err);
 }
 

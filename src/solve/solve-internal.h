@@ -58,6 +58,13 @@ struct image_state {
 	bool ev_ended;
 };
 
+/* A directory that files are taken from; what one pass reads of it is one step of the display. */
+struct context_state {
+	struct rb_statcache *statcache; /* opened at the first need */
+	unsigned ev;                    /* "[internal] load build context", once a build */
+	bool open;                      /* it has begun and not ended */
+};
+
 struct stage_state {
 	unsigned elaborate_node, end_node;
 };
@@ -67,14 +74,12 @@ struct rb_solver {
 	struct rb_sched *sched;
 	struct job **jobs; /* by node id */
 	size_t n_jobs, cap_jobs;
-	struct vertex_state *vertices; /* by vertex index */
-	struct image_state *images;    /* by image index */
-	struct stage_state *stages;    /* by stage index */
-	struct rb_statcache *statcache;
-	unsigned n_events; /* event vertices announced */
+	struct vertex_state *vertices;  /* by vertex index */
+	struct image_state *images;     /* by image index */
+	struct stage_state *stages;     /* by stage index */
+	struct context_state *contexts; /* the build context, then those of in.named */
+	unsigned n_events;              /* event vertices announced */
 	int64_t start_ns;
-	unsigned context_ev;    /* "[internal] load build context", once a build */
-	bool context_open;      /* it has begun and not ended */
 	int signal_fd;          /* -1: not opened */
 	sigset_t unblocked;     /* the signal mask before that */
 	bool filter_ready;      /* rb_exec_filter_prepare() was called */
@@ -97,6 +102,27 @@ int rb_solve_examine(struct rb_solver *s, unsigned node, struct rb_error **err);
 /* Result id of the tree a vertex works on / a COPY takes from. */
 const char *rb_solve_parent_id(struct rb_solver *s, const struct rb_vertex *v);
 const char *rb_solve_root_id(struct rb_solver *s, const struct rb_root_ref *ref);
+
+/* Where files come from (tree.c). */
+size_t rb_solve_n_contexts(const struct rb_solver *s);
+/* Of a root of kind CONTEXT; NULL: there is none, and so no file. */
+struct rb_context *rb_solve_context(const struct rb_solver *s, const struct rb_root_ref *ref);
+struct context_state *rb_solve_context_state(struct rb_solver *s, const struct rb_root_ref *ref);
+/* The directory that a root is, or NULL: it is a committed tree. */
+struct rb_context *rb_solve_local_dir(const struct rb_solver *s, const struct rb_root_ref *ref);
+
+/*
+ * A root opened for reading: a context directory as it is, anything else as a read-only view of its
+ * snapshot with its ledger. Inside the namespace, once the root's tree is there.
+ */
+struct source_tree {
+	struct rb_source_root root;
+	int view_fd;              /* owned; -1 for a directory */
+	struct rb_ledger *ledger; /* owned; NULL for a directory */
+};
+int rb_source_tree_open(struct rb_solver *s, const struct rb_root_ref *ref, struct source_tree *ret,
+			struct rb_error **err);
+void rb_source_tree_clear(struct source_tree *t);
 
 /* Cache records (cache.c): key -> snapshot id, and (tree, sources) -> content checksum. */
 bool rb_cache_get(struct rb_solver *s, const struct rb_digest *key, char id[static RB_ID_BYTES]);

@@ -93,6 +93,7 @@ struct rb_solver *rb_solver_new(const struct rb_solve_inputs *in)
 	s->vertices = rb_calloc(plan->n_vertices_max, sizeof(*s->vertices));
 	s->images = rb_calloc(plan->n_images, sizeof(*s->images));
 	s->stages = rb_calloc(plan->n_stages, sizeof(*s->stages));
+	s->contexts = rb_calloc(rb_solve_n_contexts(s), sizeof(*s->contexts));
 	for (size_t i = 0; i < plan->n_images; i++)
 		add_image(s, &plan->images[i]);
 	/* In file order: a stage's inputs are made before it. */
@@ -119,7 +120,9 @@ void rb_solver_free(struct rb_solver *s)
 	free(s->vertices);
 	free(s->images);
 	free(s->stages);
-	rb_statcache_free(s->statcache);
+	for (size_t i = 0; i < rb_solve_n_contexts(s); i++)
+		rb_statcache_free(s->contexts[i].statcache);
+	free(s->contexts);
 	rb_sched_free(s->sched);
 	rb_closep(&s->signal_fd);
 	rb_error_free(s->error);
@@ -148,13 +151,16 @@ static void end_image_events(struct rb_solver *s)
 	}
 }
 
-static void save_statcache(struct rb_solver *s)
+static void save_statcaches(struct rb_solver *s)
 {
-	struct rb_error *err = NULL;
+	for (size_t i = 0; i < rb_solve_n_contexts(s); i++) {
+		struct rb_statcache *sc = s->contexts[i].statcache;
+		struct rb_error *err = NULL;
 
-	/* Losing it costs a second look at the files, nothing else. */
-	if (s->statcache && rb_statcache_save(s->statcache, &err) < 0)
-		rb_error_drop(&err);
+		/* Losing it costs a second look at the files, nothing else. */
+		if (sc && rb_statcache_save(sc, &err) < 0)
+			rb_error_drop(&err);
+	}
 }
 
 int rb_solve_lookup(struct rb_solver *s, struct rb_error **err)
@@ -162,7 +168,7 @@ int rb_solve_lookup(struct rb_solver *s, struct rb_error **err)
 	rb_sched_set_slots(s->sched, 0);
 	if (rb_solve_examine_all(s, err) < 0)
 		return -1;
-	save_statcache(s);
+	save_statcaches(s);
 	if (!complete(s))
 		return 0;
 	end_image_events(s);
@@ -176,7 +182,7 @@ int rb_solve_run(struct rb_solver *s, struct rb_error **err)
 	rb_sched_set_slots(s->sched, s->in.options->jobs);
 	if (rb_solve_loop(s, err) < 0)
 		return -1;
-	save_statcache(s);
+	save_statcaches(s);
 	if (!complete(s))
 		rb_bug("the build stopped although the target is not complete");
 	end_image_events(s);

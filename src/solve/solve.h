@@ -29,13 +29,17 @@ struct rb_solve_options {
 	const char *build_id; /* names the directory of logs */
 };
 
-/* All borrowed for the solver's life. `context` may be NULL when the plan does not need one. */
+/*
+ * All borrowed for the solver's life. `context` may be NULL when the plan does not need one.
+ * `named`: what the plan's options->contexts[i] are; NULL for those that are images.
+ */
 struct rb_solve_inputs {
 	struct rb_plan *plan;
 	struct rb_store *store;
 	struct rb_snapshotter *snapshots;
 	const struct rb_host *host;
 	struct rb_context *context;
+	struct rb_context *const *named;
 	const struct rb_solve_options *options;
 	const struct rb_event_sink *sink;
 };
