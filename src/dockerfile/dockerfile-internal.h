@@ -131,5 +131,7 @@ size_t rb_heredoc_find(struct rb_arena *arena, const char *text, struct rb_hered
 /* On failure the lines of *ret are set. Heredoc bodies are read from lx. */
 int rb_inst_parse(struct rb_lexer *lx, const struct rb_logical_line *line, struct rb_inst *ret,
 		  struct rb_error **err);
+/* What ONBUILD does not take; `word` in any case. */
+int rb_inst_check_trigger(const char *word, struct rb_error **err);
 
 #endif

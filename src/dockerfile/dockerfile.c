@@ -113,6 +113,46 @@ static int parse(struct parsed *p, const char *text, size_t len, struct rb_error
 	return 0;
 }
 
+static int parse_trigger(struct rb_lexer *lx, struct rb_inst *ret, struct rb_error **err)
+{
+	struct rb_logical_line line, second;
+	int r = rb_lexer_next(lx, &line, err);
+
+	if (r > 0 && rb_inst_parse(lx, &line, ret, err) < 0)
+		return -1;
+	if (r > 0 && rb_inst_check_trigger(ret->word, err) < 0)
+		return -1;
+	if (r < 0 || (r > 0 && (r = rb_lexer_next(lx, &second, err)) < 0))
+		return -1;
+	return ret->word && r == 0 ? 0
+				   : rb_fail(err, RB_ERR_DOCKERFILE,
+					     "onbuild trigger should be a single expression");
+}
+
+int rb_dockerfile_parse_trigger(struct rb_arena *arena, const char *text, unsigned line_first,
+				unsigned line_last, struct rb_inst *ret, struct rb_error **err)
+{
+	struct rb_lexer lx = {0};
+	size_t len = strlen(text);
+
+	*ret = (struct rb_inst){0};
+	int r = len > RB_DOCKERFILE_BYTES_MAX
+			? rb_fail(err, RB_ERR_DOCKERFILE, "the trigger is larger than %d bytes",
+				  RB_DOCKERFILE_BYTES_MAX)
+			: rb_lexer_start(&lx, arena, text, len, err);
+	if (r == 0)
+		r = parse_trigger(&lx, ret, err);
+	rb_lexer_clear(&lx);
+	ret->trigger = true;
+	ret->line_first = line_first;
+	ret->line_last = line_last;
+	if (r < 0) {
+		(*err)->line_first = line_first;
+		(*err)->line_last = line_last;
+	}
+	return r;
+}
+
 int rb_dockerfile_parse(const char *text, size_t len, struct rb_dockerfile **ret,
 			struct rb_error **err)
 {

@@ -14,6 +14,7 @@
 #ifndef RB_DOCKERFILE_DOCKERFILE_H
 #define RB_DOCKERFILE_DOCKERFILE_H
 
+#include "base/arena.h"
 #include "base/buf.h"
 #include "base/error.h"
 
@@ -78,6 +79,7 @@ struct rb_inst {
 	const char **comments; /* comment lines right before it ('#' and blanks trimmed); for
 				  descriptions */
 	size_t n_comments;
+	bool trigger;            /* came from ONBUILD of the base; escape is always '\\' */
 	const char *unsupported; /* NULL, or the sentence with which plan/ refuses the instruction
 				    when its stage is needed */
 	union {
@@ -172,6 +174,14 @@ int rb_dockerfile_parse(const char *text, size_t len, struct rb_dockerfile **ret
 			struct rb_error **err);
 void rb_dockerfile_free(struct rb_dockerfile *df);
 RB_DEFINE_CLEANUP(rb_dockerfile)
+
+/*
+ * One ONBUILD trigger as config.OnBuild holds it, heredoc bodies included (3.15). All lines are set
+ * to those given, which are the FROM's: the text is of another file. Memory is the arena's. Errors:
+ * RB_ERR_DOCKERFILE with these lines.
+ */
+int rb_dockerfile_parse_trigger(struct rb_arena *arena, const char *text, unsigned line_first,
+				unsigned line_last, struct rb_inst *ret, struct rb_error **err);
 
 /*
  * The source frame of dockerfile.md 8.5 for lines [first, last] of text: "Dockerfile:7\n-----\n

@@ -516,6 +516,20 @@ static int parse_health(struct statement *st, struct rb_error **err)
 
 /* ---- ONBUILD ---- */
 
+int rb_inst_check_trigger(const char *word, struct rb_error **err)
+{
+	static const char *const refused[] = {"FROM", "MAINTAINER"};
+
+	if (rb_ascii_strcaseeq(word, "ONBUILD"))
+		return rb_fail(err, RB_ERR_DOCKERFILE,
+			       "Chaining ONBUILD via `ONBUILD ONBUILD` isn't allowed");
+	for (size_t i = 0; i < RB_ARRAY_LEN(refused); i++)
+		if (rb_ascii_strcaseeq(word, refused[i]))
+			return rb_fail(err, RB_ERR_DOCKERFILE,
+				       "%s isn't allowed as an ONBUILD trigger", refused[i]);
+	return 0;
+}
+
 /* The trigger is checked as the instruction that it will be, then kept as text. */
 static int parse_onbuild(struct statement *st, struct rb_error **err)
 {
@@ -525,20 +539,12 @@ static int parse_onbuild(struct statement *st, struct rb_error **err)
 	struct rb_slice head = rb_words_head(rb_slice_str(st->args), &rest);
 	RB_CLEANUP(rb_strp) char *word = rb_strndup(head.ptr, head.len);
 
-	for (char *p = word; *p; p++)
-		*p = rb_ascii_upper(*p);
-	if (rb_streq(word, "ONBUILD"))
-		return rb_fail(err, RB_ERR_DOCKERFILE,
-			       "Chaining ONBUILD via `ONBUILD ONBUILD` isn't allowed");
-	if (rb_streq(word, "FROM") || rb_streq(word, "MAINTAINER"))
-		return rb_fail(err, RB_ERR_DOCKERFILE, "%s isn't allowed as an ONBUILD trigger",
-			       word);
-	if (parse_statement(st->lx, rb_slice_str(st->args), &trigger, err) < 0)
+	if (rb_inst_check_trigger(word, err) < 0 ||
+	    parse_statement(st->lx, rb_slice_str(st->args), &trigger, err) < 0)
 		return -1;
 	inst->heredocs = trigger.heredocs;
 	inst->n_heredocs = trigger.n_heredocs;
 	inst->text = with_bodies(st);
-	refuse(st, "ONBUILD is not supported yet by this version of rbuild");
 	return 0;
 }
 

@@ -9,9 +9,14 @@
 #include "dockerfile/values.h"
 #include "plan/plan-internal.h"
 
+char rb_elab_escape(const struct rb_elab *e)
+{
+	return e->inst->trigger ? '\\' : e->plan->df->escape;
+}
+
 char *rb_elab_expand(struct rb_elab *e, const char *word, struct rb_error **err)
 {
-	return rb_expand(word, e->plan->df->escape, &e->state->env, NULL, err);
+	return rb_expand(word, rb_elab_escape(e), &e->state->env, NULL, err);
 }
 
 void rb_elab_history(struct rb_elab *e, struct rb_vertex *vertex, const char *created_by)
@@ -262,7 +267,7 @@ static int elab_expose(struct rb_elab *e, struct rb_error **err)
 		rb_strv_add(&sorted, e->inst->words.v[i]);
 	qsort(sorted.v, sorted.n, sizeof(*sorted.v), compare_strings);
 	for (size_t i = 0; i < sorted.n; i++)
-		if (rb_expand_split(sorted.v[i], e->plan->df->escape, &e->state->env, NULL, &words,
+		if (rb_expand_split(sorted.v[i], rb_elab_escape(e), &e->state->env, NULL, &words,
 				    err) < 0)
 			return -1;
 	for (size_t i = 0; i < words.n; i++)
@@ -394,6 +399,14 @@ static int elab_healthcheck(struct rb_elab *e, struct rb_error **err)
 	return 0;
 }
 
+/* For the children of this stage; it does nothing here and leaves no history (3.15). */
+static int elab_onbuild(struct rb_elab *e, struct rb_error **err)
+{
+	(void)err;
+	rb_strv_add(&e->config->onbuild, e->inst->text);
+	return 0;
+}
+
 /* --- the stage
  * --------------------------------------------------------------------------------------- */
 
@@ -410,6 +423,7 @@ static elab_fn *const handlers[RB_INST_N] = {
 	[RB_INST_HEALTHCHECK] = elab_healthcheck,
 	[RB_INST_LABEL] = elab_label,
 	[RB_INST_MAINTAINER] = elab_maintainer,
+	[RB_INST_ONBUILD] = elab_onbuild,
 	[RB_INST_RUN] = rb_elab_run,
 	[RB_INST_SHELL] = elab_shell,
 	[RB_INST_STOPSIGNAL] = elab_stopsignal,
@@ -440,22 +454,12 @@ static void load_env(struct rb_elab *e)
 	}
 }
 
-static int start_from_image(struct rb_elab *e, const struct rb_plan_image *image,
-			    struct rb_error **err)
+static void start_from_image(struct rb_elab *e, const struct rb_plan_image *image)
 {
 	rb_image_config_copy(e->config, image->config);
-	if (e->config->onbuild.n) {
-		(void)rb_fail(
-			err, RB_ERR_UNSUPPORTED,
-			"the base image %s has ONBUILD triggers (the first: %s), which this version of rbuild "
-			"does not run yet",
-			image->shown, e->config->onbuild.v[0]);
-		return -1;
-	}
 	free(e->config->created);
 	e->config->created = NULL;
 	load_env(e);
-	return 0;
 }
 
 static void start_from_stage(struct rb_elab *e, const struct rb_plan_stage *parent)
@@ -467,24 +471,23 @@ static void start_from_stage(struct rb_elab *e, const struct rb_plan_stage *pare
 	e->top = rb_plan_stage_top(parent);
 }
 
-static int start_stage(struct rb_elab *e, struct rb_error **err)
+static void start_stage(struct rb_elab *e)
 {
 	struct rb_plan_stage *stage = e->stage;
 
 	switch (stage->base.kind) {
 	case RB_ROOT_IMAGE:
-		return start_from_image(e, stage->base.image, err);
+		start_from_image(e, stage->base.image);
+		return;
 	case RB_ROOT_STAGE:
 		start_from_stage(e, stage->base.stage);
-		return 0;
+		return;
 	case RB_ROOT_SCRATCH:
 	case RB_ROOT_CONTEXT:
 		e->config->platform = stage->platform;
 		set_str(&e->config->working_dir, "/");
 		load_env(e);
-		if (stage->base.kind == RB_ROOT_CONTEXT)
-			rb_elab_from_context(e);
-		return 0;
+		return;
 	}
 	rb_bug("unknown base of a stage");
 }
@@ -505,9 +508,6 @@ static void name_base(struct rb_elab *e)
 
 int rb_plan_elaborate(struct rb_plan *plan, struct rb_plan_stage *stage, struct rb_error **err)
 {
-	const struct rb_stage *ast = stage->ast;
-	size_t n_insts = rb_plan_n_insts(stage);
-
 	stage->state = rb_arena_alloc(plan->arena, sizeof(*stage->state));
 	struct rb_elab e = {
 		.plan = plan,
@@ -516,16 +516,19 @@ int rb_plan_elaborate(struct rb_plan *plan, struct rb_plan_stage *stage, struct 
 		.config = &stage->config,
 		.n_steps = stage->base.kind == RB_ROOT_IMAGE || stage->base.kind == RB_ROOT_CONTEXT,
 	};
-	for (size_t i = 0; i < n_insts; i++)
-		e.n_steps += is_step(ast->insts[i].kind);
+	start_stage(&e);
+	if (!stage->replaced && rb_plan_take_triggers(plan, stage, err) < 0)
+		return -1;
+	for (size_t i = 0; i < rb_plan_n_insts(stage); i++)
+		e.n_steps += is_step(rb_plan_inst(stage, i)->kind);
 	stage->vertices = rb_arena_array(plan->arena, e.n_steps, sizeof(struct rb_vertex *));
-	if (start_stage(&e, err) < 0)
-		return rb_error_at(err, ast->from->line_first, ast->from->line_last);
 	name_base(&e);
-	for (size_t i = 0; i < n_insts; i++) {
-		elab_fn *fn = handlers[ast->insts[i].kind];
+	if (stage->base.kind == RB_ROOT_CONTEXT)
+		rb_elab_from_context(&e);
+	for (size_t i = 0; i < rb_plan_n_insts(stage); i++) {
+		e.inst = rb_plan_inst(stage, i);
+		elab_fn *fn = handlers[e.inst->kind];
 
-		e.inst = &ast->insts[i];
 		if (!fn)
 			rb_bug("no handler for %s", rb_inst_kind_name(e.inst->kind));
 		if (fn(&e, err) < 0)

@@ -42,11 +42,25 @@ int rb_plan_resolve_from(struct rb_plan *plan, struct rb_plan_stage *stage,
 struct rb_plan_image *rb_plan_find_image(struct rb_plan *plan, const char *name,
 					 const struct rb_platform *platform);
 
-/* The instructions that count: none of a stage that a named context replaces. */
-size_t rb_plan_n_insts(const struct rb_plan_stage *stage);
-
 /* FROM a named context that is no image: a vertex that copies its files. */
 void rb_elab_from_context(struct rb_elab *e);
+/*
+ * Parses the triggers that stage->config brings from its base and empties config.OnBuild; what they
+ * name is needed then. Errors are located at the FROM line.
+ */
+int rb_plan_take_triggers(struct rb_plan *plan, struct rb_plan_stage *stage, struct rb_error **err);
+/* The stage's instructions in the order they are done: triggers first. None of a stage that a named
+ * context replaces. */
+static inline size_t rb_plan_n_insts(const struct rb_plan_stage *stage)
+{
+	return stage->n_triggers + (stage->replaced ? 0 : stage->ast->n_insts);
+}
+static inline const struct rb_inst *rb_plan_inst(const struct rb_plan_stage *stage, size_t i)
+{
+	return i < stage->n_triggers ? &stage->triggers[i]
+				     : &stage->ast->insts[i - stage->n_triggers];
+}
+
 /* RUN, COPY, ADD and WORKDIR: append a vertex with its history. */
 int rb_elab_run(struct rb_elab *e, struct rb_error **err);
 int rb_elab_copy(struct rb_elab *e, struct rb_error **err);
@@ -54,6 +68,8 @@ int rb_elab_workdir(struct rb_elab *e, struct rb_error **err);
 
 /* Adds a history entry; vertex NULL is an empty layer. */
 void rb_elab_history(struct rb_elab *e, struct rb_vertex *vertex, const char *created_by);
+/* The escape character of the file that the instruction was written in. */
+char rb_elab_escape(const struct rb_elab *e);
 /* Expands with the stage environment. Caller frees; NULL with *err. */
 char *rb_elab_expand(struct rb_elab *e, const char *word, struct rb_error **err);
 

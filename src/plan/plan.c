@@ -48,6 +48,7 @@ void rb_plan_free(struct rb_plan *plan)
 	}
 	rb_env_clear(&plan->global);
 	rb_strv_clear(&plan->global_declared);
+	free(plan->images);
 	rb_arena_free(plan->arena);
 	free(plan);
 }
@@ -190,11 +191,6 @@ static bool base_is_context(struct rb_plan *plan, struct rb_plan_stage *stage, c
 	return true;
 }
 
-size_t rb_plan_n_insts(const struct rb_plan_stage *stage)
-{
-	return stage->replaced ? 0 : stage->ast->n_insts;
-}
-
 /* Decides what FROM means; an image is only remembered by its text until the stage turns out to be
  * needed. */
 static int resolve_base(struct rb_plan *plan, struct rb_plan_stage *stage, struct rb_error **err)
@@ -233,14 +229,13 @@ struct rb_plan_image *rb_plan_find_image(struct rb_plan *plan, const char *name,
 					 const struct rb_platform *platform)
 {
 	for (size_t i = 0; i < plan->n_images; i++)
-		if (rb_streq(plan->images[i].name, name) &&
-		    rb_platform_eq(&plan->images[i].platform, platform))
-			return &plan->images[i];
+		if (rb_streq(plan->images[i]->name, name) &&
+		    rb_platform_eq(&plan->images[i]->platform, platform))
+			return plan->images[i];
 	return NULL;
 }
 
-/* The image of that name, registered when it is new; plan->images has room for all (see
- * count_images). */
+/* The image of that name, registered when it is new. */
 static struct rb_plan_image *register_image(struct rb_plan *plan, const char *name,
 					    const char *shown, const struct rb_platform *platform,
 					    const struct rb_inst *inst)
@@ -249,7 +244,9 @@ static struct rb_plan_image *register_image(struct rb_plan *plan, const char *na
 
 	if (image)
 		return image;
-	image = &plan->images[plan->n_images];
+	image = rb_arena_alloc(plan->arena, sizeof(*image));
+	rb_grow(plan->images, plan->n_images, &plan->cap_images);
+	plan->images[plan->n_images] = image;
 	*image = (struct rb_plan_image){
 		.index = plan->n_images++,
 		.name = rb_arena_strdup(plan->arena, name),
@@ -316,7 +313,7 @@ static void queue_inputs(struct rb_plan *plan, struct stage_queue *q,
 	if (stage->base.kind == RB_ROOT_STAGE)
 		queue_stage(q, stage->base.stage);
 	for (size_t i = 0; i < rb_plan_n_insts(stage); i++) {
-		const struct rb_inst *inst = &stage->ast->insts[i];
+		const struct rb_inst *inst = rb_plan_inst(stage, i);
 		uint64_t n;
 
 		if (inst->kind != RB_INST_COPY || !inst->copy.from)
@@ -433,30 +430,35 @@ static int refuse_unsupported(const struct rb_inst *inst, struct rb_error **err)
 	return rb_error_at(err, inst->line_first, inst->line_last);
 }
 
-/* Marks what one needed stage needs. Stages refer to earlier ones only, so one pass from the end
- * suffices. */
+/* Marks what one instruction of a needed stage needs. */
+static int need_inst(struct rb_plan *plan, struct rb_plan_stage *stage, const struct rb_inst *inst,
+		     struct rb_error **err)
+{
+	struct rb_root_ref from;
+
+	if (refuse_unsupported(inst, err) < 0)
+		return -1;
+	if (inst->kind != RB_INST_COPY && inst->kind != RB_INST_ADD)
+		return 0;
+	if (rb_plan_resolve_from(plan, stage, inst, &from, err) < 0)
+		return -1;
+	if (from.kind == RB_ROOT_STAGE)
+		from.stage->needed = true;
+	if (from.kind == RB_ROOT_CONTEXT && !from.context && inst->copy.sources.n)
+		plan->needs_context = true;
+	return 0;
+}
+
 static int need_inputs(struct rb_plan *plan, struct rb_plan_stage *stage, struct rb_error **err)
 {
+	stage->has_inputs = true;
 	if (!stage->replaced && refuse_unsupported(stage->ast->from, err) < 0)
 		return -1;
 	if (stage->base.kind == RB_ROOT_STAGE)
 		stage->base.stage->needed = true;
-	plan->n_vertices_max += rb_plan_n_insts(stage) + (stage->base.kind == RB_ROOT_CONTEXT);
-	for (size_t i = 0; i < rb_plan_n_insts(stage); i++) {
-		const struct rb_inst *inst = &stage->ast->insts[i];
-		struct rb_root_ref from;
-
-		if (refuse_unsupported(inst, err) < 0)
+	for (size_t i = 0; i < rb_plan_n_insts(stage); i++)
+		if (need_inst(plan, stage, rb_plan_inst(stage, i), err) < 0)
 			return -1;
-		if (inst->kind != RB_INST_COPY && inst->kind != RB_INST_ADD)
-			continue;
-		if (rb_plan_resolve_from(plan, stage, inst, &from, err) < 0)
-			return -1;
-		if (from.kind == RB_ROOT_STAGE)
-			from.stage->needed = true;
-		if (from.kind == RB_ROOT_CONTEXT && !from.context && inst->copy.sources.n)
-			plan->needs_context = true;
-	}
 	return 0;
 }
 
@@ -466,7 +468,7 @@ static int use_base_images(struct rb_plan *plan, struct rb_error **err)
 	for (size_t i = 0; i < plan->n_stages; i++) {
 		struct rb_plan_stage *stage = &plan->stages[i];
 
-		if (stage->needed && stage->base.kind == RB_ROOT_IMAGE &&
+		if (stage->needed && stage->base.kind == RB_ROOT_IMAGE && !stage->base.image &&
 		    use_image(plan, stage->from_name, stage->base.context, &stage->platform,
 			      stage->ast->from, &stage->base.image, err) < 0)
 			return -1;
@@ -474,14 +476,51 @@ static int use_base_images(struct rb_plan *plan, struct rb_error **err)
 	return 0;
 }
 
-static size_t count_images(const struct rb_dockerfile *df)
+/* What the needed stages before number `end` need. Stages refer to earlier ones only, so one pass
+ * from the end suffices. */
+static int close_needs(struct rb_plan *plan, size_t end, struct rb_error **err)
 {
-	size_t n = df->n_stages;
+	for (size_t i = end; i-- > 0;) {
+		struct rb_plan_stage *stage = &plan->stages[i];
 
-	for (size_t i = 0; i < df->n_stages; i++)
-		for (size_t j = 0; j < df->stages[i].n_insts; j++)
-			n += df->stages[i].insts[j].kind == RB_INST_COPY;
-	return n;
+		if (stage->needed && !stage->has_inputs && need_inputs(plan, stage, err) < 0)
+			return -1;
+	}
+	return use_base_images(plan, err);
+}
+
+static int parse_triggers(struct rb_plan *plan, struct rb_plan_stage *stage, struct rb_error **err)
+{
+	const struct rb_strv *texts = &stage->config.onbuild;
+	const struct rb_inst *from = stage->ast->from;
+	struct rb_inst *v = rb_arena_array(plan->arena, texts->n, sizeof(*v));
+
+	for (size_t i = 0; i < texts->n; i++) {
+		const char *text = texts->v[i];
+
+		if (rb_dockerfile_parse_trigger(plan->arena, text, from->line_first,
+						from->line_last, &v[i], err) < 0)
+			return rb_wrap(err, "ONBUILD trigger \"%.*s\" of the base %s",
+				       (int)rb_min_size(strcspn(text, "\n"), 200), text,
+				       from->from.image);
+	}
+	stage->triggers = v;
+	stage->n_triggers = texts->n;
+	return 0;
+}
+
+int rb_plan_take_triggers(struct rb_plan *plan, struct rb_plan_stage *stage, struct rb_error **err)
+{
+	if (!stage->config.onbuild.n)
+		return 0;
+	int r = parse_triggers(plan, stage, err);
+	rb_strv_clear(&stage->config.onbuild);
+	for (size_t i = 0; r == 0 && i < stage->n_triggers; i++)
+		if ((r = need_inst(plan, stage, &stage->triggers[i], err)) < 0)
+			return rb_wrap(err, "ONBUILD trigger %s of the base %s",
+				       rb_inst_kind_name(stage->triggers[i].kind),
+				       stage->ast->from->from.image);
+	return r < 0 ? -1 : close_needs(plan, stage->ast->index, err);
 }
 
 static int unknown_target(const struct rb_plan *plan, struct rb_error **err)
@@ -518,7 +557,6 @@ static int build_plan(struct rb_plan *plan, struct rb_error **err)
 
 	plan->n_stages = df->n_stages;
 	plan->stages = rb_arena_array(plan->arena, df->n_stages, sizeof(*plan->stages));
-	plan->images = rb_arena_array(plan->arena, count_images(df), sizeof(*plan->images));
 	if (eval_globals(plan, err) < 0)
 		return -1;
 	for (size_t i = 0; i < df->n_stages; i++) {
@@ -539,10 +577,7 @@ static int build_plan(struct rb_plan *plan, struct rb_error **err)
 	if (find_target(plan, err) < 0)
 		return -1;
 	plan->target->needed = true;
-	for (size_t i = plan->target->ast->index + 1; i-- > 0;)
-		if (plan->stages[i].needed && need_inputs(plan, &plan->stages[i], err) < 0)
-			return -1;
-	return use_base_images(plan, err);
+	return close_needs(plan, plan->target->ast->index + 1, err);
 }
 
 int rb_plan_new(const struct rb_dockerfile *df, const struct rb_plan_options *options,

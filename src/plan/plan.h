@@ -8,7 +8,9 @@
  * are needed (plan->images); a stage that the target does not need is never elaborated and its
  * image never asked for.
  *  2. rb_plan_elaborate() turns a stage into vertices once its base's config (or its parent stage)
- * is known. It may be called in any order that respects base edges.
+ * is known. It may be called in any order that respects base edges. ONBUILD triggers of the base
+ * become known here, and what they name is needed from then on: after each call there may be more
+ * needed stages, and more images at the end of plan->images.
  */
 #ifndef RB_PLAN_PLAN_H
 #define RB_PLAN_PLAN_H
@@ -107,7 +109,7 @@ struct rb_vertex_copy {
 
 struct rb_vertex {
 	enum rb_vertex_kind kind;
-	size_t index; /* 0, 1, ... in order of elaboration; below plan->n_vertices_max */
+	size_t index; /* 0, 1, ... in order of elaboration */
 	struct rb_plan_stage *stage;
 	struct rb_vertex *parent;   /* NULL: the stage's base root */
 	const struct rb_inst *inst; /* FROM: the files of a named context that it starts from */
@@ -139,8 +141,12 @@ struct rb_plan_stage {
 	const char *from_name; /* progress name of an image base: "[build 1/3] FROM
 				  debian:bookworm", else NULL */
 
+	bool has_inputs; /* needed, and what its instructions name is needed as well */
+
 	/* After elaboration: */
 	bool elaborated;
+	const struct rb_inst *triggers; /* ONBUILD of the base: done before ast->insts */
+	size_t n_triggers;
 	struct rb_vertex **vertices; /* in order */
 	size_t n_vertices;
 	/*
@@ -160,13 +166,12 @@ struct rb_plan {
 	struct rb_plan_stage *stages;
 	size_t n_stages;
 	struct rb_plan_stage *target;
-	struct rb_plan_image *images; /* of needed stages */
-	size_t n_images;
+	struct rb_plan_image **images; /* of needed stages; grows, but none moves */
+	size_t n_images, cap_images;
 	struct rb_env global; /* global ARGs and automatic platform arguments with values */
 	struct rb_strv global_declared;
-	size_t n_vertices;     /* elaborated so far */
-	size_t n_vertices_max; /* what all needed stages can have together */
-	bool needs_context;    /* some needed stage copies from the build context */
+	size_t n_vertices;  /* elaborated so far */
+	bool needs_context; /* some needed stage copies from the build context */
 };
 
 /* Errors: RB_ERR_DOCKERFILE or UNSUPPORTED with lines; USAGE for an unknown target. */

@@ -32,9 +32,9 @@ static void add_step_number(const struct rb_elab *e, struct rb_buf *name)
 {
 	const char *label = e->stage->label;
 
-	rb_buf_addf(name, "[%s%s%*zu/%zu] %s", label, *label ? " " : "",
+	rb_buf_addf(name, "[%s%s%*zu/%zu] %s%s", label, *label ? " " : "",
 		    snprintf(NULL, 0, "%zu", e->n_steps), e->step, e->n_steps,
-		    rb_inst_kind_name(e->inst->kind));
+		    e->inst->trigger ? "ONBUILD " : "", rb_inst_kind_name(e->inst->kind));
 }
 
 /* The name of the instruction's step (8.4). The shell expands more than we know, so what is not set
@@ -50,7 +50,7 @@ static const char *step_name(struct rb_elab *e)
 		return keep(e, name.ptr);
 	}
 	RB_CLEANUP(rb_strp)
-	char *text = rb_expand_known(inst->original + strlen(inst->word), e->plan->df->escape,
+	char *text = rb_expand_known(inst->original + strlen(inst->word), rb_elab_escape(e),
 				     &e->state->env);
 
 	add_step_number(e, &name);

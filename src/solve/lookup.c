@@ -15,7 +15,7 @@ const char *rb_solve_root_id(struct rb_solver *s, const struct rb_root_ref *ref)
 		return c && c->kind == RB_CONTEXT_TREE ? c->tree : "";
 	}
 	case RB_ROOT_IMAGE:
-		return s->images[ref->image->index].id;
+		return s->images[ref->image->index]->id;
 	case RB_ROOT_STAGE: {
 		const struct rb_vertex *top = rb_plan_stage_top(ref->stage);
 		struct rb_root_ref root = rb_plan_stage_root(ref->stage);
@@ -48,7 +48,7 @@ static unsigned add_vertex(struct rb_solver *s, struct rb_vertex *v)
 	if (v->copy.from.kind == RB_ROOT_STAGE)
 		rb_sched_depend(s->sched, node, s->stages[v->copy.from.stage->ast->index].end_node);
 	else if (v->copy.from.kind == RB_ROOT_IMAGE)
-		rb_sched_depend(s->sched, node, s->images[v->copy.from.image->index].config_node);
+		rb_sched_depend(s->sched, node, s->images[v->copy.from.image->index]->config_node);
 	return node;
 }
 
@@ -61,8 +61,9 @@ static int examine_elaborate(struct rb_solver *s, unsigned node, struct rb_plan_
 
 	if (rb_plan_elaborate(s->in.plan, stage, err) < 0)
 		return -1;
+	rb_solve_extend(s);
 	if (stage->base.kind == RB_ROOT_IMAGE) {
-		struct image_state *im = &s->images[stage->base.image->index];
+		struct image_state *im = s->images[stage->base.image->index];
 
 		if (!im->ev) {
 			im->ev = rb_solve_announce(s, stage->from_name);
@@ -92,7 +93,7 @@ static int examine_elaborate(struct rb_solver *s, unsigned node, struct rb_plan_
 static int examine_config(struct rb_solver *s, unsigned node, struct rb_plan_image *image,
 			  struct rb_error **err)
 {
-	struct image_state *st = &s->images[image->index];
+	struct image_state *st = s->images[image->index];
 	char platform[RB_PLATFORM_TEXT_BYTES];
 	struct rb_error *lookup = NULL;
 
@@ -119,7 +120,7 @@ static int examine_config(struct rb_solver *s, unsigned node, struct rb_plan_ima
 /* The node that unpacks the image, made at the first need. */
 static unsigned materialize_node(struct rb_solver *s, struct rb_plan_image *image)
 {
-	struct image_state *st = &s->images[image->index];
+	struct image_state *st = s->images[image->index];
 
 	if (!st->has_materialize_node) {
 		struct job *job = rb_solve_add_job(s, JOB_MATERIALIZE, &st->materialize_node);
@@ -254,7 +255,7 @@ static bool wait_for_trees(struct rb_solver *s, unsigned node, const struct rb_v
 	}
 	for (size_t i = 0; i < RB_ARRAY_LEN(refs); i++) {
 		if (!refs[i] || refs[i]->kind != RB_ROOT_IMAGE ||
-		    rb_image_is_unpacked(s, &s->images[refs[i]->image->index]))
+		    rb_image_is_unpacked(s, s->images[refs[i]->image->index]))
 			continue;
 		rb_sched_depend(s->sched, node, materialize_node(s, refs[i]->image));
 		waits = true;

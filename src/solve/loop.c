@@ -55,7 +55,7 @@ static void announce_job(struct rb_solver *s, struct job *job)
 		job->ev = rb_solve_announce(s, name);
 		break;
 	case JOB_MATERIALIZE: {
-		struct image_state *st = &s->images[job->image->index];
+		struct image_state *st = s->images[job->image->index];
 
 		if (!st->ev) {
 			name = rb_asprintf("FROM %s", job->image->name);
@@ -126,7 +126,7 @@ static int adopt(struct rb_solver *s, struct job *job, bool *ret_cached, struct 
 
 	switch (job->kind) {
 	case JOB_CONFIG: {
-		struct image_state *st = &s->images[job->image->index];
+		struct image_state *st = s->images[job->image->index];
 
 		if (rb_store_get_image(s->in.store, job->image->name,
 				       rb_platform_text(&job->image->platform, platform),
@@ -135,7 +135,7 @@ static int adopt(struct rb_solver *s, struct job *job, bool *ret_cached, struct 
 		return rb_image_load(s, job->image, err);
 	}
 	case JOB_MATERIALIZE:
-		s->images[job->image->index].ev_ended = true;
+		s->images[job->image->index]->ev_ended = true;
 		return 0;
 	case JOB_VERTEX:
 		if (job->vertex->kind != RB_VERTEX_RUN && adopt_files(s, job, ret_cached, err) < 0)

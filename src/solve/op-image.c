@@ -48,7 +48,7 @@ static bool has_built_tree(struct rb_solver *s, const struct rb_image_record *r)
 
 int rb_image_load(struct rb_solver *s, struct rb_plan_image *image, struct rb_error **err)
 {
-	struct image_state *st = &s->images[image->index];
+	struct image_state *st = s->images[image->index];
 
 	if (load_config(s, st, err) < 0)
 		return rb_wrap(err, "image %s in the store", image->shown);
@@ -166,7 +166,7 @@ int rb_op_pull_config(void *ctx, struct rb_worker_port *port, struct rb_error **
 
 static int load_manifest(const struct op_image *op, struct rb_manifest *ret, struct rb_error **err)
 {
-	const struct image_state *st = &op->solver->images[op->image->index];
+	const struct image_state *st = op->solver->images[op->image->index];
 	RB_CLEANUP(rb_buf_clear) struct rb_buf text = RB_BUF_INIT;
 
 	if (rb_store_read_blob(op->solver->in.store, &st->record.manifest, MANIFEST_BYTES_MAX,
@@ -187,7 +187,7 @@ static int load_manifest(const struct op_image *op, struct rb_manifest *ret, str
 static int pull_missing(const struct op_image *op, const struct rb_manifest *m,
 			struct rb_worker_port *port, struct rb_error **err)
 {
-	const struct image_state *st = &op->solver->images[op->image->index];
+	const struct image_state *st = op->solver->images[op->image->index];
 	char digest[RB_DIGEST_TEXT_BYTES];
 	struct rb_pulled pulled;
 	bool missing = false;
@@ -266,7 +266,7 @@ static int drop_if_damaged(const struct op_image *op, const struct rb_descriptor
 static int unpack_layers(const struct op_image *op, const struct rb_manifest *m,
 			 struct rb_worker_port *port, struct rb_error **err)
 {
-	const struct rb_image_config *config = &op->solver->images[op->image->index].config;
+	const struct rb_image_config *config = &op->solver->images[op->image->index]->config;
 	char parent[RB_ID_BYTES] = "", id[RB_ID_BYTES], digest[RB_DIGEST_TEXT_BYTES];
 
 	for (size_t i = 0; i < m->n_layers; i++) {
@@ -310,7 +310,7 @@ static int verify_layer(const struct op_image *op, const struct rb_descriptor *l
 static int verify_layers(const struct op_image *op, const struct rb_manifest *m,
 			 struct rb_worker_port *port, struct rb_error **err)
 {
-	const struct rb_image_config *config = &op->solver->images[op->image->index].config;
+	const struct rb_image_config *config = &op->solver->images[op->image->index]->config;
 	char digest[RB_DIGEST_TEXT_BYTES];
 
 	for (size_t i = 0; i < m->n_layers; i++) {
@@ -363,8 +363,8 @@ static struct rb_solved_layer *append_layer(struct rb_solved_layer **layers, siz
 int rb_image_layers(struct rb_solver *s, const struct rb_plan_image *image,
 		    struct rb_solved_layer **layers, size_t *n, struct rb_error **err)
 {
-	const struct image_state *st = &s->images[image->index];
-	const struct op_image op = {.solver = s, .image = s->in.plan->images + image->index};
+	const struct image_state *st = s->images[image->index];
+	const struct op_image op = {.solver = s, .image = s->in.plan->images[image->index]};
 	struct rb_manifest m = {0};
 
 	if (st->has_snapshot_chain || !st->config.n_diff_ids)
@@ -386,8 +386,8 @@ int rb_image_layers(struct rb_solver *s, const struct rb_plan_image *image,
 
 bool rb_image_has_blobs(struct rb_solver *s, const struct rb_plan_image *image)
 {
-	const struct image_state *st = &s->images[image->index];
-	const struct op_image op = {.solver = s, .image = s->in.plan->images + image->index};
+	const struct image_state *st = s->images[image->index];
+	const struct op_image op = {.solver = s, .image = s->in.plan->images[image->index]};
 	struct rb_manifest m = {0};
 	struct rb_error *err = NULL;
 	bool all = true;

@@ -66,6 +66,7 @@ struct context_state {
 };
 
 struct stage_state {
+	bool added; /* it has its nodes */
 	unsigned elaborate_node, end_node;
 };
 
@@ -74,8 +75,10 @@ struct rb_solver {
 	struct rb_sched *sched;
 	struct job **jobs; /* by node id */
 	size_t n_jobs, cap_jobs;
-	struct vertex_state *vertices;  /* by vertex index */
-	struct image_state *images;     /* by image index */
+	struct vertex_state *vertices; /* by vertex index */
+	size_t n_vertices;
+	struct image_state **images; /* by image index; more come, but none moves */
+	size_t n_images;
 	struct stage_state *stages;     /* by stage index */
 	struct context_state *contexts; /* the build context, then those of in.named */
 	unsigned n_events;              /* event vertices announced */
@@ -87,6 +90,8 @@ struct rb_solver {
 };
 
 /* Nodes and jobs (solve.c). */
+/* Takes in what the plan has come to need, and the vertices it has made, since the last call. */
+void rb_solve_extend(struct rb_solver *s);
 struct job *rb_solve_add_job(struct rb_solver *s, enum job_kind kind, unsigned *ret_node);
 
 /* The loop (loop.c). */

@@ -63,43 +63,59 @@ struct job *rb_solve_add_job(struct rb_solver *s, enum job_kind kind, unsigned *
 
 static void add_image(struct rb_solver *s, struct rb_plan_image *image)
 {
-	rb_solve_add_job(s, JOB_CONFIG, &s->images[image->index].config_node)->image = image;
+	struct image_state *st = rb_calloc(1, sizeof(*st));
+
+	s->images = rb_reallocarray(s->images, image->index + 1, sizeof(struct image_state *));
+	s->images[image->index] = st;
+	s->n_images = image->index + 1;
+	rb_solve_add_job(s, JOB_CONFIG, &st->config_node)->image = image;
 }
 
 static void add_stage(struct rb_solver *s, struct rb_plan_stage *stage)
 {
 	struct stage_state *st = &s->stages[stage->ast->index];
 
+	st->added = true;
 	rb_solve_add_job(s, JOB_ELABORATE, &st->elaborate_node)->stage = stage;
 	rb_solve_add_job(s, JOB_STAGE_END, &st->end_node)->stage = stage;
 	rb_sched_depend(s->sched, st->end_node, st->elaborate_node);
 	if (stage->base.kind == RB_ROOT_IMAGE)
 		rb_sched_depend(s->sched, st->elaborate_node,
-				s->images[stage->base.image->index].config_node);
+				s->images[stage->base.image->index]->config_node);
 	else if (stage->base.kind == RB_ROOT_STAGE)
 		rb_sched_depend(s->sched, st->elaborate_node,
 				s->stages[stage->base.stage->ast->index].elaborate_node);
 }
 
+void rb_solve_extend(struct rb_solver *s)
+{
+	struct rb_plan *plan = s->in.plan;
+
+	for (size_t i = s->n_images; i < plan->n_images; i++)
+		add_image(s, plan->images[i]);
+	/* In file order: a stage's inputs are made before it. */
+	for (size_t i = 0; i < plan->n_stages; i++)
+		if (plan->stages[i].needed && !s->stages[i].added)
+			add_stage(s, &plan->stages[i]);
+	if (plan->n_vertices == s->n_vertices)
+		return;
+	s->vertices = rb_reallocarray(s->vertices, plan->n_vertices, sizeof(*s->vertices));
+	memset(s->vertices + s->n_vertices, 0,
+	       (plan->n_vertices - s->n_vertices) * sizeof(*s->vertices));
+	s->n_vertices = plan->n_vertices;
+}
+
 struct rb_solver *rb_solver_new(const struct rb_solve_inputs *in)
 {
 	struct rb_solver *s = rb_calloc(1, sizeof(*s));
-	struct rb_plan *plan = in->plan;
 
 	s->in = *in;
 	s->signal_fd = -1;
 	s->start_ns = rb_monotonic_ns();
 	s->sched = rb_sched_new();
-	s->vertices = rb_calloc(plan->n_vertices_max, sizeof(*s->vertices));
-	s->images = rb_calloc(plan->n_images, sizeof(*s->images));
-	s->stages = rb_calloc(plan->n_stages, sizeof(*s->stages));
+	s->stages = rb_calloc(in->plan->n_stages, sizeof(*s->stages));
 	s->contexts = rb_calloc(rb_solve_n_contexts(s), sizeof(*s->contexts));
-	for (size_t i = 0; i < plan->n_images; i++)
-		add_image(s, &plan->images[i]);
-	/* In file order: a stage's inputs are made before it. */
-	for (size_t i = 0; i < plan->n_stages; i++)
-		if (plan->stages[i].needed)
-			add_stage(s, &plan->stages[i]);
+	rb_solve_extend(s);
 	return s;
 }
 
@@ -113,9 +129,10 @@ void rb_solver_free(struct rb_solver *s)
 		free(s->jobs[i]);
 	}
 	free(s->jobs);
-	for (size_t i = 0; i < s->in.plan->n_images; i++) {
-		rb_image_config_clear(&s->images[i].config);
-		rb_image_record_clear(&s->images[i].record);
+	for (size_t i = 0; i < s->n_images; i++) {
+		rb_image_config_clear(&s->images[i]->config);
+		rb_image_record_clear(&s->images[i]->record);
+		free(s->images[i]);
 	}
 	free(s->vertices);
 	free(s->images);
@@ -142,8 +159,8 @@ static bool complete(const struct rb_solver *s)
 /* Base images that nothing had to be unpacked for. */
 static void end_image_events(struct rb_solver *s)
 {
-	for (size_t i = 0; i < s->in.plan->n_images; i++) {
-		struct image_state *st = &s->images[i];
+	for (size_t i = 0; i < s->n_images; i++) {
+		struct image_state *st = s->images[i];
 
 		if (st->ev && !st->ev_ended)
 			rb_solve_emit(s, st->ev, RB_EV_CACHED, NULL);
@@ -236,7 +253,7 @@ int rb_solve_materialize(struct rb_solver *s, bool tree, bool blobs, bool may_wo
 	*ret_work = false;
 	if (root.kind != RB_ROOT_IMAGE)
 		return 0;
-	bool need_tree = tree && !rb_image_is_unpacked(s, &s->images[root.image->index]);
+	bool need_tree = tree && !rb_image_is_unpacked(s, s->images[root.image->index]);
 	bool need_blobs = blobs && !rb_image_has_blobs(s, root.image);
 	*ret_work = need_tree || need_blobs;
 	if (!*ret_work || !may_work)
@@ -255,11 +272,11 @@ enum rb_outlook rb_solve_outlook(const struct rb_solver *s, const struct rb_vert
 
 bool rb_solve_image_is_local(const struct rb_solver *s, const struct rb_plan_image *image)
 {
-	return s->images[image->index].record.name != NULL;
+	return s->images[image->index]->record.name != NULL;
 }
 
 const struct rb_digest *rb_solve_image_id(const struct rb_solver *s,
 					  const struct rb_plan_image *image)
 {
-	return &s->images[image->index].record.config;
+	return &s->images[image->index]->record.config;
 }

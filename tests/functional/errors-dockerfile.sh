@@ -71,7 +71,6 @@ refused 2 "invalid chmod parameter: '9'. it should be octal string and between 0
 	<<<$'FROM busybox\nCOPY --chmod=9 f /f'
 refused 2 "RUN --mount is not supported yet by this version of rbuild" \
 	<<<$'FROM busybox\nRUN --mount=type=cache,target=/c make'
-refused 2 "ONBUILD is not supported yet by this version of rbuild" <<<$'FROM busybox\nONBUILD RUN x'
 refused 2 "ADD of a URL is not supported yet by this version of rbuild" \
 	<<<$'FROM busybox\nADD https://example.com/x /x'
 

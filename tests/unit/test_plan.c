@@ -35,12 +35,18 @@ static int make(struct fixture *f, const char *text, const char *target, struct 
 	if (rb_dockerfile_parse(text, strlen(text), &f->df, err) < 0 ||
 	    rb_plan_new(f->df, &o, &f->plan, err) < 0)
 		return -1;
-	for (size_t i = 0; i < f->plan->n_images; i++)
-		f->plan->images[i].config = &f->base;
-	for (size_t i = 0; i < f->plan->n_stages; i++)
-		if (rb_plan_can_elaborate(&f->plan->stages[i]) &&
-		    rb_plan_elaborate(f->plan, &f->plan->stages[i], err) < 0)
-			return -1;
+	for (bool more = true; more;) {
+		more = false;
+		for (size_t i = 0; i < f->plan->n_images; i++)
+			f->plan->images[i]->config = &f->base;
+		for (size_t i = 0; i < f->plan->n_stages; i++) {
+			if (!rb_plan_can_elaborate(&f->plan->stages[i]))
+				continue;
+			if (rb_plan_elaborate(f->plan, &f->plan->stages[i], err) < 0)
+				return -1;
+			more = true;
+		}
+	}
 	return 0;
 }
 
@@ -107,9 +113,131 @@ static void test_plan__asks_only_for_images_that_are_needed(void)
 		0);
 	CHECK_OK(&err);
 	CHECK_INT(f.plan->n_images, 2);
-	CHECK_STR(f.plan->images[0].name, "docker.io/library/tools:1");
-	CHECK_STR(f.plan->images[1].name, "docker.io/library/debian:latest");
+	CHECK_STR(f.plan->images[0]->name, "docker.io/library/tools:1");
+	CHECK_STR(f.plan->images[1]->name, "docker.io/library/debian:latest");
 	fixture_clear(&f);
+}
+
+/* --- ONBUILD
+ * -----------------------------------------------------------------------------------------------
+ */
+
+/* Names of the target's steps and, after " | ", its history. */
+static void check_steps(struct fixture *f, const char *want)
+{
+	struct rb_buf b = RB_BUF_INIT;
+
+	for (size_t i = 0; f->plan && i < f->plan->target->n_vertices; i++)
+		rb_buf_addf(&b, "%s\n", f->plan->target->vertices[i]->name);
+	CHECK_STR(b.ptr, want);
+	rb_buf_clear(&b);
+}
+
+static void test_plan__triggers_come_first_and_are_gone_afterwards(void)
+{
+	struct fixture f = {0};
+	struct rb_error *err = NULL;
+
+	CHECK_INT(make(&f,
+		       "FROM a AS base\nONBUILD ARG V=1\nONBUILD RUN echo $V\nENV E=base\n"
+		       "FROM base AS child\nRUN two\nFROM child\nRUN three\n",
+		       "child", &err),
+		  0);
+	CHECK_OK(&err);
+	check_steps(&f, "[child 1/2] ONBUILD RUN echo 1\n[child 2/2] RUN two\n");
+	CHECK_INT(config(&f)->onbuild.n, 0);
+	CHECK_INT(f.plan->stages[0].config.onbuild.n, 2);
+	CHECK_STR(f.plan->stages[0].config.onbuild.v[1], "RUN echo $V");
+	CHECK_INT(f.plan->target->vertices[0]->inst->line_first, 5);
+	CHECK_STR(f.plan->target->history[2].created_by,
+		  "RUN |1 V=1 /bin/sh -c echo $V # buildkit");
+	fixture_clear(&f);
+
+	CHECK_INT(make(&f, "FROM a AS base\nONBUILD RUN x\nFROM base AS child\nFROM child\nRUN y\n",
+		       NULL, &err),
+		  0);
+	CHECK_OK(&err);
+	check_steps(&f, "[stage-2 1/1] RUN y\n");
+	fixture_clear(&f);
+}
+
+static void test_plan__what_triggers_name_becomes_needed(void)
+{
+	struct fixture f = {0};
+	struct rb_error *err = NULL;
+
+	rb_strv_add(&f.base.onbuild, "COPY --from=Tool /x /y");
+	rb_strv_add(&f.base.onbuild, "COPY --from=other:1 /x /y");
+	rb_strv_add(&f.base.onbuild, "COPY <<E /e\nbody\nE");
+	CHECK_INT(make(&f,
+		       "FROM scratch AS deep\nCOPY a /\nFROM scratch AS unused\nRUN x\n"
+		       "FROM deep AS tool\nFROM debian AS app\nCOPY b /\n",
+		       NULL, &err),
+		  0);
+	CHECK_OK(&err);
+	CHECK(f.plan->stages[0].needed && f.plan->stages[2].needed && !f.plan->stages[1].needed);
+	CHECK_INT(f.plan->n_images, 2);
+	CHECK_STR(f.plan->images[1]->name, "docker.io/library/other:1");
+	check_steps(&f, "[app 2/5] ONBUILD COPY --from=Tool /x /y\n"
+			"[app 3/5] ONBUILD COPY --from=other:1 /x /y\n"
+			"[app 4/5] ONBUILD COPY <<E /e\n[app 5/5] COPY b /\n");
+	CHECK_STR(f.plan->target->vertices[2]->copy.sources[0].inline_data, "body\n");
+	fixture_clear(&f);
+}
+
+/* The trigger was written in a file with another escape character (3.15). */
+static void test_plan__triggers_have_the_default_escape(void)
+{
+	struct fixture f = {0};
+	struct rb_error *err = NULL;
+
+	rb_strv_add(&f.base.onbuild, "ENV A=a\\ b`c");
+	CHECK_INT(make(&f, "# escape=`\nFROM debian\nENV B=a` b\n", NULL, &err), 0);
+	CHECK_OK(&err);
+	CHECK_STR(f.plan->target->config.env.v[1], "A=a b`c");
+	CHECK_STR(f.plan->target->config.env.v[2], "B=a b");
+	fixture_clear(&f);
+}
+
+static void test_plan__bad_triggers_are_told_at_the_from_line(void)
+{
+	static const struct {
+		const char *trigger, *message;
+	} rows[] = {
+		{"FOO x", "ONBUILD trigger \"FOO x\" of the base debian"},
+		{"FOO x", "unknown instruction: FOO"},
+		{"ONBUILD RUN x", "Chaining ONBUILD via `ONBUILD ONBUILD` isn't allowed"},
+		{"from x", "FROM isn't allowed as an ONBUILD trigger"},
+		{"MAINTAINER x", "MAINTAINER isn't allowed as an ONBUILD trigger"},
+		{"", "onbuild trigger should be a single expression"},
+		{"# RUN x", "onbuild trigger should be a single expression"},
+		{"RUN x\nRUN y", "onbuild trigger should be a single expression"},
+		{"RUN <<E\nx", "unterminated heredoc"},
+		{"COPY --from=later /x /y", "cannot copy from stage \"later\""},
+		{"COPY --from=app /x /y", "circular dependency detected on stage: app"},
+		{"COPY --from=9 /x /y", "invalid stage index 9"},
+		{"ENV A=${x?}", "x: is not allowed to be unset"},
+	};
+
+	for (size_t i = 0; i < RB_ARRAY_LEN(rows); i++) {
+		struct fixture f = {0};
+		struct rb_error *err = NULL;
+
+		rb_strv_add(&f.base.onbuild, rows[i].trigger);
+		CHECK_INT(make(&f, "ARG A\nFROM debian AS app\nRUN x\nFROM debian AS later\n",
+			       "app", &err),
+			  -1);
+		if (!err)
+			continue;
+		char *text = rb_error_text(err);
+		if (!strstr(text, rows[i].message))
+			CHECK_STR(text, rows[i].message);
+		CHECK_INT(err->line_first, 2);
+		CHECK_INT(err->code, RB_ERR_DOCKERFILE);
+		free(text);
+		rb_error_free(err);
+		fixture_clear(&f);
+	}
 }
 
 struct bad {
@@ -160,7 +288,6 @@ static const struct bad bad[] = {
 	 RB_ERR_UNSUPPORTED},
 	{"FROM a\nRUN --mount=type=cache,target=/c make\n", NULL, "RUN --mount", 2,
 	 RB_ERR_UNSUPPORTED},
-	{"FROM a\nONBUILD RUN x\n", NULL, "ONBUILD", 2, RB_ERR_UNSUPPORTED},
 	{"FROM a\nADD https://example.com/x /x\n", NULL, "ADD", 2, RB_ERR_UNSUPPORTED},
 };
 
@@ -538,6 +665,10 @@ int main(void)
 	return tap_run((const struct tap_test[]){
 		TAP(test_plan__builds_only_what_the_target_needs),
 		TAP(test_plan__asks_only_for_images_that_are_needed),
+		TAP(test_plan__triggers_come_first_and_are_gone_afterwards),
+		TAP(test_plan__what_triggers_name_becomes_needed),
+		TAP(test_plan__triggers_have_the_default_escape),
+		TAP(test_plan__bad_triggers_are_told_at_the_from_line),
 		TAP(test_plan__refuses_with_message_and_line),
 		TAP(test_plan__what_is_refused_in_an_unneeded_stage_does_no_harm),
 		TAP(test_plan__scratch_has_path_and_root_as_directory),
