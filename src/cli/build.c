@@ -343,13 +343,7 @@ static void show_definition(struct rb_session *s)
 
 	rb_solve_emit(s->solver, ev, RB_EV_START, NULL);
 	rb_solve_emit(s->solver, ev, RB_EV_STATUS, size);
-	for (size_t i = 0; i < s->df->n_warnings; i++) {
-		const struct rb_dockerfile_warning *w = &s->df->warnings[i];
-		RB_CLEANUP(rb_strp)
-		char *text = rb_asprintf("%s: %s (line %u)", w->rule, w->text, w->line);
-
-		rb_solve_emit(s->solver, ev, RB_EV_WARN, text);
-	}
+	rb_solve_warn(s->solver, ev);
 	rb_solve_emit(s->solver, ev, RB_EV_DONE, NULL);
 }
 

@@ -121,13 +121,47 @@ int rb_session_progress(struct rb_session *s, const char *kind, struct rb_error 
 	return 0;
 }
 
-int rb_session_plan(struct rb_session *s, struct rb_plan_options *options, struct rb_error **err)
+static bool is_ignored(void *ctx, const char *source)
+{
+	return rb_ignore_matches(ctx, source, NULL);
+}
+
+static int start_lint(struct rb_session *s, const struct rb_plan_options *options,
+		      struct rb_error **err)
+{
+	struct rb_ignore *ignore = s->context ? s->context->ignore : NULL;
+
+	if (rb_lint_configure(&s->lint, s->df, options->build_args, err) < 0)
+		return -1;
+	for (size_t i = 0; i < s->lint.notes.n; i++)
+		rb_log_warn("%s", s->lint.notes.v[i]);
+	/* With exceptions a source may be a directory of which some files are left. */
+	if (ignore && !rb_ignore_has_exceptions(ignore)) {
+		s->lint.is_ignored = is_ignored;
+		s->lint.ignore_ctx = ignore;
+		s->lint.ignore_wants_all = rb_ignore_has_catch_all(ignore);
+	}
+	rb_lint_file(&s->lint, s->df);
+	return 0;
+}
+
+int rb_session_define(struct rb_session *s, struct rb_plan_options *options, struct rb_error **err)
 {
 	options->build_platform = rb_platform_host();
 	if (!*options->target_platform.os)
 		options->target_platform = options->build_platform;
+	options->lint = &s->lint;
 	if (rb_dockerfile_parse(s->text.ptr, s->text.len, &s->df, err) < 0 ||
-	    rb_plan_new(s->df, options, &s->plan, err) < 0)
+	    start_lint(s, options, err) < 0)
+		return -1;
+	int r = rb_plan_new(s->df, options, &s->plan, err);
+	rb_lint_sort(&s->lint);
+	return r;
+}
+
+int rb_session_plan(struct rb_session *s, struct rb_plan_options *options, struct rb_error **err)
+{
+	if (rb_session_define(s, options, err) < 0)
 		return -1;
 	const struct rb_solve_inputs in = {
 		.plan = s->plan,
@@ -171,6 +205,7 @@ void rb_session_clear(struct rb_session *s)
 	rb_log_set_sink(NULL, NULL);
 	rb_solver_free(s->solver);
 	rb_plan_free(s->plan);
+	rb_lint_clear(&s->lint);
 	rb_dockerfile_free(s->df);
 	rb_progress_free(s->progress);
 	rb_context_free(s->context);

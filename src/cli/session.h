@@ -20,6 +20,7 @@ struct rb_session {
 	char *file; /* name of the Dockerfile in messages; NULL: none that a user wrote */
 	struct rb_buf text;
 	struct rb_dockerfile *df;
+	struct rb_lint lint; /* what rb_session_define() and later planning warn of */
 	struct rb_plan *plan;
 	struct rb_progress *progress;
 	struct rb_event_sink sink;
@@ -42,8 +43,10 @@ int rb_session_read(struct rb_session *s, const char *context, const char *file,
 int rb_session_from(struct rb_session *s, const char *image, struct rb_error **err);
 /* "auto" (NULL), "plain", "tty", "quiet"; USAGE for others. */
 int rb_session_progress(struct rb_session *s, const char *kind, struct rb_error **err);
-/* Parses and plans what was read and makes the solver. `options` platforms are filled in when their
- * os is "". */
+/* Parses and plans what was read, with its checks. `options` platforms are filled in when their os
+ * is "". */
+int rb_session_define(struct rb_session *s, struct rb_plan_options *options, struct rb_error **err);
+/* The same, and makes the solver. */
 int rb_session_plan(struct rb_session *s, struct rb_plan_options *options, struct rb_error **err);
 
 /*

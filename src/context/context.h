@@ -27,6 +27,10 @@ bool rb_ignore_matches(const struct rb_ignore *ig, const char *path, const char 
 /* Whether an excluded directory may hold re-included entries. */
 bool rb_ignore_may_reinclude(const struct rb_ignore *ig, const char *dir);
 /* Both keep what they learn inside of ig: one thread at a time. */
+/* Whether some line re-includes something ("!docs"). */
+bool rb_ignore_has_exceptions(const struct rb_ignore *ig);
+/* Whether some line excludes whatever there is: a lone *, ** or the two with a slash between. */
+bool rb_ignore_has_catch_all(const struct rb_ignore *ig);
 
 /* Go's path.Match: `*` and `?` never match "/", classes, `\` escapes. 1 match, 0 none, -EINVAL bad
  * pattern. Pure. */

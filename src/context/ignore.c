@@ -299,6 +299,25 @@ bool rb_ignore_may_reinclude(const struct rb_ignore *ig, const char *dir)
 	return decide(ig, dir, &below) < below;
 }
 
+bool rb_ignore_has_exceptions(const struct rb_ignore *ig)
+{
+	for (size_t i = 0; i < ig->n; i++)
+		if (ig->patterns[i].exception)
+			return true;
+	return false;
+}
+
+bool rb_ignore_has_catch_all(const struct rb_ignore *ig)
+{
+	static const char *const all[] = {"*", "**", "**/*"};
+
+	for (size_t i = 0; i < ig->n; i++)
+		for (size_t j = 0; j < RB_ARRAY_LEN(all); j++)
+			if (rb_streq(ig->patterns[i].text, all[j]))
+				return true;
+	return false;
+}
+
 /* --- the file --- */
 
 static bool is_blank(char c)

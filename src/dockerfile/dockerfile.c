@@ -12,8 +12,6 @@ struct parsed {
 	struct rb_arena *arena;
 	struct rb_inst *insts;
 	size_t n, cap;
-	struct rb_dockerfile_warning *warnings;
-	size_t n_warnings, cap_warnings;
 };
 
 void rb_dockerfile_free(struct rb_dockerfile *df)
@@ -24,14 +22,7 @@ void rb_dockerfile_free(struct rb_dockerfile *df)
 		return;
 	rb_arena_free(p->arena);
 	free(p->insts);
-	free(p->warnings);
 	free(p);
-}
-
-static void warn(struct parsed *p, const char *rule, const char *text, unsigned line)
-{
-	rb_grow(p->warnings, p->n_warnings, &p->cap_warnings);
-	p->warnings[p->n_warnings++] = (struct rb_dockerfile_warning){rule, text, line};
 }
 
 static int parse_instructions(struct parsed *p, struct rb_lexer *lx, struct rb_error **err)
@@ -48,7 +39,7 @@ static int parse_instructions(struct parsed *p, struct rb_lexer *lx, struct rb_e
 			return -1;
 		p->n++;
 		if (line.has_empty_continuation)
-			warn(p, "NoEmptyContinuation", "Empty continuation line", line.last);
+			inst->empty_continuation = line.last;
 		in_stage |= inst->kind == RB_INST_FROM;
 		if (!in_stage && inst->kind != RB_INST_ARG) {
 			(void)rb_fail(
@@ -108,8 +99,7 @@ static int parse(struct parsed *p, const char *text, size_t len, struct rb_error
 	p->df.escape = lx.escape;
 	p->df.syntax = lx.syntax;
 	p->df.check = lx.check;
-	p->df.warnings = p->warnings;
-	p->df.n_warnings = p->n_warnings;
+	p->df.check_line = lx.check_line;
 	return 0;
 }
 

@@ -56,6 +56,7 @@ struct rb_kv {
 struct rb_kvs {
 	struct rb_kv *v;
 	size_t n;
+	bool legacy; /* ENV or LABEL without "=" */
 };
 
 struct rb_heredoc {
@@ -70,10 +71,11 @@ struct rb_heredoc {
 
 struct rb_inst {
 	enum rb_inst_kind kind;
-	const char *word;     /* as written: "run" */
-	const char *original; /* logical line, trimmed, flags included; heredoc bodies not */
-	unsigned line_first;  /* 1-based */
-	unsigned line_last;   /* inclusive of continuation lines and heredoc bodies */
+	const char *word;            /* as written: "run" */
+	const char *original;        /* logical line, trimmed, flags included; heredoc bodies not */
+	unsigned line_first;         /* 1-based */
+	unsigned line_last;          /* inclusive of continuation lines and heredoc bodies */
+	unsigned empty_continuation; /* its last line when there is an empty one in it, else 0 */
 	struct rb_heredoc *heredocs;
 	size_t n_heredocs;
 	const char **comments; /* comment lines right before it ('#' and blanks trimmed); for
@@ -145,22 +147,15 @@ struct rb_stage {
 	size_t n_insts;
 };
 
-struct rb_dockerfile_warning {
-	const char *rule; /* "NoEmptyContinuation" */
-	const char *text;
-	unsigned line;
-};
-
 struct rb_dockerfile {
 	char escape;        /* '\\' or '`' */
 	const char *syntax; /* value of # syntax= or NULL; never fetched or run (threats S37) */
 	const char *check;  /* value of # check= or NULL */
+	unsigned check_line;
 	const struct rb_inst *global_args; /* ARGs before the first FROM */
 	size_t n_global_args;
 	struct rb_stage *stages; /* at least one */
 	size_t n_stages;
-	const struct rb_dockerfile_warning *warnings;
-	size_t n_warnings;
 };
 
 /*

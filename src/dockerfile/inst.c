@@ -311,7 +311,7 @@ static int parse_legacy_pair(struct statement *st, struct rb_error **err)
 			       st->kind->name);
 	kv->key = rb_arena_strndup(arena, key.ptr, key.len);
 	kv->value = rb_arena_strndup(arena, rest.ptr, rest.len);
-	st->inst->kvs = (struct rb_kvs){kv, 1};
+	st->inst->kvs = (struct rb_kvs){.v = kv, .n = 1, .legacy = true};
 	return 0;
 }
 
@@ -324,7 +324,7 @@ static int parse_pairs(struct statement *st, struct rb_error **err)
 	for (size_t i = 0; i < st->list.n; i++)
 		if (parse_pair(st, st->list.v[i], &v[i], err) < 0)
 			return -1;
-	st->inst->kvs = (struct rb_kvs){v, st->list.n};
+	st->inst->kvs = (struct rb_kvs){.v = v, .n = st->list.n};
 	return 0;
 }
 

@@ -140,8 +140,10 @@ static int scan_directives(struct rb_lexer *lx, bool raw, struct rb_error **err)
 			r = set_escape(lx, value, err);
 		else if (raw && which == DIRECTIVE_SYNTAX)
 			lx->syntax = first_word(lx, value);
-		else if (raw && which == DIRECTIVE_CHECK)
+		else if (raw && which == DIRECTIVE_CHECK) {
 			lx->check = first_word(lx, value);
+			lx->check_line = lx->line;
+		}
 		if (r < 0)
 			return rb_error_at(err, lx->line, lx->line);
 		seen[which] = true;

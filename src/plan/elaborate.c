@@ -16,7 +16,11 @@ char rb_elab_escape(const struct rb_elab *e)
 
 char *rb_elab_expand(struct rb_elab *e, const char *word, struct rb_error **err)
 {
-	return rb_expand(word, rb_elab_escape(e), &e->state->env, NULL, err);
+	struct rb_expand_report report = {0};
+	char *value = rb_expand(word, rb_elab_escape(e), &e->state->env, &report, err);
+
+	rb_elab_check_undefined(e, &report);
+	return value;
 }
 
 void rb_elab_history(struct rb_elab *e, struct rb_vertex *vertex, const char *created_by)
@@ -260,6 +264,7 @@ static int elab_expose(struct rb_elab *e, struct rb_error **err)
 	RB_CLEANUP(rb_strv_clear) struct rb_strv sorted = RB_STRV_INIT;
 	RB_CLEANUP(rb_strv_clear) struct rb_strv words = RB_STRV_INIT;
 	RB_CLEANUP(rb_strv_clear) struct rb_strv ports = RB_STRV_INIT;
+	struct rb_expand_report report = {0};
 	struct rb_buf text = RB_BUF_INIT;
 
 	/* The order of the history is that of the words as they are written (dockerfile.md 3.7). */
@@ -267,12 +272,17 @@ static int elab_expose(struct rb_elab *e, struct rb_error **err)
 		rb_strv_add(&sorted, e->inst->words.v[i]);
 	qsort(sorted.v, sorted.n, sizeof(*sorted.v), compare_strings);
 	for (size_t i = 0; i < sorted.n; i++)
-		if (rb_expand_split(sorted.v[i], rb_elab_escape(e), &e->state->env, NULL, &words,
-				    err) < 0)
+		if (rb_expand_split(sorted.v[i], rb_elab_escape(e), &e->state->env, &report, &words,
+				    err) < 0) {
+			rb_strv_clear(&report.undefined);
 			return -1;
-	for (size_t i = 0; i < words.n; i++)
+		}
+	rb_elab_check_undefined(e, &report);
+	for (size_t i = 0; i < words.n; i++) {
 		if (rb_dockerfile_parse_port(words.v[i], &ports, err) < 0)
 			return -1;
+		rb_elab_check_port(e, words.v[i]);
+	}
 	for (size_t i = 0; i < ports.n; i++)
 		rb_strset_add(&e->config->exposed_ports, ports.v[i]);
 	rb_buf_addstr(&text, "EXPOSE ");
@@ -320,10 +330,12 @@ static int elab_shell(struct rb_elab *e, struct rb_error **err)
 static void command_list(struct rb_elab *e, struct rb_strv *list)
 {
 	rb_strv_clear(list);
-	if (e->inst->cmd.exec)
+	if (e->inst->cmd.exec) {
 		words_to_strv(&e->inst->cmd.argv, list);
-	else
+	} else {
 		shell_form(e->config, e->inst->cmd.script, list);
+		rb_elab_check_shell_form(e);
+	}
 }
 
 static int elab_cmd(struct rb_elab *e, struct rb_error **err)
@@ -457,6 +469,8 @@ static void load_env(struct rb_elab *e)
 static void start_from_image(struct rb_elab *e, const struct rb_plan_image *image)
 {
 	rb_image_config_copy(e->config, image->config);
+	e->state->base_assumed = image->assumed;
+	rb_plan_check_base_platform(e, image);
 	free(e->config->created);
 	e->config->created = NULL;
 	load_env(e);

@@ -15,6 +15,8 @@ struct rb_stage_state {
 				     included */
 	struct rb_env arg_values; /* those that have a value */
 	bool cmd_set;             /* CMD was given in this very stage (3.4) */
+	bool workdir_set;         /* WORKDIR was given in this stage or one that it is from */
+	bool base_assumed;        /* ENV of the base image is not known */
 };
 
 void rb_stage_state_copy(struct rb_stage_state *dst, const struct rb_stage_state *src);
@@ -72,5 +74,25 @@ void rb_elab_history(struct rb_elab *e, struct rb_vertex *vertex, const char *cr
 char rb_elab_escape(const struct rb_elab *e);
 /* Expands with the stage environment. Caller frees; NULL with *err. */
 char *rb_elab_expand(struct rb_elab *e, const char *word, struct rb_error **err);
+
+/* --- checks.c: rules of dockerfile.md 9, each where its values are known --- */
+
+/* Expands with the global scope for inst, a FROM or a global ARG. Caller frees; NULL with *err. */
+char *rb_plan_expand_global(const struct rb_plan *plan, const struct rb_inst *inst,
+			    const char *word, struct rb_error **err);
+/* What every FROM is when no build argument is given. */
+void rb_plan_check_defaults(const struct rb_plan *plan);
+void rb_plan_check_platform_flag(const struct rb_plan *plan, const struct rb_plan_stage *stage);
+void rb_plan_check_base_platform(struct rb_elab *e, const struct rb_plan_image *image);
+/* After an expansion with the stage environment; clears the report. */
+void rb_elab_check_undefined(struct rb_elab *e, struct rb_expand_report *report);
+/* CMD or ENTRYPOINT is in shell form. */
+void rb_elab_check_shell_form(struct rb_elab *e);
+/* An expanded WORKDIR. */
+void rb_elab_check_workdir(struct rb_elab *e, const char *path);
+/* An expanded word of EXPOSE. */
+void rb_elab_check_port(struct rb_elab *e, const char *word);
+/* An expanded source of COPY or ADD in the build context. */
+void rb_elab_check_ignored(struct rb_elab *e, const char *source);
 
 #endif

@@ -22,6 +22,8 @@ void rb_stage_state_copy(struct rb_stage_state *dst, const struct rb_stage_state
 	rb_env_copy(&dst->arg_values, &src->arg_values);
 	rb_strv_copy(&dst->arg_names, &src->arg_names);
 	dst->cmd_set = false;
+	dst->workdir_set = src->workdir_set;
+	dst->base_assumed = src->base_assumed;
 }
 
 static void vertex_clear(struct rb_vertex *v)
@@ -94,8 +96,7 @@ static int eval_global_arg(struct rb_plan *plan, const struct rb_inst *inst, str
 			rb_env_set(&plan->global, kv->key, given);
 		} else if (kv->value) {
 			RB_CLEANUP(rb_strp)
-			char *value =
-				rb_expand(kv->value, plan->df->escape, &plan->global, NULL, err);
+			char *value = rb_plan_expand_global(plan, inst, kv->value, err);
 
 			if (!value)
 				return rb_error_at(err, inst->line_first, inst->line_last);
@@ -152,7 +153,7 @@ static int platform_of_stage(struct rb_plan *plan, struct rb_plan_stage *stage,
 	stage->platform = plan->options.target_platform;
 	if (!from->from.platform)
 		return 0;
-	text = rb_expand(from->from.platform, plan->df->escape, &plan->global, NULL, err);
+	text = rb_plan_expand_global(plan, from, from->from.platform, err);
 	if (!text)
 		return -1;
 	if (!*text)
@@ -203,7 +204,7 @@ static int resolve_base(struct rb_plan *plan, struct rb_plan_stage *stage, struc
 	if (stage->replaced)
 		return 0;
 	RB_CLEANUP(rb_strp)
-	char *base = rb_expand(from->from.image, plan->df->escape, &plan->global, NULL, err);
+	char *base = rb_plan_expand_global(plan, from, from->from.image, err);
 	if (!base)
 		return rb_error_at(err, from->line_first, from->line_last);
 	if (!*base) {
@@ -452,6 +453,8 @@ static int need_inst(struct rb_plan *plan, struct rb_plan_stage *stage, const st
 static int need_inputs(struct rb_plan *plan, struct rb_plan_stage *stage, struct rb_error **err)
 {
 	stage->has_inputs = true;
+	if (!stage->replaced)
+		rb_lint_stage(plan->options.lint, stage->ast);
 	if (!stage->replaced && refuse_unsupported(stage->ast->from, err) < 0)
 		return -1;
 	if (stage->base.kind == RB_ROOT_STAGE)
@@ -559,6 +562,7 @@ static int build_plan(struct rb_plan *plan, struct rb_error **err)
 	plan->stages = rb_arena_array(plan->arena, df->n_stages, sizeof(*plan->stages));
 	if (eval_globals(plan, err) < 0)
 		return -1;
+	rb_plan_check_defaults(plan);
 	for (size_t i = 0; i < df->n_stages; i++) {
 		struct rb_plan_stage *stage = &plan->stages[i];
 		RB_CLEANUP(rb_strp) char *label = NULL;
@@ -571,13 +575,16 @@ static int build_plan(struct rb_plan *plan, struct rb_error **err)
 		else
 			label = rb_asprintf("stage-%zu", i);
 		stage->label = rb_arena_strdup(plan->arena, label);
+		rb_plan_check_platform_flag(plan, stage);
 		if (resolve_base(plan, stage, err) < 0)
 			return -1;
 	}
 	if (find_target(plan, err) < 0)
 		return -1;
 	plan->target->needed = true;
-	return close_needs(plan, plan->target->ast->index + 1, err);
+	for (size_t i = 0; i < plan->n_stages; i++)
+		plan->stages[i].needed |= plan->options.all_stages;
+	return close_needs(plan, plan->n_stages, err);
 }
 
 int rb_plan_new(const struct rb_dockerfile *df, const struct rb_plan_options *options,

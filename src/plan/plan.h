@@ -20,6 +20,7 @@
 #include "base/error.h"
 #include "dockerfile/dockerfile.h"
 #include "dockerfile/expand.h"
+#include "dockerfile/lint.h"
 #include "image/config.h"
 #include "image/platform.h"
 
@@ -52,6 +53,8 @@ struct rb_plan_options {
 	bool no_cache;
 	const struct rb_plan_context *contexts; /* --build-context; of one name the last counts */
 	size_t n_contexts;
+	bool all_stages;      /* every stage is needed, not only what the target is made from */
+	struct rb_lint *lint; /* collects what is worth a warning; or NULL */
 };
 
 /* An image that FROM or COPY --from names; one per distinct reference and platform. */
@@ -63,6 +66,7 @@ struct rb_plan_image {
 	const struct rb_plan_context *layout; /* where it is taken from; NULL: store or registry */
 	unsigned line_first, line_last;       /* where it is named first */
 	const struct rb_image_config *config; /* set by the caller before elaboration; borrowed */
+	bool assumed; /* set by the caller: the config stands in for one that nobody has */
 };
 
 enum rb_root_kind { RB_ROOT_SCRATCH, RB_ROOT_STAGE, RB_ROOT_IMAGE, RB_ROOT_CONTEXT };

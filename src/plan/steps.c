@@ -190,9 +190,11 @@ static int copy_heredoc(struct rb_elab *e, const struct rb_heredoc *h, struct rb
 	ret->inline_name = h->name;
 	ret->inline_data = h->body;
 	if (h->expand) {
+		struct rb_expand_report report = {0};
 		RB_CLEANUP(rb_strp)
-		char *data = rb_expand_heredoc(h->body, &e->state->env, NULL, err);
+		char *data = rb_expand_heredoc(h->body, &e->state->env, &report, err);
 
+		rb_elab_check_undefined(e, &report);
 		if (!data)
 			return -1;
 		ret->inline_data = keep(e, data);
@@ -219,6 +221,8 @@ static int copy_sources(struct rb_elab *e, struct rb_vertex_copy *copy, struct r
 		if (!path || rb_dockerfile_check_source(inst->kind == RB_INST_ADD, path, err) < 0)
 			return -1;
 		s->path = keep(e, path);
+		if (!inst->copy.from)
+			rb_elab_check_ignored(e, path);
 	}
 	return 0;
 }
@@ -333,6 +337,7 @@ int rb_elab_workdir(struct rb_elab *e, struct rb_error **err)
 
 	if (!given)
 		return -1;
+	rb_elab_check_workdir(e, given);
 	const char *wd =
 		e->config->working_dir && *e->config->working_dir ? e->config->working_dir : "/";
 	RB_CLEANUP(rb_strp) char *joined = rb_path_join_abs(wd, given);

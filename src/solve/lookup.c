@@ -52,6 +52,30 @@ static unsigned add_vertex(struct rb_solver *s, struct rb_vertex *v)
 	return node;
 }
 
+/* What the checks found in a stage, and when it was the last one, whether that fails the build. */
+static int tell_checks(struct rb_solver *s, const struct rb_plan_stage *stage,
+		       struct rb_error **err)
+{
+	const struct rb_lint *lint = s->in.plan->options.lint;
+
+	if (!lint)
+		return 0;
+	if (s->n_warned < lint->n) {
+		RB_CLEANUP(rb_strp)
+		char *name = rb_asprintf("[internal] check stage%s%s", *stage->label ? " " : "",
+					 stage->label);
+		unsigned ev = rb_solve_announce(s, name);
+
+		rb_solve_emit(s, ev, RB_EV_START, NULL);
+		rb_solve_warn(s, ev);
+		rb_solve_emit(s, ev, RB_EV_DONE, NULL);
+	}
+	for (size_t i = 0; lint->config.error && i < s->in.plan->n_stages; i++)
+		if (s->in.plan->stages[i].needed && !s->in.plan->stages[i].elaborated)
+			return 0;
+	return rb_lint_verdict(lint, err);
+}
+
 static int examine_elaborate(struct rb_solver *s, unsigned node, struct rb_plan_stage *stage,
 			     struct rb_error **err)
 {
@@ -59,7 +83,7 @@ static int examine_elaborate(struct rb_solver *s, unsigned node, struct rb_plan_
 	bool has_before = stage->base.kind == RB_ROOT_STAGE;
 	unsigned before = has_before ? s->stages[stage->base.stage->ast->index].end_node : 0;
 
-	if (rb_plan_elaborate(s->in.plan, stage, err) < 0)
+	if (rb_plan_elaborate(s->in.plan, stage, err) < 0 || tell_checks(s, stage, err) < 0)
 		return -1;
 	rb_solve_extend(s);
 	if (stage->base.kind == RB_ROOT_IMAGE) {

@@ -82,6 +82,7 @@ struct rb_solver {
 	struct stage_state *stages;     /* by stage index */
 	struct context_state *contexts; /* the build context, then those of in.named */
 	unsigned n_events;              /* event vertices announced */
+	size_t n_warned;                /* warnings of the plan's checks that were emitted */
 	int64_t start_ns;
 	int signal_fd;          /* -1: not opened */
 	sigset_t unblocked;     /* the signal mask before that */

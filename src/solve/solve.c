@@ -43,6 +43,20 @@ void rb_solve_emit(struct rb_solver *s, unsigned vertex, enum rb_event_kind kind
 	s->in.sink->event(s->in.sink->ctx, &ev);
 }
 
+void rb_solve_warn(struct rb_solver *s, unsigned ev)
+{
+	const struct rb_lint *lint = s->in.plan->options.lint;
+
+	for (; lint && s->n_warned < lint->n; s->n_warned++) {
+		const struct rb_lint_warning *w = &lint->warnings[s->n_warned];
+		RB_CLEANUP(rb_strp)
+		char *text = rb_asprintf("%s: %s (line %u)", rb_lint_rule_info(w->rule)->name,
+					 w->detail, w->line_first);
+
+		rb_solve_emit(s, ev, RB_EV_WARN, text);
+	}
+}
+
 /* --- nodes
  * ------------------------------------------------------------------------------------------- */
 

@@ -118,5 +118,7 @@ int64_t rb_solve_now_ns(const struct rb_solver *s);
 /* An event vertex for work the caller does itself ("[internal] load build definition"). */
 unsigned rb_solve_announce(struct rb_solver *s, const char *name);
 void rb_solve_emit(struct rb_solver *s, unsigned ev, enum rb_event_kind kind, const char *text);
+/* Emits the warnings of the plan's checks that were not emitted before. */
+void rb_solve_warn(struct rb_solver *s, unsigned ev);
 
 #endif

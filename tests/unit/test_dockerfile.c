@@ -492,7 +492,7 @@ static void test_dockerfile__continuation_by_backtick(void)
 	check_rows("# escape=`\nFROM a\n", rows, RB_ARRAY_LEN(rows));
 }
 
-static void test_dockerfile__empty_continuation_warning(void)
+static void test_dockerfile__empty_continuation(void)
 {
 	static const char text[] =
 		"FROM a\nRUN a \\\n\n b \\\n\n c\nRUN d \\\n# fine\n e\nRUN f \\\n \n";
@@ -501,11 +501,9 @@ static void test_dockerfile__empty_continuation_warning(void)
 
 	CHECK_INT(rb_dockerfile_parse(text, sizeof(text) - 1, &df, &err), 0);
 	CHECK_OK(&err);
-	CHECK_INT(df->n_warnings, 2);
-	CHECK_STR(df->warnings[0].rule, "NoEmptyContinuation");
-	CHECK_STR(df->warnings[0].text, "Empty continuation line");
-	CHECK_INT(df->warnings[0].line, 6);
-	CHECK_INT(df->warnings[1].line, 11);
+	CHECK_INT(df->stages[0].insts[0].empty_continuation, 6);
+	CHECK_INT(df->stages[0].insts[1].empty_continuation, 0);
+	CHECK_INT(df->stages[0].insts[2].empty_continuation, 11);
 	rb_dockerfile_free(df);
 }
 
@@ -1318,7 +1316,7 @@ int main(void)
 		TAP(test_dockerfile__comments),
 		TAP(test_dockerfile__continuation),
 		TAP(test_dockerfile__continuation_by_backtick),
-		TAP(test_dockerfile__empty_continuation_warning),
+		TAP(test_dockerfile__empty_continuation),
 		TAP(test_dockerfile__names_and_flags),
 		TAP(test_dockerfile__original_text),
 		TAP(test_dockerfile__json_form),
