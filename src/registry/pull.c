@@ -29,8 +29,8 @@ static void clear_document(struct document *d)
 
 static void clear_pull(struct pull *p)
 {
-	rb_registry_close_http(&p->remote.http);
-	rb_registry_close_http(&p->remote.auth_http);
+	rb_net_close(&p->remote.http);
+	rb_net_close(&p->remote.auth_http);
 	free(p->remote.origin);
 	free(p->remote.token);
 }
@@ -44,16 +44,17 @@ static void clear_pull(struct pull *p)
  */
 static const char *probe_scheme(struct rb_remote *r)
 {
-	RB_CLEANUP(rb_registry_clear_fetch)
-	struct rb_fetch f = {.what = "probe",
-			     .url = rb_asprintf("https://%s/v2/", r->ref->domain),
-			     .max_bytes = RB_REGISTRY_REFUSAL_MAX,
-			     .once = true,
-			     .body = RB_BUF_INIT};
+	RB_CLEANUP(rb_net_clear_fetch)
+	struct rb_net_fetch f = {.ops = &rb_registry_ops,
+				 .what = "probe",
+				 .url = rb_asprintf("https://%s/v2/", r->ref->domain),
+				 .max_bytes = RB_NET_REFUSAL_MAX,
+				 .once = true,
+				 .body = RB_BUF_INIT};
 	struct rb_error *ignored = NULL;
 
 	/* Most registries answer 401 here, or anything: only the transport matters. */
-	(void)rb_registry_run(&r->http, &f, 1, &ignored);
+	(void)rb_net_run(&r->http, &f, 1, &ignored);
 	rb_error_drop(&ignored);
 	return f.transport == CURLE_SSL_CONNECT_ERROR || f.transport == CURLE_COULDNT_CONNECT
 		       ? "http"
@@ -62,32 +63,33 @@ static const char *probe_scheme(struct rb_remote *r)
 
 static int reach_remote(struct rb_remote *r, struct rb_error **err)
 {
-	RB_CLEANUP(rb_registry_clear_url) struct rb_url_parts parts = {0};
+	RB_CLEANUP(rb_net_clear_url) struct rb_net_url parts = {0};
 	RB_CLEANUP(rb_strp) char *url = NULL;
 	RB_CLEANUP(rb_strp) char *host = rb_registry_strip_port(r->ref->domain);
 	const char *scheme = "https";
 
 	if (r->scheme)
 		return 0;
-	if (rb_registry_is_loopback(host))
+	if (rb_net_is_loopback(host))
 		scheme = probe_scheme(r);
 	url = rb_asprintf("%s://%s/", scheme, r->name);
-	if (rb_registry_split_url(url, &parts) < 0)
+	if (rb_net_split_url(url, &parts) < 0)
 		return rb_fail(err, RB_ERR_USAGE, "not a usable registry name: %s", r->ref->domain);
 	r->origin = rb_steal_ptr(&parts.origin);
 	r->scheme = scheme;
 	return 0;
 }
 
-static int get(struct pull *p, struct rb_fetch *f, const char *kind, const char *name,
+static int get(struct pull *p, struct rb_net_fetch *f, const char *kind, const char *name,
 	       struct rb_error **err)
 {
 	if (reach_remote(&p->remote, err) < 0)
 		return -1;
-	f->remote = &p->remote;
+	f->ops = &rb_registry_ops;
+	f->ctx = &p->remote;
 	f->url = rb_registry_url(p->remote.scheme, p->remote.ref->domain, p->remote.ref->path, kind,
 				 name);
-	return rb_registry_run(&p->remote.http, f, 1, err);
+	return rb_net_run(&p->remote.http, f, 1, err);
 }
 
 /* ---- documents ---- */
@@ -100,7 +102,7 @@ static int check_type(const struct pull *p, const char *type, struct rb_error **
 
 	if (!type || rb_starts_with(type, "application/") || rb_starts_with(type, "text/plain"))
 		return 0;
-	rb_registry_quote(&words, type, strlen(type));
+	rb_net_quote(&words, type, strlen(type));
 	return rb_fail(
 		err, RB_ERR_NETWORK,
 		"%s answers with %s instead of a manifest: is it a registry, or does the network want you to log in first?",
@@ -150,11 +152,15 @@ static int read_stored(const struct pull *p, const struct rb_descriptor *want, s
 static int download_document(struct pull *p, const char *name, struct rb_buf *ret_bytes,
 			     char **ret_type, struct rb_error **err)
 {
-	RB_CLEANUP(rb_registry_clear_fetch)
-	struct rb_fetch f = {.what = "manifest",
-			     .accept = accepted_documents,
-			     .max_bytes = RB_REGISTRY_MANIFEST_MAX,
-			     .body = RB_BUF_INIT};
+	struct rb_net_header headers[] = {{.name = "Content-Type"},
+					  {.name = "Docker-Content-Digest"}};
+	RB_CLEANUP(rb_net_clear_fetch)
+	struct rb_net_fetch f = {.what = "manifest",
+				 .accept = accepted_documents,
+				 .max_bytes = RB_REGISTRY_MANIFEST_MAX,
+				 .headers = headers,
+				 .n_headers = RB_ARRAY_LEN(headers),
+				 .body = RB_BUF_INIT};
 	struct rb_digest actual;
 
 	if (get(p, &f, "manifests", name, err) < 0) {
@@ -166,10 +172,10 @@ static int download_document(struct pull *p, const char *name, struct rb_buf *re
 		return -1;
 	}
 	actual = rb_digest_of(f.body.ptr, f.body.len);
-	if (check_digest_header(p, f.content_digest, &actual, err) < 0 ||
-	    check_type(p, f.content_type, err) < 0)
+	if (check_digest_header(p, headers[1].value, &actual, err) < 0 ||
+	    check_type(p, headers[0].value, err) < 0)
 		return -1;
-	*ret_type = rb_steal_ptr(&f.content_type);
+	*ret_type = rb_steal_ptr(&headers[0].value);
 	*ret_bytes = f.body;
 	f.body = (struct rb_buf)RB_BUF_INIT;
 	return 0;
@@ -219,7 +225,7 @@ static void list_platforms(struct rb_buf *out, const struct rb_manifest *index)
 			continue;
 		rb_buf_addstr(out, shown++ ? ", " : "");
 		rb_platform_text(&d->platform, text);
-		rb_registry_quote(out, text, strlen(text));
+		rb_net_quote(out, text, strlen(text));
 	}
 	if (shown == 0)
 		rb_buf_addstr(out, "none that is named");
@@ -272,11 +278,11 @@ static int find_manifest(struct pull *p, const struct rb_platform *platform, str
 static int get_config(struct pull *p, const struct rb_manifest *m, struct rb_platform *ret,
 		      struct rb_error **err)
 {
-	RB_CLEANUP(rb_registry_clear_fetch)
-	struct rb_fetch f = {.what = "image config",
-			     .max_bytes = m->config.size,
-			     .exact = true,
-			     .body = RB_BUF_INIT};
+	RB_CLEANUP(rb_net_clear_fetch)
+	struct rb_net_fetch f = {.what = "image config",
+				 .max_bytes = m->config.size,
+				 .exact = true,
+				 .body = RB_BUF_INIT};
 	RB_CLEANUP(rb_image_config_clear) struct rb_image_config config = {0};
 	char text[RB_DIGEST_TEXT_BYTES];
 	struct rb_blob blob;
@@ -304,7 +310,7 @@ static int get_config(struct pull *p, const struct rb_manifest *m, struct rb_pla
 
 /* Requests for the layers that are missing, each digest once. */
 struct layers {
-	struct rb_fetch *v;
+	struct rb_net_fetch *v;
 	struct rb_strv names; /* what the requests call them */
 	size_t n;
 	uint64_t total;
@@ -313,7 +319,7 @@ struct layers {
 static void clear_layers(struct layers *l)
 {
 	for (size_t i = 0; i < l->n; i++)
-		rb_registry_clear_fetch(&l->v[i]);
+		rb_net_clear_fetch(&l->v[i]);
 	free(l->v);
 	rb_strv_clear(&l->names);
 }
@@ -321,7 +327,7 @@ static void clear_layers(struct layers *l)
 static bool is_listed(const struct layers *l, const struct rb_digest *digest)
 {
 	for (size_t i = 0; i < l->n; i++)
-		if (rb_digest_eq(&l->v[i].digest, digest))
+		if (rb_digest_eq(l->v[i].want, digest))
 			return true;
 	return false;
 }
@@ -335,7 +341,7 @@ static int list_missing(struct pull *p, const struct rb_manifest *m, struct laye
 	ret->v = rb_calloc(m->n_layers, sizeof(*ret->v));
 	for (size_t i = 0; i < m->n_layers; i++) {
 		const struct rb_descriptor *d = &m->layers[i];
-		struct rb_fetch *f = &ret->v[ret->n];
+		struct rb_net_fetch *f = &ret->v[ret->n];
 		uint64_t stored_size;
 
 		rb_digest_text(&d->digest, text);
@@ -354,15 +360,16 @@ static int list_missing(struct pull *p, const struct rb_manifest *m, struct laye
 		if (reach_remote(&p->remote, err) < 0)
 			return -1;
 		rb_strv_addf(&ret->names, "layer %s", text);
-		*f = (struct rb_fetch){
-			.remote = &p->remote,
+		*f = (struct rb_net_fetch){
+			.ops = &rb_registry_ops,
+			.ctx = &p->remote,
 			.what = ret->names.v[ret->n++],
 			.url = rb_registry_url(p->remote.scheme, ref->domain, ref->path, "blobs",
 					       text),
 			.max_bytes = d->size,
 			.exact = true,
 			.store = p->store,
-			.digest = d->digest,
+			.want = &d->digest,
 			.body = RB_BUF_INIT,
 		};
 	}
@@ -377,7 +384,7 @@ static int get_layers(struct pull *p, const struct rb_manifest *m, struct rb_err
 		return -1;
 	p->remote.http.report_bytes = true;
 	p->remote.http.total = missing.total;
-	return missing.n ? rb_registry_run(&p->remote.http, missing.v, missing.n, err) : 0;
+	return missing.n ? rb_net_run(&p->remote.http, missing.v, missing.n, err) : 0;
 }
 
 /* ---- the whole ---- */
@@ -406,7 +413,7 @@ static int pull(struct pull *p, const struct rb_platform *want, bool config_only
 
 int rb_registry_pull(struct rb_store *store, const struct rb_ref *ref,
 		     const struct rb_platform *want, bool config_only,
-		     const struct rb_pull_progress *progress, struct rb_pulled *ret,
+		     const struct rb_net_progress *progress, struct rb_pulled *ret,
 		     struct rb_error **err)
 {
 	RB_CLEANUP(rb_strp) char *name = rb_ref_familiar(ref);
@@ -415,7 +422,8 @@ int rb_registry_pull(struct rb_store *store, const struct rb_ref *ref,
 		.store = store,
 		.remote = {.ref = ref,
 			   .name = rb_registry_host(ref->domain),
-			   .http.progress = progress},
+			   .http = {.peer = "registry", .progress = progress},
+			   .auth_http.peer = "registry"},
 	};
 
 	if (pull(&p, want, config_only, ret, err) == 0)

@@ -11,15 +11,8 @@
 #include "image/manifest.h"
 #include "image/platform.h"
 #include "image/reference.h"
+#include "net/net.h"
 #include "store/store.h"
-
-struct rb_pull_progress {
-	/* Called now and then with the bytes of all blobs so far and in all; may be NULL. */
-	void (*bytes)(void *ctx, uint64_t done, uint64_t total);
-	/* Polled: true ends the pull with RB_ERR_CANCELLED; may be NULL. */
-	bool (*cancelled)(void *ctx);
-	void *ctx;
-};
 
 struct rb_pulled {
 	struct rb_digest manifest; /* of the platform's manifest, which is a blob of the store */
@@ -35,7 +28,7 @@ struct rb_pulled {
  */
 int rb_registry_pull(struct rb_store *store, const struct rb_ref *ref,
 		     const struct rb_platform *want, bool config_only,
-		     const struct rb_pull_progress *progress, struct rb_pulled *ret,
+		     const struct rb_net_progress *progress, struct rb_pulled *ret,
 		     struct rb_error **err);
 
 #endif

@@ -97,7 +97,7 @@ static int pull(const struct op_image *op, const char *digest, bool config_only,
 		struct rb_worker_port *port, struct rb_pulled *ret, struct rb_error **err)
 {
 	struct pull_report report = {.port = port};
-	const struct rb_pull_progress progress = {.bytes = report_bytes, .ctx = &report};
+	const struct rb_net_progress progress = {.bytes = report_bytes, .ctx = &report};
 	struct rb_ref ref = {0};
 
 	if (rb_ref_parse(op->image->name, &ref, err) < 0)

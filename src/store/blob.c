@@ -126,6 +126,8 @@ int rb_blob_writer_commit(struct rb_blob_writer *w, const struct rb_digest *want
 	char path[BLOB_PATH_BYTES], text[RB_DIGEST_TEXT_BYTES], got[RB_DIGEST_TEXT_BYTES];
 	struct rb_blob blob = {.digest = rb_hash_final(w->hash), .size = w->size};
 
+	if (ret)
+		*ret = blob;
 	if (want_size != UINT64_MAX && want_size != w->size)
 		return rb_fail(err, RB_ERR_CORRUPT, "expected %llu bytes, got %llu",
 			       (unsigned long long)want_size, (unsigned long long)w->size);
@@ -136,11 +138,7 @@ int rb_blob_writer_commit(struct rb_blob_writer *w, const struct rb_digest *want
 	 * A plain rename, although a blob of that name may exist: it replaces equal content
 	 * atomically, and mends a blob that a power failure left empty under its name.
 	 */
-	if (rb_store_temp_publish(w->store, &w->temp, blob_path(&blob.digest, path), 0444, err) < 0)
-		return -1;
-	if (ret)
-		*ret = blob;
-	return 0;
+	return rb_store_temp_publish(w->store, &w->temp, blob_path(&blob.digest, path), 0444, err);
 }
 
 void rb_blob_writer_free(struct rb_blob_writer *w)

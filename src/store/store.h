@@ -70,7 +70,8 @@ int rb_blob_writer_add(struct rb_blob_writer *w, const void *data, size_t len,
 		       struct rb_error **err);
 /*
  * Publishes. `want` (NULL: any) and `want_size` (UINT64_MAX: any) are compared with what was
- * written: CORRUPT, and nothing is published. A blob already present is success.
+ * written: CORRUPT, and nothing is published. A blob already present is success. *ret says what
+ * was written also when that is refused.
  */
 int rb_blob_writer_commit(struct rb_blob_writer *w, const struct rb_digest *want,
 			  uint64_t want_size, struct rb_blob *ret, struct rb_error **err);

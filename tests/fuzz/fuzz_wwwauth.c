@@ -12,7 +12,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	RB_CLEANUP(rb_registry_clear_challenge) struct rb_challenge c = {0};
 	RB_CLEANUP(rb_strp) char *header = rb_strndup((const char *)data, size);
 	RB_CLEANUP(rb_strp) char *url = NULL;
-	RB_CLEANUP(rb_registry_clear_url) struct rb_url_parts parts = {0};
+	RB_CLEANUP(rb_net_clear_url) struct rb_net_url parts = {0};
 
 	if (rb_registry_parse_challenge(header, &c) < 0 || !c.realm)
 		return 0;
@@ -20,6 +20,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		abort();
 	url = rb_registry_token_url(c.realm, c.service, c.scope ? c.scope : "repository:x:pull");
 	if (url)
-		(void)rb_registry_split_url(url, &parts);
+		(void)rb_net_split_url(url, &parts);
 	return 0;
 }

@@ -95,7 +95,7 @@ static void test_url__knows_loopback(void)
 		RB_CLEANUP(rb_strp) char *host = rb_registry_strip_port(cases[i].domain);
 
 		CHECK_STR(host, cases[i].host);
-		CHECK_INT(rb_registry_is_loopback(host), cases[i].loopback);
+		CHECK_INT(rb_net_is_loopback(host), cases[i].loopback);
 	}
 }
 
@@ -155,9 +155,9 @@ static void test_url__splits(void)
 	};
 
 	for (size_t i = 0; i < RB_ARRAY_LEN(cases); i++) {
-		RB_CLEANUP(rb_registry_clear_url) struct rb_url_parts u = {0};
+		RB_CLEANUP(rb_net_clear_url) struct rb_net_url u = {0};
 
-		CHECK_INT(rb_registry_split_url(cases[i].url, &u), cases[i].result);
+		CHECK_INT(rb_net_split_url(cases[i].url, &u), cases[i].result);
 		CHECK_INT(u.tls, cases[i].tls);
 		CHECK_STR(u.host, cases[i].host);
 		CHECK_STR(u.origin, cases[i].origin);
@@ -180,11 +180,11 @@ static void test_url__refuses_downgrades(void)
 	};
 
 	for (size_t i = 0; i < RB_ARRAY_LEN(cases); i++) {
-		RB_CLEANUP(rb_registry_clear_url) struct rb_url_parts from = {0};
-		RB_CLEANUP(rb_registry_clear_url) struct rb_url_parts to = {0};
+		RB_CLEANUP(rb_net_clear_url) struct rb_net_url from = {0};
+		RB_CLEANUP(rb_net_clear_url) struct rb_net_url to = {0};
 
-		CHECK_INT(rb_registry_split_url(cases[i].from, &from), 0);
-		CHECK_INT(rb_registry_split_url(cases[i].to, &to), 0);
+		CHECK_INT(rb_net_split_url(cases[i].from, &from), 0);
+		CHECK_INT(rb_net_split_url(cases[i].to, &to), 0);
 		CHECK_INT(rb_registry_may_refer(&from, &to, true), cases[i].redirect);
 		CHECK_INT(rb_registry_may_refer(&from, &to, false), cases[i].link);
 	}
@@ -193,14 +193,14 @@ static void test_url__refuses_downgrades(void)
 static void test_explain__quotes_server_text(void)
 {
 	RB_CLEANUP(rb_buf_clear) struct rb_buf b = RB_BUF_INIT;
-	char text[RB_REGISTRY_QUOTE_MAX + 1];
+	char text[RB_NET_QUOTE_MAX + 1];
 
-	rb_registry_quote(&b, "a\x1b[31m\xc2\x9b\n\x7f!", 11);
+	rb_net_quote(&b, "a\x1b[31m\xc2\x9b\n\x7f!", 11);
 	CHECK_STR(b.ptr, "a?[31m?\?\?\?!");
 	rb_buf_truncate(&b, 0);
 	memset(text, 'x', sizeof(text));
-	rb_registry_quote(&b, text, sizeof(text));
-	CHECK_INT(b.len, RB_REGISTRY_QUOTE_MAX + 3);
+	rb_net_quote(&b, text, sizeof(text));
+	CHECK_INT(b.len, RB_NET_QUOTE_MAX + 3);
 }
 
 static void test_explain__maps_status(void)

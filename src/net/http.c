@@ -8,19 +8,19 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "registry/registry-internal.h"
+#include "net/net-internal.h"
 
 /* Waiting time before each retry. */
-static const int64_t backoff_ms[RB_REGISTRY_RETRIES] = {200, 800, 2000};
+static const int64_t backoff_ms[RB_NET_RETRIES] = {200, 800, 2000};
 
 enum { TICK_MS = 100 }; /* how often cancellation is asked about and bytes are reported */
 
 /* What lives only while one request is on the wire. */
-struct rb_attempt {
+struct rb_net_attempt {
 	CURL *easy;
 	struct curl_slist *headers;
 	struct rb_blob_writer *writer;
-	struct rb_url_parts at;
+	struct rb_net_url at;
 	size_t header_bytes;
 	struct rb_error *err; /* from a callback: ends the request for good */
 	char detail[CURL_ERROR_SIZE];
@@ -69,7 +69,7 @@ static bool is_hashed_dir(const char *path)
  * OpenSSL. A directory is read by need (0.1 ms), a bundle as a whole (23 ms): only where there is
  * no directory.
  */
-static void find_certificates(struct rb_http *h)
+static void find_certificates(struct rb_net *h)
 {
 	const char *dir = getenv("SSL_CERT_DIR"), *file = getenv("SSL_CERT_FILE");
 
@@ -85,7 +85,7 @@ static void find_certificates(struct rb_http *h)
 			h->ca_file = rb_strdup(ca_files[i]);
 }
 
-static int open_http(struct rb_http *h, struct rb_error **err)
+static int open_http(struct rb_net *h, struct rb_error **err)
 {
 	static bool initialised;
 
@@ -106,18 +106,18 @@ static int open_http(struct rb_http *h, struct rb_error **err)
 	return 0;
 }
 
-void rb_registry_close_http(struct rb_http *h)
+void rb_net_close(struct rb_net *h)
 {
 	if (h->multi)
 		(void)curl_multi_cleanup(h->multi);
 	free(h->ca_dir);
 	free(h->ca_file);
-	*h = (struct rb_http){0};
+	*h = (struct rb_net){0};
 }
 
 /* ---- one attempt ---- */
 
-static long status_of(const struct rb_attempt *a)
+static long status_of(const struct rb_net_attempt *a)
 {
 	long status = 0;
 
@@ -126,7 +126,7 @@ static long status_of(const struct rb_attempt *a)
 }
 
 /* The announced length, before bytes are spent on an answer that cannot be right. */
-static int check_length(struct rb_fetch *f, struct rb_error **err)
+static int check_length(struct rb_net_fetch *f, struct rb_error **err)
 {
 	curl_off_t announced = -1;
 
@@ -140,7 +140,7 @@ static int check_length(struct rb_fetch *f, struct rb_error **err)
 	return 0;
 }
 
-static int take(struct rb_fetch *f, const char *data, size_t len, struct rb_error **err)
+static int take(struct rb_net_fetch *f, const char *data, size_t len, struct rb_error **err)
 {
 	if (f->got == 0 && check_length(f, err) < 0)
 		return -1;
@@ -157,51 +157,45 @@ static int take(struct rb_fetch *f, const char *data, size_t len, struct rb_erro
 /* Returning another number than n ends the transfer with CURLE_WRITE_ERROR. */
 static size_t on_body(char *data, size_t one, size_t n, void *ctx)
 {
-	struct rb_fetch *f = ctx;
+	struct rb_net_fetch *f = ctx;
 
 	(void)one;
-	if (status_of(f->now) == 200)
+	if (f->ops->accepts(f, status_of(f->now)))
 		return take(f, data, n, &f->now->err) < 0 ? 0 : n;
 	/* The words of a refusal; finish_attempt() is content with its beginning. */
-	if (f->body.len >= RB_REGISTRY_REFUSAL_MAX)
+	if (f->body.len >= RB_NET_REFUSAL_MAX)
 		return 0;
-	rb_buf_add(&f->body, data, rb_min_size(n, RB_REGISTRY_REFUSAL_MAX - f->body.len));
+	rb_buf_add(&f->body, data, rb_min_size(n, RB_NET_REFUSAL_MAX - f->body.len));
 	return n;
 }
 
 static size_t on_header(char *data, size_t one, size_t n, void *ctx)
 {
-	struct rb_fetch *f = ctx;
+	struct rb_net_fetch *f = ctx;
 
 	(void)data;
 	(void)one;
 	f->now->header_bytes += n;
-	if (f->now->header_bytes <= RB_REGISTRY_HEADERS_MAX)
+	if (f->now->header_bytes <= RB_NET_HEADERS_MAX)
 		return n;
 	(void)rb_fail(&f->now->err, RB_ERR_CORRUPT, "%s sends headers without end",
 		      f->now->at.name);
 	return 0;
 }
 
-static void add_header(struct rb_attempt *a, const char *name, const char *value)
+void rb_net_add_header(struct rb_net_fetch *f, const char *name, const char *value)
 {
 	RB_CLEANUP(rb_strp) char *line = rb_asprintf("%s: %s", name, value);
-	struct curl_slist *longer = curl_slist_append(a->headers, line);
+	struct curl_slist *longer = curl_slist_append(f->now->headers, line);
 
 	if (!longer)
 		rb_bug("curl_slist_append: out of memory");
-	a->headers = longer;
+	f->now->headers = longer;
 }
 
-/* The token goes to the registry itself and nowhere else, whatever redirects say (threats S34). */
-static bool at_registry(const struct rb_fetch *f)
+static void set_request(struct rb_net_fetch *f, const char *url)
 {
-	return f->remote && rb_streq(f->now->at.origin, f->remote->origin);
-}
-
-static void set_request(struct rb_fetch *f, const char *url)
-{
-	struct rb_attempt *a = f->now;
+	struct rb_net_attempt *a = f->now;
 
 	must_set(a->easy, CURLOPT_URL, url);
 	must_set(a->easy, CURLOPT_PRIVATE, f);
@@ -211,21 +205,18 @@ static void set_request(struct rb_fetch *f, const char *url)
 	must_set(a->easy, CURLOPT_HEADERFUNCTION, on_header);
 	must_set(a->easy, CURLOPT_HEADERDATA, f);
 	must_set(a->easy, CURLOPT_USERAGENT, "rbuild");
+	if (f->head)
+		must_set(a->easy, CURLOPT_NOBODY, 1L);
 	if (f->accept)
-		add_header(a, "Accept", f->accept);
-	f->token_seen = 0;
-	if (at_registry(f) && f->remote->token) {
-		RB_CLEANUP(rb_strp) char *bearer = rb_asprintf("Bearer %s", f->remote->token);
-
-		add_header(a, "Authorization", bearer);
-		f->token_seen = f->remote->token_number;
-	}
+		rb_net_add_header(f, "Accept", f->accept);
+	if (f->ops->headers)
+		f->ops->headers(f, &a->at);
 	must_set(a->easy, CURLOPT_HTTPHEADER, a->headers);
 }
 
 /* CURLOPT_NOSIGNAL stays off: with it libcurl would not keep SIGPIPE from us, and there is a
  * resolver that needs no alarm. Redirects are followed by finish_redirect(), by our rules. */
-static void set_transport(const struct rb_http *h, const struct rb_attempt *a)
+static void set_transport(const struct rb_net *h, const struct rb_net_attempt *a)
 {
 	must_set(a->easy, CURLOPT_PROTOCOLS_STR, a->at.tls ? "https" : "http");
 	must_set(a->easy, CURLOPT_FOLLOWLOCATION, 0L);
@@ -236,18 +227,18 @@ static void set_transport(const struct rb_http *h, const struct rb_attempt *a)
 	/* NULL as well, to undo paths that were compiled in. */
 	must_set(a->easy, CURLOPT_CAPATH, h->ca_dir);
 	must_set(a->easy, CURLOPT_CAINFO, h->ca_file);
-	must_set(a->easy, CURLOPT_CONNECTTIMEOUT, (long)RB_REGISTRY_CONNECT_SEC);
+	must_set(a->easy, CURLOPT_CONNECTTIMEOUT, (long)RB_NET_CONNECT_SEC);
 	must_set(a->easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
-	must_set(a->easy, CURLOPT_LOW_SPEED_TIME, (long)RB_REGISTRY_STALL_SEC);
+	must_set(a->easy, CURLOPT_LOW_SPEED_TIME, (long)RB_NET_STALL_SEC);
 	must_set(a->easy, CURLOPT_BUFFERSIZE, 128L << 10);
 	/* Proxies are those of the environment; none of them can reach our loopback. */
-	if (rb_registry_is_loopback(a->at.host))
+	if (rb_net_is_loopback(a->at.host))
 		must_set(a->easy, CURLOPT_NOPROXY, "*");
 }
 
-static void end_attempt(struct rb_http *h, struct rb_fetch *f)
+static void end_attempt(struct rb_net *h, struct rb_net_fetch *f)
 {
-	struct rb_attempt *a = f->now;
+	struct rb_net_attempt *a = f->now;
 
 	if (!a)
 		return;
@@ -256,22 +247,22 @@ static void end_attempt(struct rb_http *h, struct rb_fetch *f)
 	curl_easy_cleanup(a->easy);
 	curl_slist_free_all(a->headers);
 	rb_blob_writer_free(a->writer);
-	rb_registry_clear_url(&a->at);
+	rb_net_clear_url(&a->at);
 	rb_error_drop(&a->err);
 	free(a);
 	f->now = NULL;
 	f->running = false;
 }
 
-static int begin_attempt(struct rb_http *h, struct rb_fetch *f, struct rb_error **err)
+static int begin_attempt(struct rb_net *h, struct rb_net_fetch *f, struct rb_error **err)
 {
 	const char *url = f->redirect ? f->redirect : f->url;
-	struct rb_attempt *a = rb_calloc(1, sizeof(*a));
+	struct rb_net_attempt *a = rb_calloc(1, sizeof(*a));
 
 	f->now = a;
 	f->got = 0;
 	rb_buf_truncate(&f->body, 0);
-	if (rb_registry_split_url(url, &a->at) < 0)
+	if (rb_net_split_url(url, &a->at) < 0)
 		return rb_fail(err, RB_ERR_NETWORK, "not a usable URL: %.200s", url);
 	if (a->at.tls && !h->ca_dir && !h->ca_file)
 		return rb_fail(
@@ -288,24 +279,35 @@ static int begin_attempt(struct rb_http *h, struct rb_fetch *f, struct rb_error 
 	if (curl_multi_add_handle(h->multi, a->easy) != CURLM_OK)
 		rb_bug("curl_multi_add_handle");
 	f->running = true;
-	rb_log_debug("registry: GET %s://%s: %s", a->at.tls ? "https" : "http", a->at.name,
-		     f->what);
+	rb_log_debug("net: %s %s://%s: %s", f->head ? "HEAD" : "GET", a->at.tls ? "https" : "http",
+		     a->at.name, f->what);
 	return 0;
 }
 
 /* ---- the end of an attempt: done (0), another one at once (1), or an error ---- */
 
-/* Copy of a header of the answer, or NULL. */
-static char *header_value(const struct rb_attempt *a, const char *name)
+const char *rb_net_answer_header(struct rb_net_fetch *f, const char *name, size_t i)
 {
 	struct curl_header *h = NULL;
 
-	if (curl_easy_header(a->easy, name, 0, CURLH_HEADER, -1, &h) != CURLHE_OK)
+	if (curl_easy_header(f->now->easy, name, i, CURLH_HEADER, -1, &h) != CURLHE_OK)
 		return NULL;
-	return rb_strdup(h->value);
+	return h->value;
 }
 
-static int finish_ok(struct rb_fetch *f, bool *ret_transient, struct rb_error **err)
+static void keep_headers(struct rb_net_fetch *f)
+{
+	for (size_t i = 0; i < f->n_headers; i++) {
+		const char *value = NULL, *next;
+
+		for (size_t j = 0; (next = rb_net_answer_header(f, f->headers[i].name, j)); j++)
+			value = next;
+		free(f->headers[i].value);
+		f->headers[i].value = value ? rb_strdup(value) : NULL;
+	}
+}
+
+static int finish_ok(struct rb_net_fetch *f, bool *ret_transient, struct rb_error **err)
 {
 	/* An empty body never came by take(). */
 	if (f->got == 0 && check_length(f, err) < 0)
@@ -317,63 +319,60 @@ static int finish_ok(struct rb_fetch *f, bool *ret_transient, struct rb_error **
 			       f->now->at.name, (unsigned long long)f->got,
 			       (unsigned long long)f->max_bytes);
 	}
-	free(f->content_type);
-	free(f->content_digest);
-	f->content_type = header_value(f->now, "Content-Type");
-	f->content_digest = header_value(f->now, "Docker-Content-Digest");
-	if (f->store && rb_blob_writer_commit(f->now->writer, &f->digest, f->max_bytes,
-					      &(struct rb_blob){0}, err) < 0)
+	keep_headers(f);
+	/* 304: what the caller has is the body. */
+	if (f->store && !f->head && f->status != 304 &&
+	    rb_blob_writer_commit(f->now->writer, f->want, f->exact ? f->max_bytes : UINT64_MAX,
+				  &f->blob, err) < 0)
 		return rb_wrap(err, "%s sent bad bytes", f->now->at.name);
 	return 0;
 }
 
-static int finish_redirect(struct rb_fetch *f, struct rb_error **err)
+static int finish_redirect(struct rb_net_fetch *f, struct rb_error **err)
 {
-	RB_CLEANUP(rb_registry_clear_url) struct rb_url_parts to = {0};
+	RB_CLEANUP(rb_net_clear_url) struct rb_net_url to = {0};
 	char *url = NULL;
 	bool usable;
 
 	(void)curl_easy_getinfo(f->now->easy, CURLINFO_REDIRECT_URL, &url);
-	usable = url && rb_registry_split_url(url, &to) == 0 &&
-		 rb_registry_may_refer(&f->now->at, &to, true);
+	usable = url && rb_net_split_url(url, &to) == 0 && f->ops->may_redirect(&f->now->at, &to);
 	if (!usable)
-		return rb_fail(
-			err, RB_ERR_NETWORK,
-			"%s redirects to a place that is not allowed (only https, and http from loopback to loopback)",
-			f->now->at.name);
-	if (f->hops++ >= RB_REGISTRY_REDIRECTS_MAX)
+		return rb_fail(err, RB_ERR_NETWORK,
+			       "%s redirects to a place that is not allowed (only %s)",
+			       f->now->at.name, f->ops->redirect_rule);
+	if (f->hops++ >= RB_NET_REDIRECTS_MAX)
 		return rb_fail(err, RB_ERR_NETWORK, "%s: more than %d redirects", f->now->at.name,
-			       RB_REGISTRY_REDIRECTS_MAX);
+			       RB_NET_REDIRECTS_MAX);
 	free(f->redirect);
 	f->redirect = rb_strdup(url);
 	return 1;
 }
 
-static int finish_unauthorized(struct rb_fetch *f, struct rb_error **err)
+static int finish_unauthorized(struct rb_net_fetch *f, struct rb_error **err)
 {
-	RB_CLEANUP(rb_registry_clear_challenge) struct rb_challenge challenge = {0};
-	struct curl_header *h = NULL;
+	int r = f->ops->unauthorized ? f->ops->unauthorized(f, &f->now->at, err) : 0;
 
-	for (size_t i = 0; !challenge.bearer; i++) {
-		if (curl_easy_header(f->now->easy, "WWW-Authenticate", i, CURLH_HEADER, -1, &h) !=
-		    CURLHE_OK)
-			break;
-		if (rb_registry_parse_challenge(h->value, &challenge) < 0)
-			return rb_fail(err, RB_ERR_NETWORK,
-				       "%s sends a WWW-Authenticate header that cannot be read",
-				       f->now->at.name);
+	if (r > 0) {
+		free(rb_steal_ptr(&f->redirect));
+		f->hops = 0;
 	}
-	if (rb_registry_authorize(f, &challenge, err) < 0)
-		return -1;
-	free(rb_steal_ptr(&f->redirect));
-	f->hops = 0;
-	return 1;
+	return r;
 }
 
-static int finish_attempt(struct rb_http *h, struct rb_fetch *f, CURLcode code, bool *ret_transient,
-			  struct rb_error **err)
+/* Without a Location it is an answer, for those who accept it. */
+static bool is_redirect(const struct rb_net_attempt *a, long status, bool accepted)
 {
-	struct rb_attempt *a = f->now;
+	char *url = NULL;
+
+	(void)curl_easy_getinfo(a->easy, CURLINFO_REDIRECT_URL, &url);
+	return (url || !accepted) &&
+	       (status == 301 || status == 302 || status == 303 || status == 307 || status == 308);
+}
+
+static int finish_attempt(struct rb_net *h, struct rb_net_fetch *f, CURLcode code,
+			  bool *ret_transient, struct rb_error **err)
+{
+	struct rb_net_attempt *a = f->now;
 	long status = status_of(a);
 
 	f->transport = (int)code;
@@ -382,33 +381,29 @@ static int finish_attempt(struct rb_http *h, struct rb_fetch *f, CURLcode code, 
 		*err = rb_steal_ptr(&a->err);
 		return -1;
 	}
+	f->status = status;
+	bool accepted = f->ops->accepts(f, status);
 	/* on_body() had enough of a refusal. */
-	if (code == CURLE_WRITE_ERROR && status != 200)
+	if (code == CURLE_WRITE_ERROR && !accepted)
 		code = CURLE_OK;
 	if (code != CURLE_OK)
-		return rb_registry_explain_transport(a->easy, (int)code, &a->at, a->detail, h,
-						     ret_transient, err);
-	switch (status) {
-	case 200:
-		return finish_ok(f, ret_transient, err);
-	case 301:
-	case 302:
-	case 303:
-	case 307:
-	case 308:
+		return rb_net_explain_transport(a->easy, (int)code, &a->at, a->detail, h,
+						ret_transient, err);
+	if (is_redirect(a, status, accepted))
 		return finish_redirect(f, err);
-	case 401:
-		if (at_registry(f))
-			return finish_unauthorized(f, err);
-		break;
-	default:
-		break;
+	if (accepted)
+		return finish_ok(f, ret_transient, err);
+	if (status == 401) {
+		int r = finish_unauthorized(f, err);
+
+		if (r != 0)
+			return r;
 	}
-	return rb_registry_explain_status(status, a->at.name, &f->body, ret_transient, err);
+	return f->ops->refused(f, &a->at, status, ret_transient, err);
 }
 
 /* Decides what follows: nothing, another attempt now or later, or the end of everything. */
-static int settle(struct rb_http *h, struct rb_fetch *f, CURLcode code, struct rb_error **err)
+static int settle(struct rb_net *h, struct rb_net_fetch *f, CURLcode code, struct rb_error **err)
 {
 	RB_CLEANUP(rb_error_freep) struct rb_error *why = NULL;
 	bool transient = false;
@@ -419,13 +414,13 @@ static int settle(struct rb_http *h, struct rb_fetch *f, CURLcode code, struct r
 	f->due_ms = now_ms();
 	if (r >= 0)
 		return 0;
-	if (!transient || f->once || f->retries >= RB_REGISTRY_RETRIES) {
+	if (!transient || f->once || f->retries >= RB_NET_RETRIES) {
 		*err = rb_steal_ptr(&why);
 		if (f->retries > 0)
 			return rb_wrap(err, "%s: tried %u times", f->what, f->retries + 1);
 		return rb_wrap(err, "%s", f->what);
 	}
-	rb_log_debug("registry: %s: %s; trying again", f->what, why->msg);
+	rb_log_debug("net: %s: %s; trying again", f->what, why->msg);
 	f->due_ms += backoff_ms[f->retries++];
 	f->authorized = false;
 	free(rb_steal_ptr(&f->redirect));
@@ -436,10 +431,10 @@ static int settle(struct rb_http *h, struct rb_fetch *f, CURLcode code, struct r
 /* ---- many at once ---- */
 
 struct run {
-	struct rb_http *h;
-	struct rb_fetch *v;
+	struct rb_net *h;
+	struct rb_net_fetch *v;
 	size_t n, next; /* v[next] was not started yet */
-	struct rb_fetch *active[RB_REGISTRY_PARALLEL];
+	struct rb_net_fetch *active[RB_NET_PARALLEL];
 	int64_t reported_ms;
 };
 
@@ -448,8 +443,8 @@ static int start_due(struct run *run, int64_t now, struct rb_error **err)
 {
 	int unfinished = 0;
 
-	for (size_t i = 0; i < RB_REGISTRY_PARALLEL; i++) {
-		struct rb_fetch **slot = &run->active[i];
+	for (size_t i = 0; i < RB_NET_PARALLEL; i++) {
+		struct rb_net_fetch **slot = &run->active[i];
 
 		if (*slot && (*slot)->done)
 			*slot = NULL;
@@ -470,8 +465,8 @@ static int nap_ms(const struct run *run, int64_t now)
 {
 	int64_t nap = TICK_MS;
 
-	for (size_t i = 0; i < RB_REGISTRY_PARALLEL; i++) {
-		const struct rb_fetch *f = run->active[i];
+	for (size_t i = 0; i < RB_NET_PARALLEL; i++) {
+		const struct rb_net_fetch *f = run->active[i];
 
 		if (f && f->done)
 			return 0; /* its place is free */
@@ -483,7 +478,7 @@ static int nap_ms(const struct run *run, int64_t now)
 
 static void report(struct run *run, int64_t now, bool final)
 {
-	const struct rb_pull_progress *p = run->h->progress;
+	const struct rb_net_progress *p = run->h->progress;
 	uint64_t done = 0;
 
 	if (!run->h->report_bytes || !p || !p->bytes ||
@@ -507,7 +502,7 @@ static int settle_finished(struct run *run, struct rb_error **err)
 			continue;
 		(void)curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE, &owner);
 		/* The message dies with its handle: the code is copied by the call. */
-		if (settle(run->h, (struct rb_fetch *)(void *)owner, msg->data.result, err) < 0)
+		if (settle(run->h, (struct rb_net_fetch *)(void *)owner, msg->data.result, err) < 0)
 			return -1;
 	}
 	return 0;
@@ -515,7 +510,7 @@ static int settle_finished(struct run *run, struct rb_error **err)
 
 static int turn(struct run *run, struct rb_error **err)
 {
-	const struct rb_pull_progress *p = run->h->progress;
+	const struct rb_net_progress *p = run->h->progress;
 	int active;
 
 	for (;;) {
@@ -539,7 +534,7 @@ static int turn(struct run *run, struct rb_error **err)
 	}
 }
 
-int rb_registry_run(struct rb_http *h, struct rb_fetch *v, size_t n, struct rb_error **err)
+int rb_net_run(struct rb_net *h, struct rb_net_fetch *v, size_t n, struct rb_error **err)
 {
 	struct run run = {.h = h, .v = v, .n = n};
 	int r;
@@ -552,14 +547,14 @@ int rb_registry_run(struct rb_http *h, struct rb_fetch *v, size_t n, struct rb_e
 	return r;
 }
 
-void rb_registry_clear_fetch(struct rb_fetch *f)
+void rb_net_clear_fetch(struct rb_net_fetch *f)
 {
 	if (f->now)
 		rb_bug("request cleared while it runs");
 	free(f->url);
 	free(f->redirect);
-	free(f->content_type);
-	free(f->content_digest);
+	for (size_t i = 0; i < f->n_headers; i++)
+		free(rb_steal_ptr(&f->headers[i].value));
 	rb_buf_clear(&f->body);
-	*f = (struct rb_fetch){0};
+	*f = (struct rb_net_fetch){0};
 }
