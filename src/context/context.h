@@ -103,6 +103,9 @@ struct rb_matches {
  */
 int rb_source_match(const struct rb_source_root *root, const char *source, struct rb_matches *ret,
 		    struct rb_error **err);
+/* The one entry of that path, in which no character is a wildcard. */
+int rb_source_find(const struct rb_source_root *root, const char *path, struct rb_matches *ret,
+		   struct rb_error **err);
 void rb_matches_clear(struct rb_matches *m);
 
 /*

@@ -407,6 +407,14 @@ static const char *first_wildcard(const char *path)
 	}
 }
 
+int rb_source_find(const struct rb_source_root *root, const char *path, struct rb_matches *ret,
+		   struct rb_error **err)
+{
+	RB_CLEANUP(rb_strp) char *clean = rb_path_join_abs("/", path);
+
+	return match_path(root, clean[1] ? clean + 1 : ".", ret, err);
+}
+
 int rb_source_match(const struct rb_source_root *root, const char *source, struct rb_matches *ret,
 		    struct rb_error **err)
 {

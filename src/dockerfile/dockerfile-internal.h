@@ -120,6 +120,12 @@ int rb_flags_parse(const struct rb_flag_spec *specs, const struct rb_strv *words
 /* One that is not in specs counts as not given. */
 const struct rb_flag *rb_flags_find(const struct rb_flags *flags, const char *name);
 
+/* ---- mount.c ---- */
+
+/* The fields of --mount: keys in lower case, values NULL where there is no "=". In the arena. */
+int rb_mount_split(struct rb_arena *arena, const char *record, struct rb_kvs *ret,
+		   struct rb_error **err);
+
 /* ---- heredoc.c: heredoc words ---- */
 
 /* True when the whole word is a heredoc such as <<-"EOF"; sets all but the bodies. */

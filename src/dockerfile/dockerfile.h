@@ -6,7 +6,7 @@
  * Everything that can be refused without knowing values of variables is refused here, with its
  * lines; what depends on values (expansion results, base image config) is refused by plan/.
  *
- * An instruction that exists in the language but is not built yet (RUN --mount, ADD of a URL,
+ * An instruction that exists in the language but is not built yet (RUN --device, ADD of a URL,
  * ONBUILD, ...) is parsed as far as needed to be named; the refusal is kept in `unsupported` of the
  * instruction, because it concerns nobody while the target does not need its stage. plan/ raises it
  * as RB_ERR_UNSUPPORTED with the lines of the instruction.
@@ -100,6 +100,10 @@ struct rb_inst {
 			 * file of that name. */
 			const struct rb_heredoc *script_file;
 			const char *network; /* NULL, "default", "none", "host" */
+			/* The options of each --mount, in order, unexpanded; checked as far as that
+			 * goes: see rb_run_mount_parse() in mount.h. */
+			const struct rb_kvs *mounts;
+			size_t n_mounts;
 		} run;
 		struct {
 			struct rb_words sources; /* unexpanded; without heredocs */

@@ -6,6 +6,7 @@
 
 #include "dockerfile/dockerfile-internal.h"
 #include "dockerfile/expand.h"
+#include "dockerfile/mount.h"
 #include "dockerfile/values.h"
 
 struct statement {
@@ -35,7 +36,7 @@ static int parse_statement(struct rb_lexer *lx, struct rb_slice text, struct rb_
 /* ---- Flags (1.5) ---- */
 
 static const struct rb_flag_spec from_flags[] = {{"platform", RB_FLAG_STRING, false}, {0}};
-static const struct rb_flag_spec run_flags[] = {{"mount", RB_FLAG_LIST, true},
+static const struct rb_flag_spec run_flags[] = {{"mount", RB_FLAG_LIST, false},
 						{"network", RB_FLAG_STRING, false},
 						{"security", RB_FLAG_STRING, false},
 						{"device", RB_FLAG_LIST, true},
@@ -179,6 +180,29 @@ static bool is_one_of(const char *s, const char *const *list)
 	return false;
 }
 
+static int parse_mounts(struct statement *st, struct rb_error **err)
+{
+	static const char flag[] = "--mount=";
+	struct rb_arena *arena = st->lx->arena;
+	struct rb_kvs *mounts = rb_arena_array(arena, st->flag_words.n + 1, sizeof(*mounts));
+	size_t n = 0;
+
+	for (size_t i = 0; i < st->flag_words.n; i++) {
+		const char *word = st->flag_words.v[i];
+		struct rb_run_mount unused;
+
+		if (!rb_starts_with(word, flag))
+			continue;
+		if (rb_mount_split(arena, word + strlen(flag), &mounts[n], err) < 0 ||
+		    rb_run_mount_parse(&mounts[n], NULL, NULL, arena, &unused, err) < 0)
+			return -1;
+		n++;
+	}
+	st->inst->run.mounts = mounts;
+	st->inst->run.n_mounts = n;
+	return 0;
+}
+
 static int parse_run_flags(struct statement *st, struct rb_error **err)
 {
 	static const char *const networks[] = {"default", "none", "host", NULL};
@@ -194,7 +218,7 @@ static int parse_run_flags(struct statement *st, struct rb_error **err)
 	else if (security->given && !rb_streq(security->value, "sandbox"))
 		return rb_fail(err, RB_ERR_DOCKERFILE, "security \"%s\" is not valid",
 			       security->value);
-	return 0;
+	return parse_mounts(st, err);
 }
 
 static int parse_run(struct statement *st, struct rb_error **err)

@@ -12,6 +12,27 @@ static void add_strv(struct rb_hash *h, const struct rb_strv *v)
 		rb_hash_addstr(h, v->v[i]);
 }
 
+/* Neither contents nor id of a cache, nor the value of a secret (6.1). What a bind mount shows is
+ * an input. */
+static void add_mount(struct rb_hash *h, const struct rb_vertex_mount *vm)
+{
+	const struct rb_run_mount *m = &vm->spec;
+	bool named = m->type == RB_MOUNT_SECRET || m->type == RB_MOUNT_SSH;
+
+	rb_hash_addu64(h, m->type);
+	rb_hash_addstr(h, m->target);
+	rb_hash_addu64(h, m->read_only);
+	rb_hash_addu64(h, m->size_bytes);
+	rb_hash_addu64(h, vm->has_tree);
+	rb_hash_addstr(h, vm->has_tree ? NULL : m->source);
+	rb_hash_addstr(h, named ? m->id : NULL);
+	rb_hash_addstr(h, m->env);
+	rb_hash_addu64(h, m->required);
+	rb_hash_addu64(h, (uint64_t)m->mode);
+	rb_hash_addu64(h, (uint64_t)m->uid);
+	rb_hash_addu64(h, (uint64_t)m->gid);
+}
+
 static void add_run(struct rb_hash *h, const struct rb_vertex *v)
 {
 	const struct rb_vertex_run *run = &v->run;
@@ -27,6 +48,9 @@ static void add_run(struct rb_hash *h, const struct rb_vertex *v)
 	rb_hash_addstr(h, run->script_name);
 	rb_hash_addstr(h, run->script_body);
 	rb_hash_addstr(h, rb_platform_text(&v->stage->platform, platform));
+	rb_hash_addu64(h, run->n_mounts);
+	for (size_t i = 0; i < run->n_mounts; i++)
+		add_mount(h, &run->mounts[i]);
 }
 
 /* What a COPY does besides the bytes it takes. */
@@ -55,11 +79,19 @@ static struct rb_hash *start(const char *parent_id)
 	return h;
 }
 
-bool rb_vertex_definition_key(const struct rb_vertex *v, const char *parent_id, const char *from_id,
-			      struct rb_digest *ret)
+/* What of each input is taken. */
+static void add_paths(struct rb_hash *h, const struct rb_vertex *v, size_t input)
 {
-	RB_CLEANUP(rb_hash_freep) struct rb_hash *h = start(parent_id);
+	if (v->kind == RB_VERTEX_RUN) {
+		rb_hash_addstr(h, v->run.trees[input]->spec.source);
+		return;
+	}
+	for (size_t i = 0; i < v->copy.n_sources; i++)
+		rb_hash_addstr(h, v->copy.sources[i].path);
+}
 
+static void add_operation(struct rb_hash *h, const struct rb_vertex *v)
+{
 	switch (v->kind) {
 	case RB_VERTEX_RUN:
 		add_run(h, v);
@@ -70,14 +102,25 @@ bool rb_vertex_definition_key(const struct rb_vertex *v, const char *parent_id, 
 		rb_hash_addstr(h, v->workdir.user);
 		break;
 	case RB_VERTEX_COPY:
-		if (!from_id)
-			return false;
 		add_copy(h, &v->copy);
-		rb_hash_addstr(h, "definition");
-		rb_hash_addstr(h, from_id);
-		for (size_t i = 0; i < v->copy.n_sources; i++)
-			rb_hash_addstr(h, v->copy.sources[i].path);
 		break;
+	}
+}
+
+bool rb_vertex_definition_key(const struct rb_vertex *v, const char *parent_id,
+			      const char *const *input_ids, struct rb_digest *ret)
+{
+	RB_CLEANUP(rb_hash_freep) struct rb_hash *h = start(parent_id);
+	size_t n = rb_vertex_n_inputs(v);
+
+	add_operation(h, v);
+	if (n)
+		rb_hash_addstr(h, "definition");
+	for (size_t i = 0; i < n; i++) {
+		if (!input_ids[i])
+			return false;
+		rb_hash_addstr(h, input_ids[i]);
+		add_paths(h, v, i);
 	}
 	*ret = rb_hash_final(h);
 	return true;
@@ -88,8 +131,9 @@ struct rb_digest rb_vertex_content_key(const struct rb_vertex *v, const char *pa
 {
 	RB_CLEANUP(rb_hash_freep) struct rb_hash *h = start(parent_id);
 
-	add_copy(h, &v->copy);
+	add_operation(h, v);
 	rb_hash_addstr(h, "content");
-	rb_hash_add(h, content->bytes, sizeof(content->bytes));
+	for (size_t i = 0; i < rb_vertex_n_inputs(v); i++)
+		rb_hash_add(h, content[i].bytes, sizeof(content[i].bytes));
 	return rb_hash_final(h);
 }

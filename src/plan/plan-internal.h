@@ -36,10 +36,22 @@ struct rb_elab {
 	size_t n_history;
 };
 
-/* Resolves COPY --from=X of a stage (4.2). Adds no image; see rb_plan_use_image(). */
+/* What an instruction wants a tree of. */
+struct rb_from {
+	const char *text;         /* NULL: the build context */
+	const char *mount_target; /* of RUN --mount, which takes no stage numbers; NULL: COPY */
+};
+/* Resolves COPY --from=X and RUN --mount=from=X of a stage (4.2). */
 int rb_plan_resolve_from(struct rb_plan *plan, struct rb_plan_stage *stage,
-			 const struct rb_inst *inst, struct rb_root_ref *ret,
-			 struct rb_error **err);
+			 const struct rb_inst *inst, const struct rb_from *from,
+			 struct rb_root_ref *ret, struct rb_error **err);
+/* Whether the mount takes from a tree, as far as that can be told before its values are expanded;
+ * *ret_from is NULL for the context. */
+bool rb_plan_mount_root(struct rb_plan *plan, const struct rb_kvs *options, const char **ret_from,
+			const char **ret_target);
+/* Refuses the types that nobody executes yet, before anything is done; the caller adds the lines.
+ */
+int rb_plan_refuse_mount(struct rb_plan *plan, const struct rb_kvs *options, struct rb_error **err);
 /* Image of that reference and platform among plan->images; NULL when it was never registered. */
 struct rb_plan_image *rb_plan_find_image(struct rb_plan *plan, const char *name,
 					 const struct rb_platform *platform);
@@ -67,6 +79,8 @@ static inline const struct rb_inst *rb_plan_inst(const struct rb_plan_stage *sta
 int rb_elab_run(struct rb_elab *e, struct rb_error **err);
 int rb_elab_copy(struct rb_elab *e, struct rb_error **err);
 int rb_elab_workdir(struct rb_elab *e, struct rb_error **err);
+/* The mounts of a RUN whose cwd is set. */
+int rb_elab_mounts(struct rb_elab *e, struct rb_vertex_run *run, struct rb_error **err);
 
 /* Adds a history entry; vertex NULL is an empty layer. */
 void rb_elab_history(struct rb_elab *e, struct rb_vertex *vertex, const char *created_by);

@@ -308,6 +308,19 @@ static void queue_stage(struct stage_queue *q, const struct rb_plan_stage *stage
 	q->v[q->n++] = stage;
 }
 
+static void queue_from(struct rb_plan *plan, struct stage_queue *q, const struct rb_from *from)
+{
+	uint64_t n;
+
+	if (!from->text)
+		return;
+	if (!from->mount_target &&
+	    rb_parse_u64(rb_slice_str(from->text), plan->n_stages - 1, &n) == 0)
+		queue_stage(q, &plan->stages[n]);
+	else
+		queue_stage(q, find_stage(plan, from->text, plan->n_stages, true));
+}
+
 static void queue_inputs(struct rb_plan *plan, struct stage_queue *q,
 			 const struct rb_plan_stage *stage)
 {
@@ -315,14 +328,16 @@ static void queue_inputs(struct rb_plan *plan, struct stage_queue *q,
 		queue_stage(q, stage->base.stage);
 	for (size_t i = 0; i < rb_plan_n_insts(stage); i++) {
 		const struct rb_inst *inst = rb_plan_inst(stage, i);
-		uint64_t n;
+		struct rb_from from = {.text = NULL};
 
-		if (inst->kind != RB_INST_COPY || !inst->copy.from)
-			continue;
-		if (rb_parse_u64(rb_slice_str(inst->copy.from), plan->n_stages - 1, &n) == 0)
-			queue_stage(q, &plan->stages[n]);
-		else
-			queue_stage(q, find_stage(plan, inst->copy.from, plan->n_stages, true));
+		if (inst->kind == RB_INST_COPY) {
+			from.text = inst->copy.from;
+			queue_from(plan, q, &from);
+		}
+		for (size_t k = 0; inst->kind == RB_INST_RUN && k < inst->run.n_mounts; k++)
+			if (rb_plan_mount_root(plan, &inst->run.mounts[k], &from.text,
+					       &from.mount_target))
+				queue_from(plan, q, &from);
 	}
 }
 
@@ -345,11 +360,18 @@ static bool needs_stage(struct rb_plan *plan, const struct rb_plan_stage *stage,
 }
 
 static int later_stage(struct rb_plan *plan, const struct rb_plan_stage *stage,
-		       const struct rb_plan_stage *from, struct rb_error **err)
+		       const struct rb_plan_stage *from, const char *mount_target,
+		       struct rb_error **err)
 {
 	if (needs_stage(plan, from, stage))
 		return rb_fail(err, RB_ERR_DOCKERFILE, "circular dependency detected on stage: %s",
 			       stage_name(stage));
+	if (mount_target)
+		return rb_fail(
+			err, RB_ERR_DOCKERFILE,
+			"cannot mount from stage \"%s\" to \"%s\", stage needs to be defined "
+			"before current command",
+			stage_name(from), mount_target);
 	return rb_fail(
 		err, RB_ERR_DOCKERFILE,
 		"cannot copy from stage \"%s\", it needs to be defined before current stage \"%s\"",
@@ -377,46 +399,50 @@ static int from_number(struct rb_plan *plan, struct rb_plan_stage *stage, const 
 	if (r < 0)
 		return rb_fail(err, RB_ERR_DOCKERFILE, "invalid stage index %s", from);
 	if (n >= stage->ast->index)
-		return later_stage(plan, stage, &plan->stages[n], err);
+		return later_stage(plan, stage, &plan->stages[n], NULL, err);
 	*ret = end_of_stage(&plan->stages[n]);
 	return 1;
 }
 
-int rb_plan_resolve_from(struct rb_plan *plan, struct rb_plan_stage *stage,
-			 const struct rb_inst *inst, struct rb_root_ref *ret, struct rb_error **err)
+/* A stage that the text names; 1, 0 when it is something else. */
+static int from_stage(struct rb_plan *plan, struct rb_plan_stage *stage, const struct rb_from *from,
+		      struct rb_root_ref *ret, struct rb_error **err)
 {
-	const char *from = inst->copy.from;
+	int r = from->mount_target ? 0 : from_number(plan, stage, from->text, ret, err);
 
+	if (r)
+		return r;
+	struct rb_plan_stage *earlier = find_stage(plan, from->text, stage->ast->index, true);
+	if (!earlier) {
+		struct rb_plan_stage *any = find_stage(plan, from->text, plan->n_stages, true);
+
+		return any ? later_stage(plan, stage, any, from->mount_target, err) : 0;
+	}
+	*ret = end_of_stage(earlier);
+	return 1;
+}
+
+int rb_plan_resolve_from(struct rb_plan *plan, struct rb_plan_stage *stage,
+			 const struct rb_inst *inst, const struct rb_from *from,
+			 struct rb_root_ref *ret, struct rb_error **err)
+{
 	*ret = (struct rb_root_ref){.kind = RB_ROOT_CONTEXT};
-	if (!from)
+	if (!from->text)
 		return 0;
-	int r = from_number(plan, stage, from, ret, err);
+	int r = from_stage(plan, stage, from, ret, err);
 	if (r < 0)
 		return rb_error_at(err, inst->line_first, inst->line_last);
 	if (r > 0)
 		return 0;
-	struct rb_plan_stage *earlier = find_stage(plan, from, stage->ast->index, true);
-	if (!earlier) {
-		struct rb_plan_stage *any = find_stage(plan, from, plan->n_stages, true);
-
-		if (any) {
-			(void)later_stage(plan, stage, any, err);
-			return rb_error_at(err, inst->line_first, inst->line_last);
-		}
-	}
-	if (earlier) {
-		*ret = end_of_stage(earlier);
-		return 0;
-	}
-	if (rb_streq(from, "scratch")) {
+	if (rb_streq(from->text, "scratch")) {
 		ret->kind = RB_ROOT_SCRATCH;
 		return 0;
 	}
 	const struct rb_platform *platform = &plan->options.target_platform;
-	const struct rb_plan_context *context = rb_plan_find_context(plan, from, platform);
+	const struct rb_plan_context *context = rb_plan_find_context(plan, from->text, platform);
 	*ret = context ? context_root(context) : (struct rb_root_ref){.kind = RB_ROOT_IMAGE};
 	return ret->kind == RB_ROOT_IMAGE
-		       ? use_image(plan, from, context, platform, inst, &ret->image, err)
+		       ? use_image(plan, from->text, context, platform, inst, &ret->image, err)
 		       : 0;
 }
 
@@ -431,23 +457,52 @@ static int refuse_unsupported(const struct rb_inst *inst, struct rb_error **err)
 	return rb_error_at(err, inst->line_first, inst->line_last);
 }
 
+static int need_from(struct rb_plan *plan, struct rb_plan_stage *stage, const struct rb_inst *inst,
+		     const struct rb_from *from, struct rb_error **err)
+{
+	struct rb_root_ref root;
+
+	if (rb_plan_resolve_from(plan, stage, inst, from, &root, err) < 0)
+		return -1;
+	if (root.kind == RB_ROOT_STAGE)
+		root.stage->needed = true;
+	if (root.kind == RB_ROOT_CONTEXT && !root.context)
+		plan->needs_context = true;
+	return 0;
+}
+
+static int need_mount(struct rb_plan *plan, struct rb_plan_stage *stage, const struct rb_inst *inst,
+		      const struct rb_kvs *options, struct rb_error **err)
+{
+	struct rb_from from;
+
+	if (rb_plan_refuse_mount(plan, options, err) < 0)
+		return rb_error_at(err, inst->line_first, inst->line_last);
+	return rb_plan_mount_root(plan, options, &from.text, &from.mount_target)
+		       ? need_from(plan, stage, inst, &from, err)
+		       : 0;
+}
+
 /* Marks what one instruction of a needed stage needs. */
 static int need_inst(struct rb_plan *plan, struct rb_plan_stage *stage, const struct rb_inst *inst,
 		     struct rb_error **err)
 {
-	struct rb_root_ref from;
+	struct rb_from from = {.text = NULL};
 
 	if (refuse_unsupported(inst, err) < 0)
 		return -1;
+	if (inst->kind == RB_INST_RUN) {
+		for (size_t i = 0; i < inst->run.n_mounts; i++)
+			if (need_mount(plan, stage, inst, &inst->run.mounts[i], err) < 0)
+				return -1;
+		return 0;
+	}
 	if (inst->kind != RB_INST_COPY && inst->kind != RB_INST_ADD)
 		return 0;
-	if (rb_plan_resolve_from(plan, stage, inst, &from, err) < 0)
-		return -1;
-	if (from.kind == RB_ROOT_STAGE)
-		from.stage->needed = true;
-	if (from.kind == RB_ROOT_CONTEXT && !from.context && inst->copy.sources.n)
-		plan->needs_context = true;
-	return 0;
+	if (inst->kind == RB_INST_COPY)
+		from.text = inst->copy.from;
+	/* Heredocs alone need no context. */
+	return from.text || inst->copy.sources.n ? need_from(plan, stage, inst, &from, err) : 0;
 }
 
 static int need_inputs(struct rb_plan *plan, struct rb_plan_stage *stage, struct rb_error **err)
@@ -618,6 +673,24 @@ bool rb_plan_can_elaborate(const struct rb_plan_stage *stage)
 		break;
 	}
 	return true;
+}
+
+size_t rb_vertex_n_inputs(const struct rb_vertex *v)
+{
+	switch (v->kind) {
+	case RB_VERTEX_COPY:
+		return 1;
+	case RB_VERTEX_RUN:
+		return v->run.n_trees;
+	case RB_VERTEX_WORKDIR:
+		break;
+	}
+	return 0;
+}
+
+const struct rb_root_ref *rb_vertex_input(const struct rb_vertex *v, size_t i)
+{
+	return v->kind == RB_VERTEX_COPY ? &v->copy.from : &v->run.trees[i]->from;
 }
 
 struct rb_vertex *rb_plan_stage_top(const struct rb_plan_stage *stage)

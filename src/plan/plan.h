@@ -21,6 +21,7 @@
 #include "dockerfile/dockerfile.h"
 #include "dockerfile/expand.h"
 #include "dockerfile/lint.h"
+#include "dockerfile/mount.h"
 #include "image/config.h"
 #include "image/platform.h"
 
@@ -83,6 +84,22 @@ struct rb_root_ref {
 
 enum rb_vertex_kind { RB_VERTEX_RUN, RB_VERTEX_COPY, RB_VERTEX_WORKDIR };
 
+/* More than anybody writes; what a step needs for each is bounded by it. */
+enum { RB_RUN_MOUNTS_MAX = 64 };
+
+/* One mount of a RUN, complete: the defaults of 3.2 are filled in. */
+struct rb_vertex_mount {
+	/*
+	 * target: absolute, clean, not "/"; NULL for a secret that is only a variable.
+	 * source: bind, cache: absolute, clean; NULL: all of the tree. Others: NULL.
+	 * id: cache: with its name space; secret, ssh: as given.
+	 * mode, uid, gid: set where the type has them.
+	 */
+	struct rb_run_mount spec;
+	bool has_tree; /* bind: what is mounted; cache: what it starts with: */
+	struct rb_root_ref from;
+};
+
 struct rb_vertex_run {
 	struct rb_strv argv;
 	struct rb_strv env;       /* "NAME=value": the stage environment, in the key */
@@ -90,6 +107,10 @@ struct rb_vertex_run {
 	const char *cwd;
 	const char *user; /* "" is root */
 	enum rb_network_mode network;
+	struct rb_vertex_mount *mounts; /* sorted by target, parents first */
+	size_t n_mounts;
+	struct rb_vertex_mount **trees; /* those that have one, in this order */
+	size_t n_trees;
 	const char *script_name; /* one-heredoc RUN with "#!" or NULL */
 	const char *script_body;
 };
@@ -200,6 +221,11 @@ int rb_plan_elaborate(struct rb_plan *plan, struct rb_plan_stage *stage, struct 
 /* Last vertex whose result is the root of the stage's end, or NULL: the base root itself, see
  * rb_plan_stage_root(). */
 struct rb_vertex *rb_plan_stage_top(const struct rb_plan_stage *stage);
+/* The trees that a vertex takes from, besides the one it works on: one of a COPY, those of the
+ * mounts of a RUN. */
+size_t rb_vertex_n_inputs(const struct rb_vertex *v);
+const struct rb_root_ref *rb_vertex_input(const struct rb_vertex *v, size_t i);
+
 /* The root below all vertices of the stage and its parent stages: scratch or an image. */
 struct rb_root_ref rb_plan_stage_root(const struct rb_plan_stage *stage);
 
@@ -208,13 +234,15 @@ struct rb_root_ref rb_plan_stage_root(const struct rb_plan_stage *stage);
 
 /*
  * Definition key: the operation, the result ids of its inputs, and what of the environment it can
- * see (dockerfile.md 6.1). `parent_id`: result id of the root it works on. `from_id`: of the tree a
- * COPY takes from; NULL for the context, whose content is never identified by anything but a
- * checksum: such a COPY has no definition key (returns false).
+ * see (dockerfile.md 6.1). `parent_id`: result id of the root it works on. `input_ids`: of the
+ * trees of rb_vertex_input(), NULL for the context, whose content is never identified by anything
+ * but a checksum: a vertex that takes from it has no definition key (returns false).
  */
-bool rb_vertex_definition_key(const struct rb_vertex *v, const char *parent_id, const char *from_id,
-			      struct rb_digest *ret);
-/* Content key of a COPY: `content` is the checksum of what its sources select, in order. */
+bool rb_vertex_definition_key(const struct rb_vertex *v, const char *parent_id,
+			      const char *const *input_ids, struct rb_digest *ret);
+/* Content key of a vertex with inputs: `content` has for each of them the checksum of what is
+ * taken.
+ */
 struct rb_digest rb_vertex_content_key(const struct rb_vertex *v, const char *parent_id,
 				       const struct rb_digest *content);
 

@@ -160,7 +160,6 @@ int rb_elab_run(struct rb_elab *e, struct rb_error **err)
 {
 	RB_CLEANUP(rb_buf_clear) struct rb_buf by = RB_BUF_INIT;
 
-	(void)err;
 	struct rb_vertex *v = add_vertex(e, RB_VERTEX_RUN);
 	run_argv(e, &v->run);
 	rb_env_to_strv(&e->state->env, &v->run.env);
@@ -171,6 +170,8 @@ int rb_elab_run(struct rb_elab *e, struct rb_error **err)
 	v->run.cwd = keep(e, cwd);
 	v->run.user = keep(e, e->config->user ? e->config->user : "");
 	v->run.network = run_network(e);
+	if (rb_elab_mounts(e, &v->run, err) < 0)
+		return -1;
 
 	rb_buf_addstr(&by, "RUN ");
 	add_arg_prefix(e, &by);
@@ -282,10 +283,11 @@ int rb_elab_copy(struct rb_elab *e, struct rb_error **err)
 	RB_CLEANUP(rb_buf_clear) struct rb_buf by = RB_BUF_INIT;
 	RB_CLEANUP(rb_strp) char *dest = rb_elab_expand(e, inst->copy.dest, err);
 	struct rb_vertex_copy copy = {.dest_is_dir = dest && written_as_dir(dest)};
+	const struct rb_from from = {.text = inst->copy.from};
 	const char *chmod;
 
 	if (!dest || copy_sources(e, &copy, err) < 0 || copy_flags(e, &copy, &chmod, err) < 0 ||
-	    rb_plan_resolve_from(e->plan, e->stage, inst, &copy.from, err) < 0)
+	    rb_plan_resolve_from(e->plan, e->stage, inst, &from, &copy.from, err) < 0)
 		return -1;
 	const char *wd =
 		e->config->working_dir && *e->config->working_dir ? e->config->working_dir : "/";

@@ -68,31 +68,36 @@ int rb_cache_put(struct rb_solver *s, const struct rb_digest *key, const char *i
 	return put_record(s, "result", key, id, err);
 }
 
-/* Identity of "these sources of that tree"; committed trees never change. */
-static struct rb_digest checksum_key(const struct rb_vertex *v, const char *from_id)
+/* Identity of "these paths of that tree"; committed trees never change. */
+static struct rb_digest checksum_key(struct rb_solver *s, const struct rb_vertex *v, size_t input)
 {
 	RB_CLEANUP(rb_hash_freep) struct rb_hash *h = rb_hash_new();
 
-	rb_hash_addstr(h, from_id);
+	rb_hash_addstr(h, rb_solve_root_id(s, rb_vertex_input(v, input)));
+	if (v->kind == RB_VERTEX_RUN) {
+		rb_hash_addstr(h, "mount");
+		rb_hash_addstr(h, v->run.trees[input]->spec.source);
+		return rb_hash_final(h);
+	}
 	for (size_t i = 0; i < v->copy.n_sources; i++)
 		rb_hash_addstr(h, v->copy.sources[i].path);
 	return rb_hash_final(h);
 }
 
-bool rb_cache_get_checksum(struct rb_solver *s, const struct rb_vertex *v, const char *from_id,
+bool rb_cache_get_checksum(struct rb_solver *s, const struct rb_vertex *v, size_t input,
 			   struct rb_digest *ret)
 {
 	RB_CLEANUP(rb_buf_clear) struct rb_buf text = RB_BUF_INIT;
-	struct rb_digest key = checksum_key(v, from_id);
+	struct rb_digest key = checksum_key(s, v, input);
 	const char *found = get_record(s, "checksum", &key, &text);
 
 	return found && rb_digest_parse(found, ret) == 0;
 }
 
-int rb_cache_put_checksum(struct rb_solver *s, const struct rb_vertex *v, const char *from_id,
+int rb_cache_put_checksum(struct rb_solver *s, const struct rb_vertex *v, size_t input,
 			  const struct rb_digest *checksum, struct rb_error **err)
 {
-	struct rb_digest key = checksum_key(v, from_id);
+	struct rb_digest key = checksum_key(s, v, input);
 	char text[RB_DIGEST_TEXT_BYTES];
 
 	return put_record(s, "checksum", &key, rb_digest_text(checksum, text), err);

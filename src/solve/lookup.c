@@ -43,12 +43,20 @@ static unsigned add_vertex(struct rb_solver *s, struct rb_vertex *v)
 
 	job->vertex = v;
 	s->vertices[v->index].node = node;
-	if (v->kind != RB_VERTEX_COPY)
-		return node;
-	if (v->copy.from.kind == RB_ROOT_STAGE)
-		rb_sched_depend(s->sched, node, s->stages[v->copy.from.stage->ast->index].end_node);
-	else if (v->copy.from.kind == RB_ROOT_IMAGE)
-		rb_sched_depend(s->sched, node, s->images[v->copy.from.image->index]->config_node);
+	struct vertex_state *st = &s->vertices[v->index];
+	size_t n = rb_vertex_n_inputs(v);
+
+	st->content = rb_calloc(n, sizeof(*st->content));
+	st->has_input = rb_calloc(n, sizeof(*st->has_input));
+	for (size_t i = 0; i < n; i++) {
+		const struct rb_root_ref *from = rb_vertex_input(v, i);
+
+		if (from->kind == RB_ROOT_STAGE)
+			rb_sched_depend(s->sched, node,
+					s->stages[from->stage->ast->index].end_node);
+		else if (from->kind == RB_ROOT_IMAGE)
+			rb_sched_depend(s->sched, node, s->images[from->image->index]->config_node);
+	}
 	return node;
 }
 
@@ -178,12 +186,13 @@ static void announce_context(struct rb_solver *s, const struct rb_root_ref *ref,
 	st->open = true;
 }
 
-/* Checksum of what a COPY takes from a context directory, in place: the walk is over files the
+/* Checksum of what a vertex takes from a context directory, in place: the walk is over files the
  * caller owns. */
-static int context_checksum(struct rb_solver *s, struct rb_vertex *v, struct rb_context *dir,
-			    struct rb_digest *ret, struct rb_error **err)
+static int context_checksum(struct rb_solver *s, struct rb_vertex *v, size_t input,
+			    struct rb_context *dir, struct rb_error **err)
 {
-	struct context_state *st = rb_solve_context_state(s, &v->copy.from);
+	const struct rb_root_ref *from = rb_vertex_input(v, input);
+	struct context_state *st = rb_solve_context_state(s, from);
 	const struct rb_source_root root = {
 		.root_fd = dir->root_fd,
 		.ignore = dir->ignore,
@@ -191,42 +200,55 @@ static int context_checksum(struct rb_solver *s, struct rb_vertex *v, struct rb_
 	};
 
 	if (!st->ev)
-		announce_context(s, &v->copy.from, st);
+		announce_context(s, from, st);
 	if (!st->statcache && rb_statcache_open(s->in.store, dir, &st->statcache, err) < 0)
 		return -1;
-	if (rb_copy_checksum(v, &root, st->statcache, ret, err) < 0) {
+	if (rb_input_checksum(v, input, &root, st->statcache, &s->vertices[v->index].content[input],
+			      err) < 0) {
 		(void)rb_wrap(err, "failed to compute cache key");
 		return rb_error_at(err, v->inst->line_first, v->inst->line_last);
 	}
 	return 0;
 }
 
+static int find_content(struct rb_solver *s, struct rb_vertex *v, size_t input,
+			struct rb_error **err)
+{
+	struct vertex_state *st = &s->vertices[v->index];
+	struct rb_context *dir = rb_solve_local_dir(s, rb_vertex_input(v, input));
+
+	if (dir && context_checksum(s, v, input, dir, err) < 0)
+		return -1;
+	st->has_input[input] = dir || rb_cache_get_checksum(s, v, input, &st->content[input]);
+	return 0;
+}
+
+static void definition_key(struct rb_solver *s, struct rb_vertex *v)
+{
+	struct vertex_state *st = &s->vertices[v->index];
+	const char *ids[RB_RUN_MOUNTS_MAX];
+
+	for (size_t i = 0; i < rb_vertex_n_inputs(v); i++) {
+		const struct rb_root_ref *from = rb_vertex_input(v, i);
+
+		ids[i] = rb_solve_local_dir(s, from) ? NULL : rb_solve_root_id(s, from);
+	}
+	st->has_definition =
+		rb_vertex_definition_key(v, rb_solve_parent_id(s, v), ids, &st->definition_key);
+}
+
 /* Fills the keys that can be known without work. */
 static int compute_keys(struct rb_solver *s, struct rb_vertex *v, struct rb_error **err)
 {
 	struct vertex_state *st = &s->vertices[v->index];
-	const char *parent = rb_solve_parent_id(s, v);
-	struct rb_context *dir = NULL;
-	const char *from = NULL;
 
 	if (st->has_definition || st->has_content)
 		return 0;
-	if (v->kind == RB_VERTEX_COPY) {
-		dir = rb_solve_local_dir(s, &v->copy.from);
-		from = dir ? NULL : rb_solve_root_id(s, &v->copy.from);
-	}
-	st->has_definition = rb_vertex_definition_key(v, parent, from, &st->definition_key);
-	if (v->kind != RB_VERTEX_COPY)
-		return 0;
-	if (dir) {
-		if (context_checksum(s, v, dir, &st->content, err) < 0)
+	definition_key(s, v);
+	for (size_t i = 0; i < rb_vertex_n_inputs(v); i++)
+		if (find_content(s, v, i, err) < 0)
 			return -1;
-		st->has_content = true;
-	} else {
-		st->has_content = rb_cache_get_checksum(s, v, from, &st->content);
-	}
-	if (st->has_content)
-		st->content_key = rb_vertex_content_key(v, parent, &st->content);
+	(void)rb_input_content_key(s, v);
 	return 0;
 }
 
@@ -264,25 +286,25 @@ static bool cached(struct rb_solver *s, struct vertex_state *st)
 	       (st->has_content && rb_cache_get(s, &st->content_key, st->id));
 }
 
+static bool wait_for_tree(struct rb_solver *s, unsigned node, struct rb_root_ref ref)
+{
+	if (ref.kind != RB_ROOT_IMAGE || rb_image_is_unpacked(s, s->images[ref.image->index]))
+		return false;
+	rb_sched_depend(s->sched, node, materialize_node(s, ref.image));
+	return true;
+}
+
 /* Trees that the work needs on disk; returns true when the node has to wait for one. */
 static bool wait_for_trees(struct rb_solver *s, unsigned node, const struct rb_vertex *v)
 {
-	const struct rb_root_ref *refs[2] = {NULL, NULL};
-	struct rb_root_ref own = rb_plan_stage_root(v->stage), from;
-	bool waits = false;
+	bool waits = wait_for_tree(s, node, rb_plan_stage_root(v->stage));
 
-	refs[0] = &own;
-	if (v->kind == RB_VERTEX_COPY) {
-		from = v->copy.from.kind == RB_ROOT_STAGE ? rb_plan_stage_root(v->copy.from.stage)
-							  : v->copy.from;
-		refs[1] = &from;
-	}
-	for (size_t i = 0; i < RB_ARRAY_LEN(refs); i++) {
-		if (!refs[i] || refs[i]->kind != RB_ROOT_IMAGE ||
-		    rb_image_is_unpacked(s, s->images[refs[i]->image->index]))
-			continue;
-		rb_sched_depend(s->sched, node, materialize_node(s, refs[i]->image));
-		waits = true;
+	for (size_t i = 0; i < rb_vertex_n_inputs(v); i++) {
+		struct rb_root_ref from = *rb_vertex_input(v, i);
+
+		if (from.kind == RB_ROOT_STAGE)
+			from = rb_plan_stage_root(from.stage);
+		waits |= wait_for_tree(s, node, from);
 	}
 	return waits;
 }

@@ -11,38 +11,6 @@
 #include "layer/copy.h"
 #include "solve/solve-internal.h"
 
-int rb_copy_checksum(const struct rb_vertex *v, const struct rb_source_root *root,
-		     struct rb_statcache *sc, struct rb_digest *ret, struct rb_error **err)
-{
-	RB_CLEANUP(rb_hash_freep) struct rb_hash *h = rb_hash_new();
-
-	for (size_t i = 0; i < v->copy.n_sources; i++) {
-		struct rb_matches matches = {0};
-		int r = 0;
-
-		if (!v->copy.sources[i].path)
-			continue;
-		rb_hash_addstr(h, "source");
-		if (rb_source_match(root, v->copy.sources[i].path, &matches, err) < 0)
-			return -1;
-		for (size_t j = 0; j < matches.n && r == 0; j++) {
-			struct rb_digest d;
-
-			r = rb_source_checksum(root, &matches.v[j], sc, &d, err);
-			if (r < 0)
-				break;
-			/* The base name decides where a file lands in a directory destination. */
-			rb_hash_addstr(h, matches.v[j].is_dir ? "" : matches.v[j].name);
-			rb_hash_add(h, d.bytes, sizeof(d.bytes));
-		}
-		rb_matches_clear(&matches);
-		if (r < 0)
-			return -1;
-	}
-	*ret = rb_hash_final(h);
-	return 0;
-}
-
 /* --- copying
  * ----------------------------------------------------------------------------------------- */
 
@@ -135,12 +103,12 @@ static bool context_unchanged(struct rb_solver *s, const struct rb_vertex *v,
 	if (src->ledger)
 		return true; /* a committed tree */
 	struct rb_statcache *cache = rb_solve_context_state(s, &v->copy.from)->statcache;
-	if (rb_copy_checksum(v, &src->root, cache, &now, &err) < 0) {
+	if (rb_input_checksum(v, 0, &src->root, cache, &now, &err) < 0) {
 		/* Something vanished meanwhile: it changed. */
 		rb_error_drop(&err);
 		return false;
 	}
-	return rb_digest_eq(&now, &s->vertices[v->index].content);
+	return rb_digest_eq(&now, &s->vertices[v->index].content[0]);
 }
 
 static void send_result(struct rb_worker_port *port, bool was_cached, const char *id)
@@ -165,11 +133,8 @@ static int content_hit(struct rb_solver *s, const struct rb_vertex *v, struct so
 {
 	if (!src->ledger || st->has_content)
 		return 0;
-	if (rb_copy_checksum(v, &src->root, NULL, &st->content, err) < 0 ||
-	    rb_cache_put_checksum(s, v, rb_solve_root_id(s, &v->copy.from), &st->content, err) < 0)
+	if (rb_input_compute(s, v, err) < 0)
 		return -1;
-	st->has_content = true;
-	st->content_key = rb_vertex_content_key(v, rb_solve_parent_id(s, v), &st->content);
 	if (v->no_cache || !rb_cache_get(s, &st->content_key, st->id))
 		return 0;
 	return put_records(s, st, st->id, err) < 0 ? -1 : 1;

@@ -44,7 +44,8 @@ struct vertex_state {
 	char id[RB_ID_BYTES];
 	bool has_definition, has_content;
 	struct rb_digest definition_key, content_key;
-	struct rb_digest content; /* of a local COPY's sources */
+	struct rb_digest *content; /* of what is taken from each input (owned), as far as known: */
+	bool *has_input;
 };
 
 struct image_state {
@@ -134,9 +135,9 @@ void rb_source_tree_clear(struct source_tree *t);
 bool rb_cache_get(struct rb_solver *s, const struct rb_digest *key, char id[static RB_ID_BYTES]);
 int rb_cache_put(struct rb_solver *s, const struct rb_digest *key, const char *id,
 		 struct rb_error **err);
-bool rb_cache_get_checksum(struct rb_solver *s, const struct rb_vertex *v, const char *from_id,
+bool rb_cache_get_checksum(struct rb_solver *s, const struct rb_vertex *v, size_t input,
 			   struct rb_digest *ret);
-int rb_cache_put_checksum(struct rb_solver *s, const struct rb_vertex *v, const char *from_id,
+int rb_cache_put_checksum(struct rb_solver *s, const struct rb_vertex *v, size_t input,
 			  const struct rb_digest *checksum, struct rb_error **err);
 
 /* Blobs that were read to their end once and have this diff ID. */
@@ -168,9 +169,17 @@ struct op_files {
 	struct rb_vertex *vertex;
 };
 rb_worker_fn rb_op_copy, rb_op_workdir;
-/* Checksum of what the sources of a COPY select in `root`, in order. */
-int rb_copy_checksum(const struct rb_vertex *v, const struct rb_source_root *root,
-		     struct rb_statcache *sc, struct rb_digest *ret, struct rb_error **err);
+
+/* What vertices take from other trees (inputs.c). */
+
+/* Checksum of what the vertex takes from its input, whose tree is `root`: what the sources of a
+ * COPY select, in order; what a mount shows. */
+int rb_input_checksum(const struct rb_vertex *v, size_t input, const struct rb_source_root *root,
+		      struct rb_statcache *sc, struct rb_digest *ret, struct rb_error **err);
+/* Fills the content key when the content of all inputs is known; whether it is. */
+bool rb_input_content_key(struct rb_solver *s, const struct rb_vertex *v);
+/* Computes what is not known of the content of the vertex's inputs, and its content key. */
+int rb_input_compute(struct rb_solver *s, const struct rb_vertex *v, struct rb_error **err);
 
 /* RUN (op-run.c). */
 int rb_op_run_start(struct rb_solver *s, struct job *job, struct rb_error **err);

@@ -91,6 +91,14 @@ static void add_from(struct rb_buf *b, const struct rb_inst *inst)
 		rb_buf_addf(b, " as %s (%s)", inst->from.name, inst->from.name_written);
 }
 
+static void add_mount(struct rb_buf *b, const struct rb_kvs *options)
+{
+	rb_buf_addstr(b, " mount");
+	for (size_t i = 0; i < options->n; i++)
+		rb_buf_addf(b, " %s%s%s", options->v[i].key, options->v[i].value ? "=" : "",
+			    options->v[i].value ? options->v[i].value : "");
+}
+
 static void add_inst(struct rb_buf *b, const struct rb_inst *inst)
 {
 	rb_buf_addf(b, "%u-%u %s", inst->line_first, inst->line_last,
@@ -106,6 +114,8 @@ static void add_inst(struct rb_buf *b, const struct rb_inst *inst)
 		break;
 	case RB_INST_RUN:
 		add_flag(b, "network", inst->run.network);
+		for (size_t i = 0; i < inst->run.n_mounts; i++)
+			add_mount(b, &inst->run.mounts[i]);
 		if (inst->run.script_file)
 			rb_buf_addf(b, " file %s", inst->run.script_file->name);
 		add_command(b, inst->run.exec, &inst->run.argv, inst->run.script);
@@ -865,13 +875,13 @@ static void test_dockerfile__run_flags(void)
 		GOOD("RUN --security=insecure x\n",
 		     "2-2 RUN sh [x] !RUN --security=insecure is not supported yet by this version of rbuild\n"),
 		GOOD("RUN --mount=type=cache,target=/x y\n",
-		     "2-2 RUN sh [y] !RUN --mount is not supported yet by this version of rbuild\n"),
-		GOOD("RUN --mount=a --mount=b y\n",
-		     "2-2 RUN sh [y] !RUN --mount is not supported yet by this version of rbuild\n"),
+		     "2-2 RUN mount type=cache target=/x sh [y]\n"),
+		GOOD("RUN --mount=Dst=$1 --mount=target='/x y',RO y\n",
+		     "2-2 RUN mount dst=$1 mount target=/x y ro sh [y]\n"),
 		GOOD("RUN --device=x y\n",
 		     "2-2 RUN sh [y] !RUN --device is not supported yet by this version of rbuild\n"),
-		GOOD("RUN --mount=a <<EOF\nb\nEOF\n",
-		     "2-4 RUN sh [b\n] !RUN --mount is not supported yet by this version of rbuild\n"),
+		GOOD("RUN --mount=ro <<EOF\nb\nEOF\n", "2-4 RUN mount ro sh [b\n]\n"),
+		BAD("RUN --mount=a x\n", "invalid field 'a' must be a key=value pair", 2, 2),
 		BAD("RUN --network=x y\n", "invalid network mode \"x\"", 2, 2),
 		BAD("RUN --network= y\n", "invalid network mode \"\"", 2, 2),
 		BAD("RUN --network=None y\n", "invalid network mode \"None\"", 2, 2),
@@ -976,7 +986,7 @@ static void test_dockerfile__onbuild(void)
 {
 	static const struct row rows[] = {
 		GOOD("ONBUILD RUN a  b\n", "2-2 ONBUILD [RUN a  b]\n"),
-		GOOD("ONBUILD run --mount=x a\n", "2-2 ONBUILD [run --mount=x a]\n"),
+		GOOD("ONBUILD run --mount=ro a\n", "2-2 ONBUILD [run --mount=ro a]\n"),
 		GOOD("ONBUILD COPY [\"a\", \"b\"]\n", "2-2 ONBUILD [COPY [\"a\", \"b\"]]\n"),
 		GOOD("ONBUILD RUN <<A cat <<B\n1\nA\n2\nB\nRUN x\n",
 		     "2-6 ONBUILD [RUN <<A cat <<B\n1\nA\n2\nB]\n7-7 RUN sh [x]\n"),

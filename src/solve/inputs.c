@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What vertices take from other trees: what COPY copies and what mounts of a RUN show. */
+#include "solve/solve-internal.h"
+
+static int copy_checksum(const struct rb_vertex *v, const struct rb_source_root *root,
+			 struct rb_statcache *sc, struct rb_digest *ret, struct rb_error **err)
+{
+	RB_CLEANUP(rb_hash_freep) struct rb_hash *h = rb_hash_new();
+
+	for (size_t i = 0; i < v->copy.n_sources; i++) {
+		struct rb_matches matches = {0};
+		int r = 0;
+
+		if (!v->copy.sources[i].path)
+			continue;
+		rb_hash_addstr(h, "source");
+		if (rb_source_match(root, v->copy.sources[i].path, &matches, err) < 0)
+			return -1;
+		for (size_t j = 0; j < matches.n && r == 0; j++) {
+			struct rb_digest d;
+
+			r = rb_source_checksum(root, &matches.v[j], sc, &d, err);
+			if (r < 0)
+				break;
+			/* The base name decides where a file lands in a directory destination. */
+			rb_hash_addstr(h, matches.v[j].is_dir ? "" : matches.v[j].name);
+			rb_hash_add(h, d.bytes, sizeof(d.bytes));
+		}
+		rb_matches_clear(&matches);
+		if (r < 0)
+			return -1;
+	}
+	*ret = rb_hash_final(h);
+	return 0;
+}
+
+static int mount_checksum(const struct rb_vertex_mount *m, const struct rb_source_root *root,
+			  struct rb_statcache *sc, struct rb_digest *ret, struct rb_error **err)
+{
+	struct rb_matches matches = {0};
+	int r = rb_source_find(root, m->spec.source ? m->spec.source : "/", &matches, err);
+
+	if (r == 0)
+		r = rb_source_checksum(root, &matches.v[0], sc, ret, err);
+	rb_matches_clear(&matches);
+	return r;
+}
+
+int rb_input_checksum(const struct rb_vertex *v, size_t input, const struct rb_source_root *root,
+		      struct rb_statcache *sc, struct rb_digest *ret, struct rb_error **err)
+{
+	if (v->kind == RB_VERTEX_RUN)
+		return mount_checksum(v->run.trees[input], root, sc, ret, err);
+	return copy_checksum(v, root, sc, ret, err);
+}
+
+bool rb_input_content_key(struct rb_solver *s, const struct rb_vertex *v)
+{
+	struct vertex_state *st = &s->vertices[v->index];
+	size_t n = rb_vertex_n_inputs(v);
+
+	for (size_t i = 0; i < n; i++)
+		if (!st->has_input[i])
+			return false;
+	st->has_content = n > 0;
+	if (n)
+		st->content_key = rb_vertex_content_key(v, rb_solve_parent_id(s, v), st->content);
+	return st->has_content;
+}
+
+static int compute_input(struct rb_solver *s, const struct rb_vertex *v, size_t i,
+			 struct rb_error **err)
+{
+	struct vertex_state *st = &s->vertices[v->index];
+	RB_CLEANUP(rb_source_tree_clear) struct source_tree tree;
+
+	if (rb_source_tree_open(s, rb_vertex_input(v, i), &tree, err) < 0 ||
+	    rb_input_checksum(v, i, &tree.root, NULL, &st->content[i], err) < 0)
+		return -1;
+	st->has_input[i] = true;
+	/* The content of a directory is no lasting fact. */
+	return tree.ledger ? rb_cache_put_checksum(s, v, i, &st->content[i], err) : 0;
+}
+
+int rb_input_compute(struct rb_solver *s, const struct rb_vertex *v, struct rb_error **err)
+{
+	for (size_t i = 0; i < rb_vertex_n_inputs(v); i++)
+		if (!s->vertices[v->index].has_input[i] && compute_input(s, v, i, err) < 0)
+			return -1;
+	(void)rb_input_content_key(s, v);
+	return 0;
+}
