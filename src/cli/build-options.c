@@ -25,6 +25,10 @@ const struct rb_option *rb_build_options_table(struct rb_build_options *o)
 		{"pull", 0, RB_OPT_FLAG, &o->pull, NULL,
 		 "ask the registry even for images in the store"},
 		{"quiet", 'q', RB_OPT_FLAG, &o->quiet, NULL, "print the image ID only"},
+		{"secret", 0, RB_OPT_LIST, &o->secrets, "id=ID[,src=FILE|,env=NAME]",
+		 "a secret for RUN --mount=type=secret"},
+		{"ssh", 0, RB_OPT_LIST, &o->ssh, "ID[=SOCKET|=KEY,...]",
+		 "an agent or keys for RUN --mount=type=ssh"},
 		{"tag", 't', RB_OPT_LIST, &o->tags, "NAME[:TAG]", "name of the image in the store"},
 		{"target", 0, RB_OPT_STRING, &o->target, "STAGE",
 		 "stage to build (name in any case, or number)"},
@@ -48,9 +52,7 @@ const struct rb_option *rb_build_options_table(struct rb_build_options *o)
 		{"push", 0, RB_OPT_REFUSED, NULL, NULL, NULL},
 		{"resource", 0, RB_OPT_REFUSED, NULL, "SPEC", NULL},
 		{"sbom", 0, RB_OPT_REFUSED, NULL, "SPEC", NULL},
-		{"secret", 0, RB_OPT_REFUSED, NULL, "SPEC", NULL},
 		{"shm-size", 0, RB_OPT_REFUSED, NULL, "BYTES", NULL},
-		{"ssh", 0, RB_OPT_REFUSED, NULL, "SPEC", NULL},
 		{"ulimit", 0, RB_OPT_REFUSED, NULL, "SPEC", NULL},
 		{"compress", 0, RB_OPT_IGNORED, NULL, NULL, NULL},
 		{"force-rm", 0, RB_OPT_IGNORED, NULL, NULL, NULL},
@@ -144,9 +146,9 @@ int rb_build_options_check(struct rb_build_options *o, struct rb_plan_options *r
 
 void rb_build_options_clear(struct rb_build_options *o)
 {
-	struct rb_strv *lists[] = {
-		&o->tags,      &o->build_args,     &o->labels,          &o->outputs,
-		&o->platforms, &o->label_map.keys, &o->label_map.values};
+	struct rb_strv *lists[] = {&o->tags,    &o->build_args,     &o->labels,
+				   &o->outputs, &o->platforms,      &o->secrets,
+				   &o->ssh,     &o->label_map.keys, &o->label_map.values};
 
 	for (size_t i = 0; i < RB_ARRAY_LEN(lists); i++)
 		rb_strv_clear(lists[i]);

@@ -7,7 +7,7 @@
 #include "plan/plan.h"
 
 struct rb_build_options {
-	struct rb_strv tags, build_args, labels, outputs, platforms;
+	struct rb_strv tags, build_args, labels, outputs, platforms, secrets, ssh;
 	const char *file, *target, *iidfile, *progress, *network;
 	bool no_cache, pull, quiet;
 	unsigned jobs; /* 0: number of processors */

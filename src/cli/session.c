@@ -59,6 +59,20 @@ int rb_session_read(struct rb_session *s, const char *context, const char *file,
 	return rb_context_dockerfile(s->context, file, &s->text, &s->file, err);
 }
 
+int rb_session_lend(struct rb_session *s, const struct rb_strv *secrets, const struct rb_strv *ssh,
+		    struct rb_error **err)
+{
+	s->secrets = rb_secrets_new();
+	s->ssh = rb_ssh_new();
+	for (size_t i = 0; i < secrets->n; i++)
+		if (rb_secrets_add(s->secrets, secrets->v[i], err) < 0)
+			return rb_wrap(err, "--secret");
+	for (size_t i = 0; i < ssh->n; i++)
+		if (rb_ssh_add(s->ssh, ssh->v[i], err) < 0)
+			return rb_wrap(err, "--ssh");
+	return 0;
+}
+
 int rb_session_from(struct rb_session *s, const char *image, struct rb_error **err)
 {
 	struct rb_ref ref = {0};
@@ -171,6 +185,8 @@ int rb_session_plan(struct rb_session *s, struct rb_plan_options *options, struc
 		.context = s->context,
 		.options = &s->options,
 		.sink = &s->sink,
+		.secrets = s->secrets,
+		.ssh = s->ssh,
 	};
 	s->solver = rb_solver_new(&in);
 	return 0;
@@ -204,6 +220,8 @@ void rb_session_clear(struct rb_session *s)
 {
 	rb_log_set_sink(NULL, NULL);
 	rb_solver_free(s->solver);
+	rb_ssh_free(s->ssh);
+	rb_secrets_free(s->secrets);
 	rb_plan_free(s->plan);
 	rb_lint_clear(&s->lint);
 	rb_dockerfile_free(s->df);

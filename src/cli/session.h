@@ -9,7 +9,9 @@
 #include "context/context.h"
 #include "plan/plan.h"
 #include "snapshot/snapshot.h"
+#include "solve/secrets.h"
 #include "solve/solve.h"
+#include "solve/ssh.h"
 
 struct rb_session {
 	struct rb_cli *cli;
@@ -25,6 +27,8 @@ struct rb_session {
 	struct rb_progress *progress;
 	struct rb_event_sink sink;
 	struct rb_solve_options options;
+	struct rb_secrets *secrets; /* NULL: none, as of ssh */
+	struct rb_ssh *ssh;
 	char build_id[40];
 	struct rb_solver *solver;
 };
@@ -38,6 +42,9 @@ struct rb_session {
 int rb_session_open(struct rb_session *s, struct rb_cli *cli, struct rb_error **err);
 /* Context directory and Dockerfile (dockerfile.md 5.1). `file` NULL: the default names. */
 int rb_session_read(struct rb_session *s, const char *context, const char *file,
+		    struct rb_error **err);
+/* Takes what --secret and --ssh give. */
+int rb_session_lend(struct rb_session *s, const struct rb_strv *secrets, const struct rb_strv *ssh,
 		    struct rb_error **err);
 /* A one-line Dockerfile for verbs that take an image: FROM image. */
 int rb_session_from(struct rb_session *s, const char *image, struct rb_error **err);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "solve/mask.h"
 #include "solve/solve-internal.h"
 
 enum { COMMAND_SHOWN_MAX = 1000 }; /* bytes of it in the error */
@@ -20,7 +21,8 @@ struct op_run {
 	int root_fd;
 	struct rb_exec exec;
 	bool ended;
-	int log_fd; /* opened at the first output */
+	int log_fd;           /* opened at the first output */
+	struct rb_mask *mask; /* NULL: nothing to hide */
 	char *log_path;
 };
 
@@ -31,6 +33,7 @@ static void op_run_free(struct op_run *run)
 	rb_closep(&run->root_fd);
 	rb_closep(&run->log_fd);
 	rb_active_free(run->active);
+	rb_mask_free(run->mask);
 	free(run->log_path);
 	free(run);
 }
@@ -126,8 +129,43 @@ static void write_log(struct rb_solver *s, struct job *job, const char *data, si
 		rb_closep(&run->log_fd);
 }
 
+struct output {
+	struct rb_solver *s;
+	struct job *job;
+};
+
+/* Nobody sees output but through here. */
+static void show(void *ctx, int stream, const char *data, size_t len)
+{
+	const struct output *o = ctx;
+	const struct rb_event ev = {
+		.kind = RB_EV_LOG,
+		.vertex = o->job->ev,
+		.time_ns = rb_solve_now_ns(o->s),
+		.data = data,
+		.len = len,
+		.stream = stream,
+	};
+
+	o->s->in.sink->event(o->s->in.sink->ctx, &ev);
+	write_log(o->s, o->job, data, len);
+}
+
+static void take_output(struct output *o, int stream, const char *data, size_t len)
+{
+	const struct rb_mask_set *hidden = rb_secrets_mask(o->s->in.secrets);
+	struct op_run *run = o->job->run;
+
+	if (hidden && !run->mask)
+		run->mask = rb_mask_new(hidden);
+	if (run->mask)
+		rb_mask_feed(run->mask, stream, data, len, show, o);
+	else
+		show(o, stream, data, len);
+}
+
 /* Takes what a pipe has; closes it at its end. */
-static void pump_pipe(struct rb_solver *s, struct job *job, int *fd, int stream)
+static void pump_pipe(struct output *o, int *fd, int stream)
 {
 	char chunk[16384];
 
@@ -141,16 +179,7 @@ static void pump_pipe(struct rb_solver *s, struct job *job, int *fd, int stream)
 			rb_closep(fd);
 			return;
 		}
-		const struct rb_event ev = {
-			.kind = RB_EV_LOG,
-			.vertex = job->ev,
-			.time_ns = rb_solve_now_ns(s),
-			.data = chunk,
-			.len = (size_t)n,
-			.stream = stream,
-		};
-		s->in.sink->event(s->in.sink->ctx, &ev);
-		write_log(s, job, chunk, (size_t)n);
+		take_output(o, stream, chunk, (size_t)n);
 	}
 }
 
@@ -166,14 +195,20 @@ bool rb_op_run_pump(struct rb_solver *s, struct job *job)
 {
 	struct op_run *run = job->run;
 
-	pump_pipe(s, job, &run->exec.out_fd, 1);
-	pump_pipe(s, job, &run->exec.err_fd, 2);
+	struct output o = {.s = s, .job = job};
+
+	pump_pipe(&o, &run->exec.out_fd, 1);
+	pump_pipe(&o, &run->exec.err_fd, 2);
 	if (!run->ended && process_ended(run->exec.pidfd))
 		run->ended = true;
 	if (!run->ended)
 		rb_exec_attend(&run->exec);
 	/* The pid namespace is gone with its first process, so the pipes reach their end. */
-	return run->ended && run->exec.out_fd < 0 && run->exec.err_fd < 0;
+	if (!run->ended || run->exec.out_fd >= 0 || run->exec.err_fd >= 0)
+		return false;
+	if (run->mask)
+		rb_mask_flush(run->mask, show, &o);
+	return true;
 }
 
 static int failed(const struct rb_vertex *v, const struct op_run *run,

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/fd.h"
+#include "solve/mask.h"
 #include "solve/solve-internal.h"
 
 int64_t rb_solve_now_ns(const struct rb_solver *s)
@@ -17,13 +18,22 @@ int64_t rb_solve_now_ns(const struct rb_solver *s)
 /* --- events
  * ------------------------------------------------------------------------------------------ */
 
+/* Text that may hold what the caller lends to steps; caller frees. */
+static char *mask(struct rb_solver *s, const char *text)
+{
+	const struct rb_mask_set *set = text ? rb_secrets_mask(s->in.secrets) : NULL;
+
+	return set ? rb_mask_text(set, text) : text ? rb_strdup(text) : NULL;
+}
+
 unsigned rb_solve_announce(struct rb_solver *s, const char *name)
 {
+	RB_CLEANUP(rb_strp) char *shown = mask(s, name);
 	const struct rb_event ev = {
 		.kind = RB_EV_ADD,
 		.vertex = ++s->n_events,
 		.time_ns = rb_solve_now_ns(s),
-		.name = name,
+		.name = shown,
 	};
 
 	s->in.sink->event(s->in.sink->ctx, &ev);
@@ -32,12 +42,13 @@ unsigned rb_solve_announce(struct rb_solver *s, const char *name)
 
 void rb_solve_emit(struct rb_solver *s, unsigned vertex, enum rb_event_kind kind, const char *text)
 {
+	RB_CLEANUP(rb_strp) char *shown = mask(s, text);
 	const struct rb_event ev = {
 		.kind = kind,
 		.vertex = vertex,
 		.time_ns = rb_solve_now_ns(s),
-		.data = text,
-		.len = text ? strlen(text) : 0,
+		.data = shown,
+		.len = shown ? strlen(shown) : 0,
 	};
 
 	s->in.sink->event(s->in.sink->ctx, &ev);

@@ -20,6 +20,8 @@
 #include "plan/plan.h"
 #include "snapshot/snapshot.h"
 #include "solve/events.h"
+#include "solve/secrets.h"
+#include "solve/ssh.h"
 #include "store/store.h"
 
 struct rb_solve_options {
@@ -42,6 +44,8 @@ struct rb_solve_inputs {
 	struct rb_context *const *named;
 	const struct rb_solve_options *options;
 	const struct rb_event_sink *sink;
+	struct rb_secrets *secrets; /* what steps may ask for; NULL: nothing, as of ssh */
+	struct rb_ssh *ssh;
 };
 
 struct rb_solver;
