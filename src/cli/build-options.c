@@ -9,8 +9,10 @@ const struct rb_option *rb_build_options_table(struct rb_build_options *o)
 	const struct rb_option table[] = {
 		{"build-arg", 0, RB_OPT_LIST, &o->build_args, "NAME[=VALUE]",
 		 "value of an ARG; without =, the variable's"},
+		{"build-context", 0, RB_OPT_LIST, &o->build_contexts, "NAME=VALUE",
+		 "files or image that FROM and --from=NAME mean"},
 		{"file", 'f', RB_OPT_STRING, &o->file, "FILE",
-		 "Dockerfile (default: CONTEXT/Dockerfile)"},
+		 "Dockerfile (default: CONTEXT/Dockerfile); -: standard input"},
 		{"iidfile", 0, RB_OPT_STRING, &o->iidfile, "FILE", "write the image ID to FILE"},
 		{"jobs", 'j', RB_OPT_COUNT, &o->jobs, "N",
 		 "steps at a time (default: number of processors)"},
@@ -37,7 +39,6 @@ const struct rb_option *rb_build_options_table(struct rb_build_options *o)
 		{"allow", 0, RB_OPT_REFUSED, NULL, "ENTITLEMENT", NULL},
 		{"annotation", 0, RB_OPT_REFUSED, NULL, "KEY=VALUE", NULL},
 		{"attest", 0, RB_OPT_REFUSED, NULL, "SPEC", NULL},
-		{"build-context", 0, RB_OPT_REFUSED, NULL, "NAME=VALUE", NULL},
 		{"builder", 0, RB_OPT_REFUSED, NULL, "NAME", NULL},
 		{"cache-from", 0, RB_OPT_REFUSED, NULL, "SPEC", NULL},
 		{"cache-to", 0, RB_OPT_REFUSED, NULL, "SPEC", NULL},
@@ -141,6 +142,10 @@ int rb_build_options_check(struct rb_build_options *o, struct rb_plan_options *r
 	ret->build_args = &o->args;
 	ret->labels = &o->label_map;
 	ret->no_cache = o->no_cache;
+	if (rb_named_contexts_open(&o->build_contexts, &o->named, err) < 0)
+		return -1;
+	ret->contexts = o->named.plan;
+	ret->n_contexts = o->named.n;
 	return 0;
 }
 
@@ -153,6 +158,8 @@ void rb_build_options_clear(struct rb_build_options *o)
 	for (size_t i = 0; i < RB_ARRAY_LEN(lists); i++)
 		rb_strv_clear(lists[i]);
 	rb_env_clear(&o->args);
+	rb_strv_clear(&o->build_contexts);
+	rb_named_contexts_clear(&o->named);
 	free(o->table);
 	o->table = NULL;
 }

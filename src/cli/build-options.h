@@ -3,17 +3,19 @@
 #ifndef RB_CLI_BUILD_OPTIONS_H
 #define RB_CLI_BUILD_OPTIONS_H
 
+#include "cli/contexts.h"
 #include "cli/options.h"
 #include "plan/plan.h"
 
 struct rb_build_options {
-	struct rb_strv tags, build_args, labels, outputs, platforms, secrets, ssh;
+	struct rb_strv tags, build_args, labels, outputs, platforms, secrets, ssh, build_contexts;
 	const char *file, *target, *iidfile, *progress, *network;
 	bool no_cache, pull, quiet;
 	unsigned jobs; /* 0: number of processors */
 
 	/* Filled by rb_build_options_check(), pointed to by the plan's options. */
 	struct rb_env args;
+	struct rb_named_contexts named;
 	struct rb_labels label_map;
 	struct rb_option *table; /* owned */
 };

@@ -18,6 +18,7 @@
 
 struct build {
 	struct rb_build_options options;
+	const char *context; /* the argument */
 	struct rb_session session;
 	struct rb_plan_options plan_options;
 	struct rb_strv names; /* of -t, normalised */
@@ -315,7 +316,7 @@ static int inner(void *ctx)
 	return end_build(b, r, &err);
 }
 
-static int prepare(struct build *b, const char *context, struct rb_error **err)
+static int prepare(struct build *b, struct rb_error **err)
 {
 	struct rb_session *s = &b->session;
 	const char *progress = b->options.quiet ? "quiet" : b->options.progress;
@@ -329,10 +330,7 @@ static int prepare(struct build *b, const char *context, struct rb_error **err)
 	if (b->options.jobs)
 		s->options.jobs = b->options.jobs;
 	s->options.pull = b->options.pull;
-	return rb_session_read(s, context, b->options.file, err) < 0 ||
-			       rb_session_plan(s, &b->plan_options, err) < 0
-		       ? -1
-		       : 0;
+	return 0;
 }
 
 static void show_definition(struct rb_session *s)
@@ -348,14 +346,17 @@ static void show_definition(struct rb_session *s)
 	rb_solve_emit(s->solver, ev, RB_EV_DONE, NULL);
 }
 
-/* Everything; returns the exit status. */
-static int build(struct build *b, const char *context)
+/* From the reading of the Dockerfile on; returns the exit status. */
+static int read_and_build(void *ctx)
 {
+	struct build *b = ctx;
 	struct rb_session *s = &b->session;
 	struct rb_error *err = NULL;
 	bool enter = true;
-	int r = prepare(b, context, &err);
+	int r = rb_session_read(s, b->context, b->options.file, &err);
 
+	if (r == 0)
+		r = rb_session_plan(s, &b->plan_options, &err);
 	if (r == 0) {
 		show_definition(s);
 		r = rb_solve_lookup(s->solver, &err);
@@ -373,6 +374,17 @@ static int build(struct build *b, const char *context)
 	return r; /* inner() has reported */
 }
 
+/* Everything; returns the exit status. */
+static int build(struct build *b)
+{
+	struct rb_error *err = NULL;
+	int r = prepare(b, &err);
+
+	if (r == 0)
+		r = rb_session_start(&b->session, &b->options, b->context, read_and_build, b, &err);
+	return r < 0 ? end_build(b, r, &err) : r;
+}
+
 static int run_build(struct rb_cli *cli, int argc, char *const *argv, struct rb_error **err)
 {
 	RB_CLEANUP(rb_strv_clear) struct rb_strv rest = RB_STRV_INIT;
@@ -383,7 +395,8 @@ static int run_build(struct rb_cli *cli, int argc, char *const *argv, struct rb_
 	if (r)
 		return r < 0 ? -1 : RB_EXIT_OK;
 	b.session.cli = cli;
-	return build(&b, rest.v[0]);
+	b.context = rest.v[0];
+	return build(&b);
 }
 
 const struct rb_verb rb_verb_build = {

@@ -27,6 +27,7 @@ static void print_base(const struct rb_session *s, const struct rb_plan_stage *s
 				     : "to be pulled");
 		break;
 	case RB_ROOT_CONTEXT:
+		(void)printf("  from the files of context %s\n", stage->base.context->name);
 		break;
 	}
 }
@@ -49,6 +50,8 @@ static void print_steps(const struct rb_session *s, const struct rb_plan_stage *
 			(void)printf("  <- stage %s", v->copy.from.stage->label);
 		else if (v->kind == RB_VERTEX_COPY && v->copy.from.kind == RB_ROOT_IMAGE)
 			(void)printf("  <- image %s", v->copy.from.image->shown);
+		else if (v->kind == RB_VERTEX_COPY && v->copy.from.context)
+			(void)printf("  <- context %s", v->copy.from.context->name);
 		(void)putchar('\n');
 	}
 }
@@ -68,38 +71,62 @@ static void print_plan(const struct rb_session *s)
 	}
 }
 
-static int plan_in_session(struct rb_session *s, struct rb_build_options *o, const char *context,
-			   struct rb_error **err)
-{
+struct planning {
+	struct rb_build_options options;
 	struct rb_plan_options plan;
+	const char *context;
+	struct rb_session session;
+};
 
-	if (rb_build_options_check(o, &plan, err) < 0 || rb_session_open(s, s->cli, err) < 0 ||
-	    rb_session_progress(s, "quiet", err) < 0 ||
-	    rb_session_read(s, context, o->file, err) < 0 || rb_session_plan(s, &plan, err) < 0 ||
-	    rb_solve_lookup(s->solver, err) < 0)
-		return -1;
+static int report(struct rb_session *s, struct rb_error **err)
+{
+	struct rb_cli_source source = rb_session_source(s);
+
+	return rb_cli_report(s->cli, &source, err);
+}
+
+static int read_and_plan(void *ctx)
+{
+	struct planning *p = ctx;
+	struct rb_session *s = &p->session;
+	struct rb_error *err = NULL;
+
+	if (rb_session_read(s, p->context, p->options.file, &err) < 0 ||
+	    rb_session_plan(s, &p->plan, &err) < 0 || rb_solve_lookup(s->solver, &err) < 0)
+		return report(s, &err);
 	print_plan(s);
 	return RB_EXIT_OK;
+}
+
+static int start(struct planning *p, struct rb_error **err)
+{
+	struct rb_session *s = &p->session;
+
+	if (rb_build_options_check(&p->options, &p->plan, err) < 0 ||
+	    rb_session_open(s, s->cli, err) < 0 || rb_session_progress(s, "quiet", err) < 0)
+		return -1;
+	return rb_session_start(s, &p->options, p->context, read_and_plan, p, err);
+}
+
+static void planning_clear(struct planning *p)
+{
+	rb_session_clear(&p->session);
+	rb_build_options_clear(&p->options);
 }
 
 static int run_plan(struct rb_cli *cli, int argc, char *const *argv, struct rb_error **err)
 {
 	RB_CLEANUP(rb_strv_clear) struct rb_strv rest = RB_STRV_INIT;
-	RB_CLEANUP(rb_build_options_clear) struct rb_build_options o = {0};
-	RB_CLEANUP(rb_session_clear) struct rb_session s = RB_SESSION_INIT;
-	const struct rb_option *table = rb_build_options_table(&o);
+	RB_CLEANUP(planning_clear) struct planning p = {.session = RB_SESSION_INIT};
+	const struct rb_option *table = rb_build_options_table(&p.options);
 	int r = rb_cli_parse(cli, &rb_verb_plan, table, argc, argv, false, 1, 1, &rest, err);
 
 	if (r)
 		return r < 0 ? -1 : RB_EXIT_OK;
-	s.cli = cli;
-	r = plan_in_session(&s, &o, rest.v[0], err);
-	if (r < 0) {
-		struct rb_cli_source source = rb_session_source(&s);
-
-		return rb_cli_report(cli, &source, err);
-	}
-	return r;
+	p.session.cli = cli;
+	p.context = rest.v[0];
+	r = start(&p, err);
+	return r < 0 ? report(&p.session, err) : r;
 }
 
 const struct rb_verb rb_verb_plan = {

@@ -28,6 +28,7 @@ int rb_session_open(struct rb_session *s, struct rb_cli *cli, struct rb_error **
 	char rnd[9];
 
 	s->cli = cli;
+	s->start_ns = rb_monotonic_ns();
 	rb_random_hex(rnd, 4);
 	(void)snprintf(s->build_id, sizeof(s->build_id), "%lld-%s", (long long)time(NULL), rnd);
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
@@ -39,24 +40,6 @@ int rb_session_open(struct rb_session *s, struct rb_cli *cli, struct rb_error **
 	raise_descriptor_limit();
 	rb_log_debug("mode %s, store %s", rb_rung_name(s->host.rung), rb_store_path(s->store));
 	return rb_snapshotter_open(s->store, &s->host, &s->snapshots, err);
-}
-
-int rb_session_read(struct rb_session *s, const char *context, const char *file,
-		    struct rb_error **err)
-{
-	if (rb_streq(context, "-"))
-		return rb_fail(
-			err, RB_ERR_UNSUPPORTED,
-			"a context or Dockerfile on standard input is not supported yet by this version of "
-			"rbuild");
-	if (strstr(context, "://") || rb_starts_with(context, "git@"))
-		return rb_fail(
-			err, RB_ERR_UNSUPPORTED,
-			"the context %s is remote, which is not supported yet by this version of rbuild",
-			context);
-	if (rb_context_open(context, &s->context, err) < 0)
-		return -1;
-	return rb_context_dockerfile(s->context, file, &s->text, &s->file, err);
 }
 
 int rb_session_lend(struct rb_session *s, const struct rb_strv *secrets, const struct rb_strv *ssh,
@@ -183,6 +166,9 @@ int rb_session_plan(struct rb_session *s, struct rb_plan_options *options, struc
 		.snapshots = s->snapshots,
 		.host = &s->host,
 		.context = s->context,
+		.named = s->named,
+		.n_events = s->n_events,
+		.start_ns = s->start_ns,
 		.options = &s->options,
 		.sink = &s->sink,
 		.secrets = s->secrets,
@@ -192,11 +178,30 @@ int rb_session_plan(struct rb_session *s, struct rb_plan_options *options, struc
 	return 0;
 }
 
+/* What is done inside. */
+struct entering {
+	struct rb_session *session;
+	int (*fn)(void *ctx);
+	void *ctx;
+};
+
+static int enter(void *ctx)
+{
+	const struct entering *e = ctx;
+
+	e->session->inside = true;
+	return e->fn(e->ctx);
+}
+
 int rb_session_enter(struct rb_session *s, int (*fn)(void *ctx), void *ctx, struct rb_error **err)
 {
+	struct entering e = {.session = s, .fn = fn, .ctx = ctx};
+
+	if (s->inside)
+		return fn(ctx);
 	/* What stdio holds would be written by both processes. */
 	(void)fflush(NULL);
-	return rb_host_enter(&s->host, fn, ctx, err);
+	return rb_host_enter(&s->host, enter, &e, err);
 }
 
 void rb_session_reap(struct rb_session *s)
@@ -227,6 +232,8 @@ void rb_session_clear(struct rb_session *s)
 	rb_dockerfile_free(s->df);
 	rb_progress_free(s->progress);
 	rb_context_free(s->context);
+	if (s->input.spool.fd > 0)
+		rb_closep(&s->input.spool.fd);
 	rb_snapshotter_free(s->snapshots);
 	rb_host_clear(&s->host);
 	rb_store_free(s->store);

@@ -4,6 +4,7 @@
 #ifndef RB_CLI_SESSION_H
 #define RB_CLI_SESSION_H
 
+#include "cli/build-options.h"
 #include "cli/cli.h"
 #include "cli/progress/progress.h"
 #include "context/context.h"
@@ -13,12 +14,30 @@
 #include "solve/solve.h"
 #include "solve/ssh.h"
 
+/* What the context argument is (dockerfile.md 5.4). */
+enum rb_input_kind {
+	RB_INPUT_DIR,
+	RB_INPUT_DOCKERFILE, /* "-": the Dockerfile itself, of a build without files */
+	RB_INPUT_ARCHIVE,    /* "-": an archive */
+	RB_INPUT_GIT,
+	RB_INPUT_URL,
+};
+struct rb_input {
+	enum rb_input_kind kind;
+	const char *context, *file; /* as given; NULL before it is known */
+	struct rb_spool spool;      /* what standard input was; fd 0: it was not read */
+	bool keep_git_dir;
+};
+
 struct rb_session {
 	struct rb_cli *cli;
 	struct rb_store *store;
 	struct rb_host host;
 	struct rb_snapshotter *snapshots;
-	struct rb_context *context; /* NULL: none */
+	struct rb_input input;
+	struct rb_context *context;      /* NULL: none */
+	struct rb_context *const *named; /* of --build-context; borrowed */
+	bool inside;                     /* of the user namespace */
 	char *file; /* name of the Dockerfile in messages; NULL: none that a user wrote */
 	struct rb_buf text;
 	struct rb_dockerfile *df;
@@ -26,6 +45,8 @@ struct rb_session {
 	struct rb_plan *plan;
 	struct rb_progress *progress;
 	struct rb_event_sink sink;
+	unsigned n_events; /* announced before there is a solver */
+	int64_t start_ns;
 	struct rb_solve_options options;
 	struct rb_secrets *secrets; /* NULL: none, as of ssh */
 	struct rb_ssh *ssh;
@@ -40,7 +61,14 @@ struct rb_session {
 
 /* Store, rung and snapshots. */
 int rb_session_open(struct rb_session *s, struct rb_cli *cli, struct rb_error **err);
-/* Context directory and Dockerfile (dockerfile.md 5.1). `file` NULL: the default names. */
+/*
+ * Begins a build: tells what the context argument is and calls fn, which reads it by
+ * rb_session_read() and goes on. A context that is no directory becomes a tree of the store, so fn
+ * runs in the user namespace then, as by rb_session_enter(); its exit status is returned.
+ */
+int rb_session_start(struct rb_session *s, const struct rb_build_options *o, const char *context,
+		     int (*fn)(void *ctx), void *ctx, struct rb_error **err);
+/* The context and the Dockerfile (dockerfile.md 5.1). `file` NULL: the default names. */
 int rb_session_read(struct rb_session *s, const char *context, const char *file,
 		    struct rb_error **err);
 /* Takes what --secret and --ssh give. */
@@ -57,8 +85,8 @@ int rb_session_define(struct rb_session *s, struct rb_plan_options *options, str
 int rb_session_plan(struct rb_session *s, struct rb_plan_options *options, struct rb_error **err);
 
 /*
- * Does what is left in the user namespace: fn runs as uid 0 in it, reports its errors itself and
- * returns an exit status.
+ * Does what is left in the user namespace, in which the session may be already: fn runs as uid 0 in
+ * it, reports its errors itself and returns an exit status.
  */
 int rb_session_enter(struct rb_session *s, int (*fn)(void *ctx), void *ctx, struct rb_error **err);
 

@@ -75,8 +75,6 @@ bool rb_glob_matches(const struct rb_glob *g, const char *path, bool *ret_below)
 /* Deepest nesting of directories that is walked; each level holds a descriptor. */
 enum { RB_SOURCE_DEPTH_MAX = 800 };
 
-/* Sorted names in a directory, without "." and "..". Mechanism. */
-int rb_source_list(int dirfd, struct rb_strv *ret);
 /* CONTEXT, naming the entry and what to do. `neg` is a negative errno. */
 int rb_source_fail(const struct rb_source_root *root, const char *path, int neg,
 		   struct rb_error **err);

@@ -12,36 +12,14 @@
 #include "base/fd.h"
 #include "base/path.h"
 
-enum { DOCKERFILE_BYTES_MAX = 16 << 20, IGNORE_FILE_BYTES_MAX = 1 << 20 };
+enum { IGNORE_FILE_BYTES_MAX = 1 << 20 };
 
-#define DEFAULT_NAME "Dockerfile"
-
-/* Contexts that are not a directory of this machine are refused by name. */
-static const char *remote_kind(const char *path)
-{
-	static const struct {
-		const char *prefix, *kind;
-	} kinds[] = {{"http://", "a URL"},           {"https://", "a URL"},
-		     {"git://", "a git repository"}, {"ssh://", "a git repository"},
-		     {"git@", "a git repository"},   {"github.com/", "a git repository"}};
-
-	if (rb_streq(path, "-"))
-		return "standard input";
-	for (size_t i = 0; i < RB_ARRAY_LEN(kinds); i++)
-		if (rb_starts_with(path, kinds[i].prefix))
-			return kinds[i].kind;
-	return NULL;
-}
+/* What docker looks for comes first: a directory means the same to both. */
+static const char *const default_names[] = {"Dockerfile", "dockerfile", "Containerfile"};
+static const char *const ignore_names[] = {".dockerignore", ".containerignore"};
 
 static int fail_open(const char *path, struct rb_error **err)
 {
-	const char *kind = remote_kind(path);
-
-	if (kind)
-		return rb_fail(
-			err, RB_ERR_UNSUPPORTED,
-			"unable to prepare context: \"%s\": %s as build context is not supported; name a directory",
-			path, kind);
 	if (errno == ENOENT)
 		return rb_fail(err, RB_ERR_CONTEXT,
 			       "unable to prepare context: path \"%s\" not found", path);
@@ -71,12 +49,12 @@ int rb_context_open(const char *path, struct rb_context **ret, struct rb_error *
 	return 0;
 }
 
-struct rb_context *rb_context_of_tree(const char *id)
+struct rb_context *rb_context_new(enum rb_context_kind kind, const char *path)
 {
 	struct rb_context *c = rb_calloc(1, sizeof(*c));
 
-	c->kind = RB_CONTEXT_TREE;
-	c->tree = rb_strdup(id);
+	c->kind = kind;
+	c->path = rb_strdup(path);
 	c->root_fd = -1;
 	return c;
 }
@@ -233,16 +211,27 @@ static int load_ignore(struct rb_context *c, int root_fd, const char *path, cons
 	return 0;
 }
 
+int rb_context_load_ignore(struct rb_context *c, struct rb_error **err)
+{
+	int r = 1;
+
+	for (size_t i = 0; r == 1 && i < RB_ARRAY_LEN(ignore_names); i++)
+		r = load_ignore(c, c->root_fd, ignore_names[i], ignore_names[i], err);
+	return r < 0 ? -1 : 0;
+}
+
 /* <Dockerfile>.dockerignore beside the Dockerfile wins over the context's own. */
 static int find_ignore(struct rb_context *c, const struct place *p, struct rb_error **err)
 {
-	RB_CLEANUP(rb_strp) char *name = rb_asprintf("%s.dockerignore", p->name);
-	RB_CLEANUP(rb_strp) char *path = rb_asprintf("%s/%s", p->dir, name);
-	int r = load_ignore(c, p->root_fd, path, name, err);
+	int r = 1;
 
-	if (r == 1)
-		r = load_ignore(c, c->root_fd, ".dockerignore", ".dockerignore", err);
-	return r < 0 ? -1 : 0;
+	for (size_t i = 0; r == 1 && i < RB_ARRAY_LEN(ignore_names); i++) {
+		RB_CLEANUP(rb_strp) char *name = rb_asprintf("%s%s", p->name, ignore_names[i]);
+		RB_CLEANUP(rb_strp) char *path = rb_asprintf("%s/%s", p->dir, name);
+
+		r = load_ignore(c, p->root_fd, path, name, err);
+	}
+	return r == 1 ? rb_context_load_ignore(c, err) : r;
 }
 
 /* --- the Dockerfile --- */
@@ -260,50 +249,42 @@ static int read_dockerfile(const struct place *p, const char *shown, struct rb_b
 {
 	RB_CLEANUP(rb_strp) char *path = rb_asprintf("%s/%s", p->dir, p->name);
 
-	return read_regular(p->root_fd, path, DOCKERFILE_BYTES_MAX, what_dockerfile, shown, ret,
+	return read_regular(p->root_fd, path, RB_DOCKERFILE_BYTES_MAX, what_dockerfile, shown, ret,
 			    err);
 }
 
-static int default_dockerfile(struct rb_context *c, struct place *p, struct rb_buf *ret,
-			      struct rb_error **err)
+/* One of the default names at the root p->root_fd. */
+static int default_dockerfile(struct place *p, struct rb_buf *ret, struct rb_error **err)
 {
-	static const char *const names[] = {DEFAULT_NAME, "dockerfile"};
 	int r = 1;
 
-	p->root_fd = c->root_fd;
 	p->dir = rb_strdup(".");
-	for (size_t i = 0; r == 1 && i < RB_ARRAY_LEN(names); i++) {
+	for (size_t i = 0; r == 1 && i < RB_ARRAY_LEN(default_names); i++) {
 		free(p->name);
-		p->name = rb_strdup(names[i]);
+		p->name = rb_strdup(default_names[i]);
 		r = read_dockerfile(p, p->name, ret, err);
 	}
-	return r == 1 ? not_found(DEFAULT_NAME, err) : r;
+	return r == 1 ? not_found(default_names[0], err) : r;
+}
+
+/* A file that the user names and that is no part of a context: its links are the user's too. */
+static int read_host_file(const char *file, struct rb_buf *ret, struct rb_error **err)
+{
+	return read_regular(AT_FDCWD, file, RB_DOCKERFILE_BYTES_MAX, what_dockerfile, file, ret,
+			    err);
 }
 
 /* -f: a file that the user names may lie anywhere, and outside of the context its links too. */
 static int named_dockerfile(struct rb_context *c, const char *file, struct place *p,
 			    struct rb_buf *ret, struct rb_error **err)
 {
-	if (rb_streq(file, "-"))
-		return rb_fail(
-			err, RB_ERR_UNSUPPORTED,
-			"%s: reading it from standard input (-f -) is not supported; name a file",
-			what_dockerfile);
-	if (rb_starts_with(file, "http://") || rb_starts_with(file, "https://"))
-		return rb_fail(err, RB_ERR_UNSUPPORTED,
-			       "%s: a URL is not supported; download %s and name the file",
-			       what_dockerfile, file);
 	int r = find_place(c, file, p);
 	if (r == -ENOENT || r == -ENOTDIR)
 		return not_found(file, err);
 	if (r < 0)
 		return rb_error_push(err, RB_ERR_CONTEXT, -r, RB_HERE, "%s: open %s: %s",
 				     what_dockerfile, file, strerrordesc_np(-r));
-	if (p->own_fd < 0)
-		r = read_dockerfile(p, file, ret, err);
-	else
-		r = read_regular(AT_FDCWD, file, DOCKERFILE_BYTES_MAX, what_dockerfile, file, ret,
-				 err);
+	r = p->own_fd < 0 ? read_dockerfile(p, file, ret, err) : read_host_file(file, ret, err);
 	return r == 1 ? not_found(file, err) : r;
 }
 
@@ -313,13 +294,51 @@ int rb_context_dockerfile(struct rb_context *c, const char *file, struct rb_buf 
 	RB_CLEANUP(place_clear) struct place p = PLACE_INIT;
 	RB_CLEANUP(rb_buf_clear) struct rb_buf text = RB_BUF_INIT;
 
+	p.root_fd = c->root_fd;
 	if ((file ? named_dockerfile(c, file, &p, &text, err)
-		  : default_dockerfile(c, &p, &text, err)) < 0 ||
+		  : default_dockerfile(&p, &text, err)) < 0 ||
 	    find_ignore(c, &p, err) < 0)
 		return -1;
 	rb_buf_clear(ret);
 	*ret = text;
 	text = (struct rb_buf)RB_BUF_INIT;
 	*ret_name = rb_steal_ptr(&p.name);
+	return 0;
+}
+
+int rb_context_tree_dockerfile(int root_fd, const char *file, struct rb_buf *ret, char **ret_name,
+			       struct rb_error **err)
+{
+	RB_CLEANUP(place_clear) struct place p = PLACE_INIT;
+	RB_CLEANUP(rb_buf_clear) struct rb_buf text = RB_BUF_INIT;
+
+	p.root_fd = root_fd;
+	if (file) {
+		RB_CLEANUP(rb_strp) char *clean = rb_path_join_abs("/", file);
+		const char *base = strrchr(clean, '/') + 1;
+
+		p.dir = rb_strndup(clean, (size_t)(base - clean));
+		p.name = rb_strdup(base);
+		int r = read_dockerfile(&p, file, &text, err);
+		if (r)
+			return r == 1 ? not_found(file, err) : -1;
+	} else if (default_dockerfile(&p, &text, err) < 0) {
+		return -1;
+	}
+	rb_buf_clear(ret);
+	*ret = text;
+	text = (struct rb_buf)RB_BUF_INIT;
+	*ret_name = rb_steal_ptr(&p.name);
+	return 0;
+}
+
+int rb_context_host_dockerfile(const char *file, struct rb_buf *ret, char **ret_name,
+			       struct rb_error **err)
+{
+	int r = read_host_file(file, ret, err);
+
+	if (r)
+		return r == 1 ? not_found(file, err) : -1;
+	*ret_name = rb_strdup(rb_path_base(file));
 	return 0;
 }

@@ -41,17 +41,19 @@ bool rb_path_has_wildcard(const char *pattern);
  * -------------------------------------------------------------------------------------------- */
 
 enum rb_context_kind {
-	RB_CONTEXT_DIR,  /* a directory of this machine: owners are 0:0, ignore rules count */
-	RB_CONTEXT_TREE, /* a committed tree: an archive's or repository's, with its own owners */
+	RB_CONTEXT_DIR,    /* a directory of this machine: owners are 0:0, ignore rules count */
+	RB_CONTEXT_TREE,   /* a committed tree: an archive's or repository's, with its own owners */
+	RB_CONTEXT_REMOTE, /* a repository or URL, which becomes a tree when it is needed */
+	RB_CONTEXT_LAYOUT, /* an OCI image layout: an image, no files */
 };
 
 struct rb_context {
 	enum rb_context_kind kind;
+	char *path; /* as given, for messages */
 	char *tree; /* TREE: id of the snapshot, "" for one without files */
 
 	/* DIR: */
 	int root_fd;
-	char *path;               /* as given, for messages */
 	char *ignore_file;        /* name of the ignore file used, or NULL */
 	struct rb_ignore *ignore; /* NULL: nothing is excluded */
 	dev_t dev;
@@ -61,19 +63,45 @@ struct rb_context {
 
 /* Errors: CONTEXT `unable to prepare context: path "x" not found`, not a directory, unreadable. */
 int rb_context_open(const char *path, struct rb_context **ret, struct rb_error **err);
-/* A context that is a committed tree. */
-struct rb_context *rb_context_of_tree(const char *id);
+/* A context of another kind, with its path or URL; a TREE's id is set by the caller. */
+struct rb_context *rb_context_new(enum rb_context_kind kind, const char *path);
 void rb_context_free(struct rb_context *c);
 RB_DEFINE_CLEANUP(rb_context)
+enum { RB_DOCKERFILE_BYTES_MAX = 16 << 20 };
+
 /*
- * Reads the Dockerfile: `file` NULL: Dockerfile, then dockerfile in the context; else relative to
- * the current directory. *ret_name is the name for messages (base name as given). Also loads the
- * ignore file (5.1). Regular files only; never blocks on a FIFO; at most 16 MiB. `-` (stdin) is
- * refused by name. Links in the context are followed inside of it only (threats S13); a file
- * elsewhere, which the user has named, is opened as it is.
+ * Reads the Dockerfile: `file` NULL: Dockerfile, dockerfile or Containerfile in the context, the
+ * first that is there; else relative to the current directory. *ret_name is the name for messages
+ * (base name as given). Also loads the ignore file (5.1): <Dockerfile>.dockerignore or
+ * <Dockerfile>.containerignore beside it, else that of the context. Regular files only; never
+ * blocks on a FIFO; at most RB_DOCKERFILE_BYTES_MAX. Links in the context are followed inside of it
+ * only (threats S13); a file elsewhere, which the user has named, is opened as it is.
  */
 int rb_context_dockerfile(struct rb_context *c, const char *file, struct rb_buf *ret,
 			  char **ret_name, struct rb_error **err);
+/* Loads the ignore file at the root of a directory: .dockerignore, else .containerignore. */
+int rb_context_load_ignore(struct rb_context *c, struct rb_error **err);
+/* The same for a tree whose root is open: `file` is relative to it, and nothing is ignored there.
+ */
+int rb_context_tree_dockerfile(int root_fd, const char *file, struct rb_buf *ret, char **ret_name,
+			       struct rb_error **err);
+/* A Dockerfile that lies on this machine, whatever the context is. */
+int rb_context_host_dockerfile(const char *file, struct rb_buf *ret, char **ret_name,
+			       struct rb_error **err);
+
+/* A stream that was read to its end, in a file without a name: it can be read again. */
+struct rb_spool {
+	int fd;
+	uint64_t size;
+	struct rb_digest digest;
+};
+int rb_spool_read(struct rb_store *store, int in, struct rb_spool *ret, struct rb_error **err);
+
+/*
+ * Whether a stream is an archive, so that it is a context, or text, so that it is a Dockerfile: 1
+ * or 0, or -1. Told by magic or a tar header; the offset is 0 afterwards.
+ */
+int rb_context_is_archive(int fd, const char *name, struct rb_error **err);
 
 /* --- selecting sources
  * -------------------------------------------------------------------------------------------- */
@@ -96,6 +124,9 @@ struct rb_matches {
 	struct rb_match *v;
 	size_t n, cap;
 };
+
+/* Sorted names in a directory, without "." and "..". Mechanism. */
+int rb_source_names(int dirfd, struct rb_strv *ret);
 
 /*
  * The entries that one COPY source names, sorted: wildcards by rule 1 (none is fine), a literal by

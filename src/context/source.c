@@ -33,7 +33,7 @@ static int compare_names(const void *a, const void *b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-int rb_source_list(int dirfd, struct rb_strv *ret)
+int rb_source_names(int dirfd, struct rb_strv *ret)
 {
 	int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *d = fd < 0 ? NULL : fdopendir(fd);
@@ -224,7 +224,7 @@ static int any_visible(const struct rb_source_root *root, int dirfd, struct rb_b
 	RB_CLEANUP(rb_strv_clear) struct rb_strv names = RB_STRV_INIT;
 	size_t len = path->len;
 	struct stat st;
-	int r = depth > RB_SOURCE_DEPTH_MAX ? -ENAMETOOLONG : rb_source_list(dirfd, &names);
+	int r = depth > RB_SOURCE_DEPTH_MAX ? -ENAMETOOLONG : rb_source_names(dirfd, &names);
 
 	for (size_t i = 0; r == 0 && i < names.n; i++) {
 		rb_source_push(path, names.v[i]);
@@ -355,7 +355,7 @@ static int walk_dir(struct walk *w, int dirfd, unsigned depth, struct rb_error *
 {
 	RB_CLEANUP(rb_strv_clear) struct rb_strv names = RB_STRV_INIT;
 	size_t len = w->path.len;
-	int r = depth > RB_SOURCE_DEPTH_MAX ? -ENAMETOOLONG : rb_source_list(dirfd, &names);
+	int r = depth > RB_SOURCE_DEPTH_MAX ? -ENAMETOOLONG : rb_source_names(dirfd, &names);
 
 	if (r < 0)
 		return rb_source_fail(w->root, w->path.ptr, r, err);

@@ -136,7 +136,8 @@ struct rb_solver *rb_solver_new(const struct rb_solve_inputs *in)
 
 	s->in = *in;
 	s->signal_fd = -1;
-	s->start_ns = rb_monotonic_ns();
+	s->start_ns = in->start_ns ? in->start_ns : rb_monotonic_ns();
+	s->n_events = in->n_events;
 	s->sched = rb_sched_new();
 	s->stages = rb_calloc(in->plan->n_stages, sizeof(*s->stages));
 	s->contexts = rb_calloc(rb_solve_n_contexts(s), sizeof(*s->contexts));

@@ -16,6 +16,7 @@
 #define RB_SOLVE_SOLVE_H
 
 #include "context/context.h"
+#include "context/remote.h"
 #include "host/host.h"
 #include "plan/plan.h"
 #include "snapshot/snapshot.h"
@@ -46,6 +47,8 @@ struct rb_solve_inputs {
 	const struct rb_event_sink *sink;
 	struct rb_secrets *secrets; /* what steps may ask for; NULL: nothing, as of ssh */
 	struct rb_ssh *ssh;
+	unsigned n_events; /* that the caller has announced to the sink before */
+	int64_t start_ns;  /* CLOCK_MONOTONIC that event times count from; 0: now */
 };
 
 struct rb_solver;
@@ -116,6 +119,28 @@ struct rb_worker_port;
 int rb_solve_task(struct rb_solver *s, const char *name,
 		  int (*fn)(void *ctx, struct rb_worker_port *port, struct rb_error **err),
 		  void *ctx, struct rb_buf *ret, struct rb_error **err);
+
+/* --- contexts that are no directory of this machine (context-tree.c)
+ *
+ * Each makes a committed tree, unless it is there, and writes its id. Inside the namespace, in a
+ * worker: they read what strangers wrote. Errors begin "unable to prepare context". */
+
+enum { RB_TREE_ID_BYTES = 80 };
+/* What a downloaded file is called in its tree. */
+#define RB_URL_CONTEXT_NAME "context"
+
+/* An open archive, compressed or not, whose bytes have that digest. Keeps owners, modes, times. */
+int rb_context_tree_archive(struct rb_snapshotter *snapshots, int fd,
+			    const struct rb_digest *digest, char ret_id[static RB_TREE_ID_BYTES],
+			    struct rb_error **err);
+/* A git reference (5.5): the tree of its commit, or the subdirectory of it. */
+int rb_context_tree_git(struct rb_snapshotter *snapshots, const struct rb_remote_env *env,
+			const char *text, bool keep_git_dir, char ret_id[static RB_TREE_ID_BYTES],
+			struct rb_error **err);
+/* A file by HTTP; *ret_archive tells whether it was an archive, which `unpack_archive` unpacks. */
+int rb_context_tree_url(struct rb_snapshotter *snapshots, const struct rb_remote_env *env,
+			const char *url, bool unpack_archive, bool *ret_archive,
+			char ret_id[static RB_TREE_ID_BYTES], struct rb_error **err);
 
 /* Nanoseconds since the solver was made: the clock of its events. */
 int64_t rb_solve_now_ns(const struct rb_solver *s);

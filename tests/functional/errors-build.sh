@@ -106,8 +106,6 @@ is "$?" 1 "nor does one as .dockerignore"
 like "$err" '^rbuild: failed to read ignore file: \.dockerignore is not a regular file$' "which is refused"
 refused 1 "unable to prepare context: path \"$T/nowhere\" not found\$" "$T/nowhere"
 refused 1 "unable to prepare context: \"$T/good/f\" is not a directory\$" "$T/good/f"
-refused 1 'the context https://example.com/x.git is remote, which is not supported yet' https://example.com/x.git
-refused 1 'a context or Dockerfile on standard input is not supported yet' -
 printf 'FROM busybox AS testing\nFROM testing\n' >"$T/c/Dockerfile"
 refused 1 'Dockerfile: target stage "tesing" could not be found \(did you mean testing\?\)$' --target tesing "$T/c"
 usable "a missing Dockerfile"

@@ -107,9 +107,6 @@ static void test_context__open_errors(void)
 		 "unable to prepare context: path \"no/such/dir\" not found"},
 		{missing, RB_ERR_CONTEXT, "nope\" not found"},
 		{file, RB_ERR_CONTEXT, "file\" is not a directory"},
-		{"-", RB_ERR_UNSUPPORTED, "standard input as build context is not supported"},
-		{"https://x/y.git", RB_ERR_UNSUPPORTED, "a URL as build context"},
-		{"git@x:y", RB_ERR_UNSUPPORTED, "a git repository as build context"},
 	};
 	struct rb_context *c = NULL;
 
@@ -142,6 +139,9 @@ static const struct {
 	{"Dockerfile=A", NULL, "Dockerfile", "A", NULL, NULL},
 	{"dockerfile=B", NULL, "dockerfile", "B", NULL, NULL},
 	{"Dockerfile=A dockerfile=B", NULL, "Dockerfile", "A", NULL, NULL},
+	{"Containerfile=C", NULL, "Containerfile", "C", NULL, NULL},
+	{"Containerfile=C dockerfile=B", NULL, "dockerfile", "B", NULL, NULL},
+	{"Containerfile>../out/secret", NULL, NULL, NULL, NULL, "leads out of the build context"},
 	{"x", NULL, NULL, NULL, NULL,
 	 "failed to read dockerfile: open Dockerfile: no such file or directory"},
 	{"Dockerfile=A", "ctx/x", NULL, NULL, NULL, "/ctx/x: no such file or directory"},
@@ -158,6 +158,12 @@ static const struct {
 	 "D.dockerignore", NULL},
 	{"sub/ sub/D=C sub/.dockerignore=x", "ctx/sub/D", "D", "C", NULL, NULL},
 	{".dockerignore=x", "out/Dockerfile", "Dockerfile", "OUT", ".dockerignore", NULL},
+	{"Dockerfile=A .containerignore=x", NULL, "Dockerfile", "A", ".containerignore", NULL},
+	{"Dockerfile=A .containerignore=x .dockerignore=y", NULL, "Dockerfile", "A",
+	 ".dockerignore", NULL},
+	{"Containerfile=A Containerfile.containerignore=x .dockerignore=y", NULL, "Containerfile",
+	 "A", "Containerfile.containerignore", NULL},
+	{"D=A D.containerignore=x D.dockerignore=y", "ctx/D", "D", "A", "D.dockerignore", NULL},
 	{"x", "out/D2", "D2", "OUT2", "D2.dockerignore", NULL},
 	{"Dockerfile=A .dockerignore=[", NULL, NULL, NULL, NULL,
 	 ".dockerignore:1: syntax error in pattern"},
@@ -219,23 +225,55 @@ static void test_context__dockerfile(void)
 	}
 }
 
-static void test_context__dockerfile_refused(void)
+static void test_context__dockerfile_too_large(void)
 {
-	static const char *const names[] = {"-", "http://x/Dockerfile"};
 	RB_CLEANUP(rb_context_freep) struct rb_context *c = context("ctx", "Dockerfile=A");
 	RB_CLEANUP(rb_buf_clear) struct rb_buf text = RB_BUF_INIT;
 	RB_CLEANUP(rb_strp) char *name = NULL;
 	struct rb_error *err = NULL;
 
-	for (size_t i = 0; i < RB_ARRAY_LEN(names); i++) {
-		CHECK_INT(rb_context_dockerfile(c, names[i], &text, &name, &err), -1);
-		CHECK_INT(err ? err->code : 0, RB_ERR_UNSUPPORTED);
-		CHECK_ERR(&err, "not supported");
-	}
 	RB_CLEANUP(rb_strp) char *big = rb_asprintf("%s/ctx/Dockerfile", top);
 	CHECK_INT(truncate(big, (16 << 20) + 1), 0);
 	CHECK_INT(rb_context_dockerfile(c, NULL, &text, &name, &err), -1);
 	CHECK_ERR(&err, "larger than the limit of 16777216 bytes");
+}
+
+/* In a tree: relative to its root, links inside of it only, no ignore file. */
+static void test_context__tree_dockerfile(void)
+{
+	static const struct {
+		const char *file, *name, *text, *error;
+	} rows[] = {
+		{NULL, "Dockerfile", "A", NULL},
+		{"sub/D", "D", "C", NULL},
+		{"./sub/../sub//D", "D", "C", NULL},
+		{"../../sub/D", "D", "C", NULL},
+		{"sub/up", "up", "A", NULL},
+		{"out", NULL, NULL, "out is a symbolic link that leads out of"},
+		{"nope", NULL, NULL, "open nope: no such file or directory"},
+		{"sub", NULL, NULL, "sub is not a regular file"},
+		{"", NULL, NULL, "is not a regular file"},
+		{"fifo", NULL, NULL, "fifo is not a regular file"},
+	};
+	RB_CLEANUP(rb_closep) int out = tree("out", "secret=SECRET");
+	RB_CLEANUP(rb_closep)
+	int fd = tree("ctx", "Dockerfile=A .dockerignore=[ sub/ sub/D=C sub/up>../Dockerfile "
+			     "out>../out/secret fifo|");
+
+	for (size_t i = 0; i < RB_ARRAY_LEN(rows); i++) {
+		RB_CLEANUP(rb_buf_clear) struct rb_buf text = RB_BUF_INIT;
+		RB_CLEANUP(rb_strp) char *name = NULL;
+		struct rb_error *err = NULL;
+		int r = rb_context_tree_dockerfile(fd, rows[i].file, &text, &name, &err);
+
+		CHECK_INT(r, rows[i].error ? -1 : 0);
+		if (rows[i].error) {
+			CHECK_ERR(&err, rows[i].error);
+		} else {
+			CHECK_STR(name, rows[i].name);
+			CHECK_STR(text.ptr, rows[i].text);
+		}
+	}
 }
 
 /* --- matching --- */
@@ -715,8 +753,8 @@ int main(void)
 	(void)umask(022);
 	int r = tap_run((const struct tap_test[]){
 		TAP(test_context__open_errors), TAP(test_context__dockerfile),
-		TAP(test_context__dockerfile_refused), TAP(test_context__match),
-		TAP(test_context__skip), TAP(test_context__unreadable),
+		TAP(test_context__tree_dockerfile), TAP(test_context__dockerfile_too_large),
+		TAP(test_context__match), TAP(test_context__skip), TAP(test_context__unreadable),
 		TAP(test_context__checksum_pairs), TAP(test_context__checksum_metadata),
 		TAP(test_context__checksum_of_view), TAP(test_context__checksum_ignores),
 		TAP(test_context__statcache), TAP(test_context__statcache_racy),
