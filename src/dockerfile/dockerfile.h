@@ -112,6 +112,8 @@ struct rb_inst {
 			const char *chown;       /* unexpanded or NULL */
 			const char *chmod;       /* unexpanded or NULL */
 			int unpack;              /* ADD: -1 not given, else 0 or 1 */
+			bool link, parents;
+			struct rb_words excludes; /* never expanded */
 			/*
 			 * Order in which sources and heredocs were written: n = sources.n +
 			 * n_heredocs entries; a value below sources.n is a source, else

@@ -102,6 +102,18 @@ static struct rb_words to_words(struct statement *st, char *const *v, size_t n)
 	return w;
 }
 
+/* All values of a list flag. */
+static struct rb_words keep_list(struct statement *st, const char *name)
+{
+	RB_CLEANUP(rb_strp) char *prefix = rb_asprintf("--%s=", name);
+	RB_CLEANUP(rb_strv_clear) struct rb_strv values = RB_STRV_INIT;
+
+	for (size_t i = 0; i < st->flag_words.n; i++)
+		if (rb_starts_with(st->flag_words.v[i], prefix))
+			rb_strv_add(&values, st->flag_words.v[i] + strlen(prefix));
+	return to_words(st, values.v, values.n);
+}
+
 /* "line LF body1 delimiter1 LF body2 delimiter2": text and its heredocs as a shell reads them. */
 static const char *with_bodies(struct statement *st)
 {
@@ -446,6 +458,9 @@ static int parse_copy(struct statement *st, struct rb_error **err)
 	inst->copy.chown = keep_flag(st, "chown");
 	inst->copy.chmod = keep_flag(st, "chmod");
 	inst->copy.unpack = unpack->given ? unpack->on : -1;
+	inst->copy.link = rb_flags_find(&st->flags, "link")->on;
+	inst->copy.parents = rb_flags_find(&st->flags, "parents")->on;
+	inst->copy.excludes = keep_list(st, "exclude");
 	if (keep_flag(st, "checksum") && st->list.n > 2)
 		return rb_fail(err, RB_ERR_DOCKERFILE,
 			       "checksum can't be specified for multiple sources");

@@ -159,17 +159,14 @@ int rb_dockerfile_check_signal(const char *text, struct rb_error **err)
 
 /* ---- Modes ---- */
 
-int rb_dockerfile_parse_chmod(const char *text, mode_t *ret, struct rb_error **err)
+int rb_dockerfile_parse_chmod(const char *text, struct rb_mode_change *ret, struct rb_error **err)
 {
-	uint64_t mode;
-
-	if (rb_parse_octal(rb_slice_str(text), 07777, &mode) < 0)
-		return rb_fail(
-			err, RB_ERR_DOCKERFILE,
-			"invalid chmod parameter: '%s'. it should be octal string and between 0 and 07777",
-			text);
-	*ret = (mode_t)mode;
-	return 0;
+	if (rb_mode_parse(text, ret) == 0)
+		return 0;
+	return rb_fail(
+		err, RB_ERR_DOCKERFILE,
+		"invalid chmod parameter: '%s'. it should be octal string and between 0 and 07777, or symbolic as for chmod(1), like u=rwX,go=rX",
+		text);
 }
 
 /* ---- Durations ---- */

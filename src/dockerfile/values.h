@@ -9,6 +9,7 @@
 
 #include "base/buf.h"
 #include "base/error.h"
+#include "base/mode.h"
 
 /*
  * One expanded word of EXPOSE (dockerfile.md 3.7): [[ip:]host:]port[-port][/proto]. Appends one
@@ -21,8 +22,9 @@ int rb_dockerfile_parse_port(const char *spec, struct rb_strv *ret, struct rb_er
  * not 0. Error: RB_ERR_DOCKERFILE "invalid signal: x". */
 int rb_dockerfile_check_signal(const char *text, struct rb_error **err);
 
-/* Octal --chmod (3.9), 0 to 07777. Error: RB_ERR_DOCKERFILE "invalid chmod parameter: 'x'. ...". */
-int rb_dockerfile_parse_chmod(const char *text, mode_t *ret, struct rb_error **err);
+/* --chmod (3.9), octal or symbolic. Error: RB_ERR_DOCKERFILE "invalid chmod parameter: 'x'. ...".
+ */
+int rb_dockerfile_parse_chmod(const char *text, struct rb_mode_change *ret, struct rb_error **err);
 
 /* A Go duration: "1h30m", "500ms", "-1.5s", "0". Error: RB_ERR_DOCKERFILE. */
 int rb_dockerfile_parse_duration(const char *text, int64_t *ret_ns, struct rb_error **err);

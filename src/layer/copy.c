@@ -106,16 +106,17 @@ static uint32_t owner_id(int64_t wanted, uint32_t source, const struct rb_copy_s
 	return wanted >= 0 ? (uint32_t)wanted : spec->src_ledger ? source : 0;
 }
 
-static mode_t mode_or(const struct rb_copy_spec *spec, mode_t mode)
+static mode_t mode_of(const struct rb_copy_spec *spec, mode_t mode, bool is_dir)
 {
-	return spec->chmod >= 0 ? (mode_t)spec->chmod : mode & 07777;
+	return spec->chmod ? rb_mode_apply(spec->chmod, mode, is_dir) : mode & 07777;
 }
 
 static struct rb_layer_made made_dirs(const struct rb_copy_spec *spec)
 {
 	return (struct rb_layer_made){
 		.ledger = spec->dst_ledger,
-		.mode = mode_or(spec, 0755),
+		/* A change says nothing about what has no mode yet (rule 4). */
+		.mode = spec->chmod && spec->chmod->octal ? mode_of(spec, 0, true) : 0755,
 		.uid = owner_id(spec->chown_uid, 0, spec),
 		.gid = owner_id(spec->chown_gid, 0, spec),
 	};
@@ -175,7 +176,8 @@ static int copy_metadata(const struct copier *c, const struct entry *e, struct r
 		return fail_dest(c, r, "set the times of", err);
 	if (S_ISLNK(e->st.st_mode))
 		return 0;
-	r = set_mode(e->dst_dir, e->dst_name, mode_or(c->spec, e->st.st_mode));
+	r = set_mode(e->dst_dir, e->dst_name,
+		     mode_of(c->spec, e->st.st_mode, S_ISDIR(e->st.st_mode)));
 	return r < 0 ? fail_dest(c, r, "set the mode of", err) : 0;
 }
 
@@ -635,7 +637,7 @@ static int write_inline(struct copier *c, int dirfd, const char *name, const voi
 	r = rb_ledger_chown(made.ledger, fd, "", c->dst.ptr, made.uid, made.gid);
 	if (r < 0)
 		return fail_dest(c, r, "set the owner of", err);
-	r = set_mode(fd, "", mode_or(c->spec, 0644));
+	r = set_mode(fd, "", mode_of(c->spec, 0644, false));
 	return r < 0 ? fail_dest(c, r, "set the mode of", err) : 0;
 }
 

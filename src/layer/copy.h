@@ -5,6 +5,7 @@
 #define RB_LAYER_COPY_H
 
 #include "base/error.h"
+#include "base/mode.h"
 #include "layer/ledger.h"
 
 struct rb_copy_spec {
@@ -18,8 +19,8 @@ struct rb_copy_spec {
 		*name; /* base name used when dest is a directory: that of the source as matched */
 	const char *dest; /* absolute path in the destination root */
 	bool dest_is_dir; /* dest was written with a trailing "/" or "/.", or as "." or "" */
-	int64_t chown_uid, chown_gid; /* -1: keep (or 0:0 for a local context) */
-	int chmod; /* -1: keep; else 0..07777 for files and directories, never links */
+	int64_t chown_uid, chown_gid;       /* -1: keep (or 0:0 for a local context) */
+	const struct rb_mode_change *chmod; /* NULL: keep; of files and directories, never links */
 	/*
 	 * Tells whether an entry of the source is left out (ignore rules); `path` is relative to
 	 * the source root. A directory answered with RB_COPY_DESCEND is made only if something

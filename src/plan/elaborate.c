@@ -535,7 +535,8 @@ int rb_plan_elaborate(struct rb_plan *plan, struct rb_plan_stage *stage, struct 
 		return -1;
 	for (size_t i = 0; i < rb_plan_n_insts(stage); i++)
 		e.n_steps += is_step(rb_plan_inst(stage, i)->kind);
-	stage->vertices = rb_arena_array(plan->arena, e.n_steps, sizeof(struct rb_vertex *));
+	/* COPY --link makes two. */
+	stage->vertices = rb_arena_array(plan->arena, 2 * e.n_steps, sizeof(struct rb_vertex *));
 	name_base(&e);
 	if (stage->base.kind == RB_ROOT_CONTEXT)
 		rb_elab_from_context(&e);

@@ -3,7 +3,7 @@
  * the scheme. */
 #include "plan/plan.h"
 
-#define KEY_SCHEME "rbuild-key-1"
+#define KEY_SCHEME "rbuild-key-2"
 
 static void add_strv(struct rb_hash *h, const struct rb_strv *v)
 {
@@ -60,14 +60,24 @@ static void add_copy(struct rb_hash *h, const struct rb_vertex_copy *copy)
 	rb_hash_addstr(h, copy->dest);
 	rb_hash_addu64(h, copy->dest_is_dir);
 	rb_hash_addstr(h, copy->chown);
-	rb_hash_addu64(h, (uint64_t)copy->chmod);
+	rb_hash_addstr(h, copy->chmod_text);
 	rb_hash_addu64(h, copy->unpack);
+	rb_hash_addu64(h, copy->link);
+	rb_hash_addu64(h, copy->parents);
+	rb_hash_addu64(h, copy->excludes.n);
+	for (size_t i = 0; i < copy->excludes.n; i++)
+		rb_hash_addstr(h, copy->excludes.v[i]);
 	rb_hash_addu64(h, copy->n_sources);
 	for (size_t i = 0; i < copy->n_sources; i++) {
 		/* Inline data is the operation's own; it needs no checksum of a tree. */
 		rb_hash_addstr(h, copy->sources[i].inline_name);
 		rb_hash_addstr(h, copy->sources[i].inline_data);
 	}
+}
+
+bool rb_vertex_is_detached(const struct rb_vertex *v)
+{
+	return v->kind == RB_VERTEX_COPY && v->copy.link;
 }
 
 static struct rb_hash *start(const char *parent_id)
@@ -104,15 +114,19 @@ static void add_operation(struct rb_hash *h, const struct rb_vertex *v)
 	case RB_VERTEX_COPY:
 		add_copy(h, &v->copy);
 		break;
+	case RB_VERTEX_LINK:
+		rb_bug("a link has no key");
 	}
 }
 
 bool rb_vertex_definition_key(const struct rb_vertex *v, const char *parent_id,
 			      const char *const *input_ids, struct rb_digest *ret)
 {
-	RB_CLEANUP(rb_hash_freep) struct rb_hash *h = start(parent_id);
 	size_t n = rb_vertex_n_inputs(v);
 
+	if (v->kind == RB_VERTEX_LINK)
+		return false;
+	RB_CLEANUP(rb_hash_freep) struct rb_hash *h = start(parent_id);
 	add_operation(h, v);
 	if (n)
 		rb_hash_addstr(h, "definition");

@@ -683,6 +683,7 @@ size_t rb_vertex_n_inputs(const struct rb_vertex *v)
 	case RB_VERTEX_RUN:
 		return v->run.n_trees;
 	case RB_VERTEX_WORKDIR:
+	case RB_VERTEX_LINK:
 		break;
 	}
 	return 0;

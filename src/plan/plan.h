@@ -18,6 +18,7 @@
 #include "base/arena.h"
 #include "base/digest.h"
 #include "base/error.h"
+#include "base/mode.h"
 #include "dockerfile/dockerfile.h"
 #include "dockerfile/expand.h"
 #include "dockerfile/lint.h"
@@ -82,7 +83,7 @@ struct rb_root_ref {
 	const struct rb_plan_context *context;
 };
 
-enum rb_vertex_kind { RB_VERTEX_RUN, RB_VERTEX_COPY, RB_VERTEX_WORKDIR };
+enum rb_vertex_kind { RB_VERTEX_RUN, RB_VERTEX_COPY, RB_VERTEX_WORKDIR, RB_VERTEX_LINK };
 
 /* More than anybody writes; what a step needs for each is bounded by it. */
 enum { RB_RUN_MOUNTS_MAX = 64 };
@@ -127,16 +128,24 @@ struct rb_vertex_copy {
 	size_t n_sources;
 	const char *dest; /* absolute, clean */
 	bool dest_is_dir;
-	const char *chown; /* expanded text or NULL */
-	int chmod;         /* -1: not given */
-	bool unpack;       /* ADD: local archives are unpacked */
+	const char *chown;                  /* expanded text or NULL */
+	const char *chmod_text;             /* expanded text or NULL */
+	const struct rb_mode_change *chmod; /* what it means, or NULL */
+	bool unpack;                        /* ADD: local archives are unpacked */
+	bool parents;                       /* sources keep their path (3.9 --parents) */
+	struct rb_words excludes;
+	/*
+	 * Made on an empty root, whatever the stage is; a vertex of kind RB_VERTEX_LINK, which
+	 * comes next, puts the result over the stage.
+	 */
+	bool link;
 };
 
 struct rb_vertex {
 	enum rb_vertex_kind kind;
 	size_t index; /* 0, 1, ... in order of elaboration */
 	struct rb_plan_stage *stage;
-	struct rb_vertex *parent;   /* NULL: the stage's base root */
+	struct rb_vertex *parent;   /* NULL: the stage's base root, or with copy.link none */
 	const struct rb_inst *inst; /* FROM: the files of a named context that it starts from */
 	const char *name;           /* progress name: "[build 2/3] RUN make" */
 	bool no_cache;
@@ -147,6 +156,9 @@ struct rb_vertex {
 			const char *path; /* absolute, clean, not "/" */
 			const char *user; /* "" is root */
 		} workdir;
+		struct {
+			struct rb_vertex *layer; /* a COPY with `link` */
+		} link;
 	};
 };
 
@@ -232,11 +244,15 @@ struct rb_root_ref rb_plan_stage_root(const struct rb_plan_stage *stage);
 /* --- keys (plan/keys.c)
  * --------------------------------------------------------------------------------------------- */
 
+/* Whether the vertex is made on an empty root, not on what is below it in its stage. */
+bool rb_vertex_is_detached(const struct rb_vertex *v);
+
 /*
  * Definition key: the operation, the result ids of its inputs, and what of the environment it can
  * see (dockerfile.md 6.1). `parent_id`: result id of the root it works on. `input_ids`: of the
  * trees of rb_vertex_input(), NULL for the context, whose content is never identified by anything
- * but a checksum: a vertex that takes from it has no definition key (returns false).
+ * but a checksum: a vertex that takes from it has no definition key (returns false). Nor
+ * has a LINK, whose result is named after what it is made of.
  */
 bool rb_vertex_definition_key(const struct rb_vertex *v, const char *parent_id,
 			      const char *const *input_ids, struct rb_digest *ret);

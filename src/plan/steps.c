@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* RUN, COPY, ADD and WORKDIR: the instructions that make vertices. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,24 +29,24 @@ static void add_heredoc_summary(const struct rb_inst *inst, struct rb_buf *b)
 }
 
 /* "[build 2/3] WORD": how the name of every step begins. */
-static void add_step_number(const struct rb_elab *e, struct rb_buf *name)
+static void add_step_number(const struct rb_elab *e, const char *prefix, struct rb_buf *name)
 {
 	const char *label = e->stage->label;
 
-	rb_buf_addf(name, "[%s%s%*zu/%zu] %s%s", label, *label ? " " : "",
-		    snprintf(NULL, 0, "%zu", e->n_steps), e->step, e->n_steps,
+	rb_buf_addf(name, "[%s%s%*zu/%zu] %s%s%s", label, *label ? " " : "",
+		    snprintf(NULL, 0, "%zu", e->n_steps), e->step, e->n_steps, prefix,
 		    e->inst->trigger ? "ONBUILD " : "", rb_inst_kind_name(e->inst->kind));
 }
 
-/* The name of the instruction's step (8.4). The shell expands more than we know, so what is not set
- * here is shown as written. */
-static const char *step_name(struct rb_elab *e)
+/* The name of the instruction's step (8.4), with a word before the instruction's. The shell expands
+ * more than we know, so what is not set here is shown as written. */
+static const char *step_name(struct rb_elab *e, const char *prefix)
 {
 	const struct rb_inst *inst = e->inst;
 	RB_CLEANUP(rb_buf_clear) struct rb_buf name = RB_BUF_INIT;
 
 	if (inst->kind == RB_INST_FROM) {
-		add_step_number(e, &name);
+		add_step_number(e, prefix, &name);
 		rb_buf_addf(&name, " %s", e->stage->from_name);
 		return keep(e, name.ptr);
 	}
@@ -53,7 +54,7 @@ static const char *step_name(struct rb_elab *e)
 	char *text = rb_expand_known(inst->original + strlen(inst->word), rb_elab_escape(e),
 				     &e->state->env);
 
-	add_step_number(e, &name);
+	add_step_number(e, prefix, &name);
 	rb_buf_addstr(&name, text);
 	add_heredoc_summary(inst, &name);
 	return keep(e, name.ptr);
@@ -64,13 +65,16 @@ static struct rb_vertex *add_vertex(struct rb_elab *e, enum rb_vertex_kind kind)
 	struct rb_plan_stage *stage = e->stage;
 	struct rb_vertex *v = rb_arena_alloc(e->plan->arena, sizeof(*v));
 
-	e->step++;
+	/* Of two vertices that are one instruction. */
+	const bool again = kind == RB_VERTEX_LINK;
+
+	e->step += !again;
 	v->kind = kind;
 	v->index = e->plan->n_vertices++;
 	v->stage = stage;
 	v->parent = e->top;
 	v->inst = e->inst;
-	v->name = step_name(e);
+	v->name = step_name(e, again ? "LINK " : "");
 	v->no_cache = e->plan->options.no_cache && kind != RB_VERTEX_WORKDIR;
 	stage->vertices[stage->n_vertices++] = v;
 	e->top = v;
@@ -228,38 +232,62 @@ static int copy_sources(struct rb_elab *e, struct rb_vertex_copy *copy, struct r
 	return 0;
 }
 
-static int copy_flags(struct rb_elab *e, struct rb_vertex_copy *copy, const char **ret_chmod,
-		      struct rb_error **err)
+/* The expanded value of a flag that may be absent; an empty one is none. */
+static int expand_flag(struct rb_elab *e, const char *value, const char **ret,
+		       struct rb_error **err)
+{
+	*ret = NULL;
+	if (!value)
+		return 0;
+	RB_CLEANUP(rb_strp) char *text = rb_elab_expand(e, value, err);
+	if (!text)
+		return -1;
+	*ret = *text ? keep(e, text) : NULL;
+	return 0;
+}
+
+static bool is_number_or_root(const char *s, size_t n)
+{
+	const struct rb_slice name = {s, n};
+	uint64_t id;
+
+	return rb_slice_eq(name, "root") || rb_parse_u64(name, UINT32_MAX, &id) != -EINVAL;
+}
+
+/* An empty root has no names (3.9). */
+static int check_link_owner(const char *chown, struct rb_error **err)
+{
+	const size_t n = strcspn(chown, ":");
+
+	if (is_number_or_root(chown, n) &&
+	    (!chown[n] || is_number_or_root(chown + n + 1, strlen(chown + n + 1))))
+		return 0;
+	return rb_fail(
+		err, RB_ERR_DOCKERFILE,
+		"--chown=%s: with --link there is no /etc/passwd to look up names in; write numbers, or leave --link out",
+		chown);
+}
+
+static int copy_flags(struct rb_elab *e, struct rb_vertex_copy *copy, struct rb_error **err)
 {
 	const struct rb_inst *inst = e->inst;
 
-	copy->chmod = -1;
-	*ret_chmod = NULL;
-	if (inst->copy.chown) {
-		RB_CLEANUP(rb_strp) char *chown = rb_elab_expand(e, inst->copy.chown, err);
+	if (expand_flag(e, inst->copy.chown, &copy->chown, err) < 0 ||
+	    expand_flag(e, inst->copy.chmod, &copy->chmod_text, err) < 0)
+		return -1;
+	if (copy->chmod_text) {
+		struct rb_mode_change *chmod = rb_arena_alloc(e->plan->arena, sizeof(*chmod));
 
-		if (!chown)
+		if (rb_dockerfile_parse_chmod(copy->chmod_text, chmod, err) < 0)
 			return -1;
-		copy->chown = *chown ? keep(e, chown) : NULL;
+		copy->chmod = chmod;
 	}
-	if (inst->copy.chmod) {
-		RB_CLEANUP(rb_strp) char *text = rb_elab_expand(e, inst->copy.chmod, err);
-		mode_t mode;
-
-		if (!text)
-			return -1;
-		if (*text && !rb_ascii_isdigit(*text))
-			return rb_fail(
-				err, RB_ERR_UNSUPPORTED,
-				"symbolic --chmod=%s is not supported yet by this version of rbuild; write it "
-				"as an octal number such as 0755",
-				text);
-		if (rb_dockerfile_parse_chmod(text, &mode, err) < 0)
-			return -1;
-		copy->chmod = (int)mode;
-		*ret_chmod = keep(e, text);
-	}
-	return 0;
+	copy->parents = inst->copy.parents;
+	copy->excludes = inst->copy.excludes;
+	copy->unpack = inst->kind == RB_INST_ADD && inst->copy.unpack != 0;
+	/* As other builders do: a mode makes it a plain copy. */
+	copy->link = inst->copy.link && !copy->chmod;
+	return copy->link && copy->chown ? check_link_owner(copy->chown, err) : 0;
 }
 
 static bool written_as_dir(const char *dest)
@@ -277,6 +305,21 @@ static void add_sources_text(const struct rb_vertex_copy *copy, struct rb_buf *b
 			rb_buf_addf(b, " <<%s", copy->sources[i].inline_name);
 }
 
+/* The vertex whose result the stage goes on with. */
+static struct rb_vertex *add_copy(struct rb_elab *e, const struct rb_vertex_copy *copy)
+{
+	struct rb_vertex *below = e->top, *v = add_vertex(e, RB_VERTEX_COPY);
+
+	v->copy = *copy;
+	if (!copy->link)
+		return v;
+	v->parent = NULL;
+	e->top = below;
+	struct rb_vertex *link = add_vertex(e, RB_VERTEX_LINK);
+	link->link.layer = v;
+	return link;
+}
+
 int rb_elab_copy(struct rb_elab *e, struct rb_error **err)
 {
 	const struct rb_inst *inst = e->inst;
@@ -284,9 +327,8 @@ int rb_elab_copy(struct rb_elab *e, struct rb_error **err)
 	RB_CLEANUP(rb_strp) char *dest = rb_elab_expand(e, inst->copy.dest, err);
 	struct rb_vertex_copy copy = {.dest_is_dir = dest && written_as_dir(dest)};
 	const struct rb_from from = {.text = inst->copy.from};
-	const char *chmod;
 
-	if (!dest || copy_sources(e, &copy, err) < 0 || copy_flags(e, &copy, &chmod, err) < 0 ||
+	if (!dest || copy_sources(e, &copy, err) < 0 || copy_flags(e, &copy, err) < 0 ||
 	    rb_plan_resolve_from(e->plan, e->stage, inst, &from, &copy.from, err) < 0)
 		return -1;
 	const char *wd =
@@ -294,19 +336,16 @@ int rb_elab_copy(struct rb_elab *e, struct rb_error **err)
 	RB_CLEANUP(rb_strp) char *abs = rb_path_join_abs(wd, dest);
 	RB_CLEANUP(rb_strp) char *rooted = rb_path_join_abs("/", abs);
 	copy.dest = keep(e, rooted);
-	copy.unpack = inst->kind == RB_INST_ADD && inst->copy.unpack != 0;
 
-	rb_buf_addstr(&by, rb_inst_kind_name(inst->kind));
+	rb_buf_addf(&by, "%s%s", rb_inst_kind_name(inst->kind), copy.parents ? " --parents" : "");
 	if (copy.chown)
 		rb_buf_addf(&by, " --chown=%s", copy.chown);
-	if (chmod)
-		rb_buf_addf(&by, " --chmod=%s", chmod);
+	if (copy.chmod)
+		rb_buf_addf(&by, " --chmod=%s", copy.chmod_text);
 	add_sources_text(&copy, &by);
 	rb_buf_addf(&by, " %s # buildkit", dest);
 
-	struct rb_vertex *v = add_vertex(e, RB_VERTEX_COPY);
-	v->copy = copy;
-	rb_elab_history(e, v, by.ptr);
+	rb_elab_history(e, add_copy(e, &copy), by.ptr);
 	return 0;
 }
 
@@ -324,7 +363,6 @@ void rb_elab_from_context(struct rb_elab *e)
 		.n_sources = 1,
 		.dest = "/",
 		.dest_is_dir = true,
-		.chmod = -1,
 	};
 	rb_elab_history(e, v, by);
 }

@@ -179,7 +179,6 @@ static void setup(struct fixture *f, uint32_t limit, const char *src, const char
 		.dst_ledger = f->dst_ledger,
 		.chown_uid = -1,
 		.chown_gid = -1,
-		.chmod = -1,
 	};
 }
 
@@ -443,12 +442,14 @@ static void test_copy__keeps_owner_and_mode(void)
 static void chown_chmod(uint32_t limit)
 {
 	static const char *const all[] = {"n", "n/t", "n/t/e", "n/t/e/f", "n/t/s"};
+	struct rb_mode_change mode;
 	struct fixture f;
 
+	CHECK_INT(rb_mode_parse("4710", &mode), 0);
 	setup(&f, limit, "d/ d/e/ d/e/f=x d/l>f d/s/", "old/");
 	f.spec.chown_uid = 70000;
 	f.spec.chown_gid = 5;
-	f.spec.chmod = 04710;
+	f.spec.chmod = &mode;
 	copy_ok(&f, "d", "/n/t");
 	copy_ok(&f, "d", "/old");
 	for (size_t i = 0; i < RB_ARRAY_LEN(all); i++) {
@@ -865,17 +866,19 @@ static void inline_metadata(uint32_t limit)
 {
 	static const struct {
 		int64_t uid, gid;
-		int chmod;
+		const char *chmod;
 		uint32_t want_uid, want_gid;
 		mode_t want_mode, want_dir;
 	} rows[] = {
-		{-1, -1, -1, 0, 0, 0644, 0755},
-		{5, 100000, -1, 5, 100000, 0644, 0755},
-		{5, 6, 04700, 5, 6, 04700, 04700},
+		{-1, -1, NULL, 0, 0, 0644, 0755},
+		{5, 100000, NULL, 5, 100000, 0644, 0755},
+		{5, 6, "4700", 5, 6, 04700, 04700},
+		{5, 6, "u+xs,o=", 5, 6, 04740, 0755},
 	};
 
 	for (size_t i = 0; i < RB_ARRAY_LEN(rows); i++) {
 		struct rb_error *err = NULL;
+		struct rb_mode_change mode;
 		struct fixture f;
 
 		setup(&f, limit, "", "");
@@ -884,7 +887,10 @@ static void inline_metadata(uint32_t limit)
 		f.spec.dest_is_dir = true;
 		f.spec.chown_uid = rows[i].uid;
 		f.spec.chown_gid = rows[i].gid;
-		f.spec.chmod = rows[i].chmod;
+		if (rows[i].chmod) {
+			CHECK_INT(rb_mode_parse(rows[i].chmod, &mode), 0);
+			f.spec.chmod = &mode;
+		}
 		(void)rb_copy_inline(&f.spec, "text", 4, &err);
 		CHECK_OK(&err);
 		check_owner(&f, "d/EOF", rows[i].want_uid, rows[i].want_gid);

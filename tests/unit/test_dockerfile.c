@@ -1148,17 +1148,18 @@ static void test_values__chmod(void)
 		const char *text;
 		int want;
 	} rows[] = {{"0", 0},        {"755", 0755}, {"0644", 0644}, {"7777", 07777},
-		    {"00755", 0755}, {"10000", -1}, {"8", -1},      {"u+x", -1},
-		    {"", -1},        {"-1", -1},    {"0o755", -1}};
+		    {"00755", 0755}, {"10000", -1}, {"8", -1},      {"u+x", 0764},
+		    {"", -1},        {"-1", -1},    {"0o755", -1},  {"u+y", -1},
+		    {"u+x,", -1},    {"u", -1},     {"u+x g-x", -1}};
 
 	for (size_t i = 0; i < RB_ARRAY_LEN(rows); i++) {
 		struct rb_error *err = NULL;
-		mode_t mode = 1;
+		struct rb_mode_change mode;
 		int r = rb_dockerfile_parse_chmod(rows[i].text, &mode, &err);
 
 		if (rows[i].want >= 0) {
 			CHECK_OK(&err);
-			CHECK_INT(mode, rows[i].want);
+			CHECK_INT(rb_mode_apply(&mode, 0664, false), rows[i].want);
 			continue;
 		}
 		char *want = rb_asprintf(

@@ -893,8 +893,7 @@ static void test_layer__add(void)
 				    .dst_ledger = l,
 				    .dest = "/opt/link/x",
 				    .chown_uid = -1,
-				    .chown_gid = -1,
-				    .chmod = -1};
+				    .chown_gid = -1};
 
 	CHECK_INT(apply_text(root, "l opt/link /srv\nf srv/keep 1\nl srv/x/out /etc", &err), 0);
 	tar_of(&tar, "f u/../a 1\nf out/b 2\nh c /a\nd d");
