@@ -12,6 +12,7 @@
 
 #include "base/base.h"
 
+#define RB_RESOLVE_NO_XDEV       0x01u
 #define RB_RESOLVE_NO_MAGICLINKS 0x02u
 #define RB_RESOLVE_NO_SYMLINKS   0x04u
 #define RB_RESOLVE_BENEATH       0x08u

@@ -90,6 +90,44 @@ static int op_enter(struct child *c, const struct rb_op *op)
 	return umount2(".", MNT_DETACH) < 0 || chdir("/") < 0 ? -errno : 0;
 }
 
+/* Our root is the step's: whatever leads there, it ends in it. */
+static int attach(struct child *c, const struct rb_op *op, int mount)
+{
+	int at = rb_open_in_root(get_fd(c, op->dst), op->path, O_PATH, 0);
+	int r = at < 0 ? at : 0;
+
+	if (r >= 0 && op->attrs)
+		r = rb_sys_mount_setattr(mount, "", 0, op->attrs, 0);
+	if (r >= 0)
+		r = rb_sys_move_mount(mount, at, "");
+	if (at >= 0)
+		(void)close(at);
+	return r;
+}
+
+static int op_attach(struct child *c, const struct rb_op *op)
+{
+	return attach(c, op, get_fd(c, op->src));
+}
+
+static int op_attach_part(struct child *c, const struct rb_op *op)
+{
+	int clone = rb_sys_open_tree(get_fd(c, op->src), "", RB_OPEN_TREE_CLONE);
+	int r = clone < 0 ? clone : attach(c, op, clone);
+
+	if (clone >= 0)
+		(void)close(clone);
+	return r;
+}
+
+/* umount2 takes no descriptor. */
+static int op_release(struct child *c, const struct rb_op *op)
+{
+	if (fchdir(get_fd(c, op->dst)) < 0 || umount2(op->path, MNT_DETACH | UMOUNT_NOFOLLOW) < 0)
+		return -errno;
+	return chdir("/") < 0 ? -errno : 0;
+}
+
 static int op_unlink(struct child *c, const struct rb_op *op)
 {
 	return unlinkat(get_fd(c, op->dst), op->path, (int)op->attrs) < 0 ? -errno : 0;
@@ -305,14 +343,25 @@ static int op_exec(struct child *c, const struct rb_op *op)
 }
 
 static int (*const handlers[])(struct child *, const struct rb_op *) = {
-	[RB_OP_MOVE] = op_move,         [RB_OP_BIND] = op_bind,
-	[RB_OP_MOUNT] = op_mount,       [RB_OP_PREPARE] = op_prepare,
-	[RB_OP_ENTER] = op_enter,       [RB_OP_UNLINK] = op_unlink,
-	[RB_OP_LOOPBACK] = op_loopback, [RB_OP_HOSTNAME] = op_hostname,
-	[RB_OP_USERNS] = op_userns,     [RB_OP_SESSION] = op_session,
-	[RB_OP_STDIO] = op_stdio,       [RB_OP_CWD] = op_cwd,
-	[RB_OP_CAPS] = op_caps,         [RB_OP_IDS] = op_ids,
-	[RB_OP_FILTER] = op_filter,     [RB_OP_SUPERVISE] = op_supervise,
+	[RB_OP_MOVE] = op_move,
+	[RB_OP_BIND] = op_bind,
+	[RB_OP_MOUNT] = op_mount,
+	[RB_OP_PREPARE] = op_prepare,
+	[RB_OP_ENTER] = op_enter,
+	[RB_OP_UNLINK] = op_unlink,
+	[RB_OP_ATTACH] = op_attach,
+	[RB_OP_ATTACH_PART] = op_attach_part,
+	[RB_OP_RELEASE] = op_release,
+	[RB_OP_LOOPBACK] = op_loopback,
+	[RB_OP_HOSTNAME] = op_hostname,
+	[RB_OP_USERNS] = op_userns,
+	[RB_OP_SESSION] = op_session,
+	[RB_OP_STDIO] = op_stdio,
+	[RB_OP_CWD] = op_cwd,
+	[RB_OP_CAPS] = op_caps,
+	[RB_OP_IDS] = op_ids,
+	[RB_OP_FILTER] = op_filter,
+	[RB_OP_SUPERVISE] = op_supervise,
 	[RB_OP_EXEC] = op_exec,
 };
 

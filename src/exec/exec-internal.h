@@ -58,7 +58,10 @@ enum rb_op_kind {
 	RB_OP_PREPARE, /* new file system `from`; its descriptor goes to slot `dst` for a later MOVE
 			*/
 	RB_OP_ENTER,   /* mount src over / and pivot into it */
-	RB_OP_UNLINK,  /* remove dst/path, a directory when attrs says AT_REMOVEDIR */
+	RB_OP_ATTACH,  /* set attributes of the mount src, mount it on path, found in dst now */
+	RB_OP_ATTACH_PART, /* the same with a clone of src, an entry of a mount */
+	RB_OP_RELEASE,     /* unmount dst/path */
+	RB_OP_UNLINK,      /* remove dst/path, a directory when attrs says AT_REMOVEDIR */
 	RB_OP_LOOPBACK,
 	RB_OP_HOSTNAME, /* `from` */
 	RB_OP_USERNS,
@@ -81,7 +84,13 @@ struct rb_op {
 	const char *what; /* "mounting /proc": for the sentence of a failure */
 };
 
-enum { RB_STEP_OPS_MAX = 96, RB_STEP_FDS_MAX = 64, RB_STEP_CANDIDATES_MAX = 256 };
+/* For each of the caller's mounts: its descriptor and that of a part; to wait, attach, release and
+ * tidy. */
+enum {
+	RB_STEP_OPS_MAX = 96 + 4 * RB_EXEC_MOUNTS_MAX,
+	RB_STEP_FDS_MAX = 64 + 2 * RB_EXEC_MOUNTS_MAX,
+	RB_STEP_CANDIDATES_MAX = 256
+};
 
 /* A mount point made in the root because the image had none. */
 struct rb_stub {
@@ -92,7 +101,7 @@ struct rb_stub {
 	struct timespec before, after; /* mtime of the directory before and after it was made */
 };
 
-enum { RB_STEP_STUBS_MAX = 64 };
+enum { RB_STEP_STUBS_MAX = 256 };
 
 struct rb_stubs {
 	struct rb_stub v[RB_STEP_STUBS_MAX];
@@ -108,6 +117,7 @@ struct rb_step {
 	size_t n_fds;
 	int dev; /* index of the step's /dev */
 	struct rb_stubs stubs;
+	struct rb_strv names; /* that operations point to */
 	struct rb_strv envp;
 	struct rb_strv candidates; /* what execve is tried with, in this order */
 	struct sock_fprog filter, supervision;
@@ -126,6 +136,8 @@ struct rb_op *rb_step_op(struct rb_step *s, enum rb_op_kind kind, const char *wh
 
 /* Mounts: from RB_OP_PREPARE of /proc to the last mask. */
 int rb_step_add_mounts(struct rb_step *s, struct rb_error **err);
+/* The caller's own, when the others are in their place (exec-extra.c). */
+int rb_step_add_extra(struct rb_step *s, struct rb_error **err);
 /* For a set-up that failed with EPERM at `op`: switches a fresh procfs or sysfs off for this
  * process; true when another try makes sense. */
 bool rb_step_mounts_retry(const struct rb_op *op, int sys_errno);

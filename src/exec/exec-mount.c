@@ -397,6 +397,8 @@ int rb_step_add_mounts(struct rb_step *s, struct rb_error **err)
 	add_move(s, sys, t.sys, "", "mounting /sys");
 	add_masks(s, s->dev, sys, "/sys", sys_masked, RB_ARRAY_LEN(sys_masked),
 		  "hiding a part of /sys");
+	if (rb_step_add_extra(s, err) < 0)
+		return -1;
 	add_cleanup(s, s->dev, HOSTS_TMP, 0);
 	add_cleanup(s, s->dev, RESOLV_TMP, 0);
 	add_cleanup(s, s->dev, EMPTY_TMP, AT_REMOVEDIR);

@@ -61,6 +61,7 @@ static void step_free(struct rb_step *s)
 	for (size_t i = 0; i < s->n_fds; i++)
 		rb_closep(&s->fds[i]);
 	rb_stubs_remove(&s->stubs);
+	rb_strv_clear(&s->names);
 	rb_strv_clear(&s->envp);
 	rb_strv_clear(&s->candidates);
 	rb_closep(&s->channel);
@@ -279,6 +280,8 @@ static int explain(const struct rb_step *s, const struct rb_child_message *m, st
 	if (op->kind == RB_OP_CWD)
 		return rb_fail_sys(err, -m->sys_errno,
 				   "cannot use the working directory %s of the step", s->spec->cwd);
+	if (op->kind == RB_OP_ATTACH || op->kind == RB_OP_ATTACH_PART)
+		return rb_fail_sys(err, -m->sys_errno, "cannot mount anything at %s", op->path);
 	return rb_fail_sys(err, -m->sys_errno, "cannot set the step up: %s", op->what);
 }
 

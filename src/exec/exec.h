@@ -26,6 +26,17 @@
 
 enum rb_network { RB_NET_HOST, RB_NET_NONE };
 
+/* A mount beside those that every step has. */
+struct rb_exec_mount {
+	const char *target; /* absolute, clean; not "/", /proc, /sys or /dev themselves */
+	int fd; /* detached mount; borrowed. It serves one step, as the root does; several entries
+		   may take parts of one. -1: a new tmpfs */
+	const char *path; /* NULL: the whole mount, else an entry in it, links followed inside */
+	bool read_only;
+	uint64_t size_bytes; /* of the tmpfs; 0: as much as the kernel gives */
+};
+enum { RB_EXEC_MOUNTS_MAX = 64 };
+
 struct rb_exec_spec {
 	int root_fd; /* detached mount of the step's root (writable); borrowed. It serves one step:
 			the kernel takes the mount away with the step's namespace */
@@ -43,6 +54,10 @@ struct rb_exec_spec {
 	const char *user;        /* config.User as text; NULL or "" is root (10.3) */
 	enum rb_network network;
 	const char *hostname; /* NULL: "buildkitsandbox" */
+	/* Mounted in this order, so parents come before what lies in them. Mount points that are
+	 * missing are made, and removed by finish when the step has not changed them. */
+	const struct rb_exec_mount *mounts;
+	size_t n_mounts;
 	/* A file of a one-heredoc RUN with "#!": read-only at /dev/pipes/<name>, mode 0755. NULL:
 	 * none. */
 	const char *script_name;

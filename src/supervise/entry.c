@@ -404,7 +404,7 @@ static void load_row(void *ctx, const char *path, const struct rb_owner *o)
 	struct stat st;
 	RB_CLEANUP(rb_closep)
 	int fd = rb_sys_openat2(l->s->root_fd, path, O_PATH | O_NOFOLLOW | O_CLOEXEC, 0,
-				RB_RESOLVE_IN_ROOT | RB_RESOLVE_NO_SYMLINKS);
+				RB_RESOLVE_IN_ROOT | RB_RESOLVE_NO_SYMLINKS | RB_RESOLVE_NO_XDEV);
 
 	/* Hidden by one of the step's own mounts. */
 	if (fd < 0)
