@@ -22,7 +22,8 @@ const struct rb_option *rb_build_options_table(struct rb_build_options *o)
 		{"no-cache", 0, RB_OPT_FLAG, &o->no_cache, NULL, "run every step again"},
 		{"output", 'o', RB_OPT_LIST, &o->outputs, "SPEC",
 		 "type=oci,dest=FILE, type=local,dest=DIR, ..."},
-		{"platform", 0, RB_OPT_LIST, &o->platforms, "OS/ARCH", "target platform"},
+		{"platform", 0, RB_OPT_LIST, &o->platforms, "OS/ARCH[,...]",
+		 "target platforms; several make an index"},
 		{"progress", 0, RB_OPT_STRING, &o->progress, "KIND", "auto, plain, tty or quiet"},
 		{"pull", 0, RB_OPT_FLAG, &o->pull, NULL,
 		 "ask the registry even for images in the store"},
@@ -124,6 +125,47 @@ static int check_network(const struct rb_build_options *o, enum rb_network_mode 
 	return 0;
 }
 
+/* One word of --platform; `local` is this machine's. A platform named twice is built once. */
+static int add_platform(struct rb_build_options *o, const char *text, struct rb_error **err)
+{
+	struct rb_platform p = rb_platform_host();
+
+	if (!rb_streq(text, "local") && rb_platform_parse(text, &p, err) < 0)
+		return -1;
+	for (size_t i = 0; i < o->n_targets; i++)
+		if (rb_platform_eq(&o->targets[i], &p))
+			return 0;
+	if (o->n_targets == RB_BUILD_PLATFORMS_MAX)
+		return rb_fail(err, RB_ERR_USAGE, "more than %d platforms in one build",
+			       RB_BUILD_PLATFORMS_MAX);
+	o->targets = rb_reallocarray(o->targets, o->n_targets + 1, sizeof(*o->targets));
+	o->targets[o->n_targets++] = p;
+	return 0;
+}
+
+static int check_platforms(struct rb_build_options *o, struct rb_error **err)
+{
+	for (size_t i = 0; i < o->platforms.n; i++) {
+		RB_CLEANUP(rb_strp) char *list = rb_strdup(o->platforms.v[i]);
+
+		for (char *rest = list, *word; (word = strsep(&rest, ","));)
+			if (add_platform(o, word, err) < 0)
+				return -1;
+	}
+	return o->n_targets ? 0 : add_platform(o, "local", err);
+}
+
+/* As Go's strconv.ParseBool, which reads such arguments elsewhere. */
+static bool is_true(const char *text)
+{
+	static const char *const yes[] = {"1", "t", "T", "TRUE", "true", "True"};
+
+	for (size_t i = 0; i < RB_ARRAY_LEN(yes); i++)
+		if (rb_streq(text, yes[i]))
+			return true;
+	return false;
+}
+
 int rb_build_options_check(struct rb_build_options *o, struct rb_plan_options *ret,
 			   struct rb_error **err)
 {
@@ -132,12 +174,13 @@ int rb_build_options_check(struct rb_build_options *o, struct rb_plan_options *r
 	if (check_args(o, err) < 0 || check_labels(o, err) < 0 ||
 	    check_network(o, &ret->network, err) < 0)
 		return -1;
-	if (o->platforms.n > 1 || (o->platforms.n && strchr(o->platforms.v[0], ',')))
-		return rb_fail(
-			err, RB_ERR_UNSUPPORTED,
-			"several platforms in one build are not supported yet by this version of rbuild");
-	if (o->platforms.n && rb_platform_parse(o->platforms.v[0], &ret->target_platform, err) < 0)
+	if (check_platforms(o, err) < 0)
 		return rb_wrap(err, "--platform");
+	const char *multi = rb_env_get(&o->args, "BUILDKIT_MULTI_PLATFORM");
+	o->as_index = o->n_targets > 1 || (multi && is_true(multi));
+	ret->several_platforms = o->as_index;
+	ret->platform_is_default = !o->platforms.n;
+	ret->target_platform = o->targets[0];
 	ret->target = o->target;
 	ret->build_args = &o->args;
 	ret->labels = &o->label_map;
@@ -160,6 +203,7 @@ void rb_build_options_clear(struct rb_build_options *o)
 	rb_env_clear(&o->args);
 	rb_strv_clear(&o->build_contexts);
 	rb_named_contexts_clear(&o->named);
+	free(o->targets);
 	free(o->table);
 	o->table = NULL;
 }

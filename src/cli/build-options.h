@@ -7,6 +7,8 @@
 #include "cli/options.h"
 #include "plan/plan.h"
 
+enum { RB_BUILD_PLATFORMS_MAX = 64 };
+
 struct rb_build_options {
 	struct rb_strv tags, build_args, labels, outputs, platforms, secrets, ssh, build_contexts;
 	const char *file, *target, *iidfile, *progress, *network;
@@ -17,6 +19,9 @@ struct rb_build_options {
 	struct rb_env args;
 	struct rb_named_contexts named;
 	struct rb_labels label_map;
+	struct rb_platform *targets; /* of --platform, each once; without it, this machine's */
+	size_t n_targets;
+	bool as_index;           /* the result is an index also of one platform */
 	struct rb_option *table; /* owned */
 };
 

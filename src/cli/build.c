@@ -54,6 +54,12 @@ static bool has_output(const struct build *b, enum rb_output_type type)
 	return first_output(b, type) != NULL;
 }
 
+/* Whether something names manifests, so that all layers need blobs. */
+static bool wants_index(const struct build *b)
+{
+	return b->options.as_index && (has_output(b, RB_OUTPUT_IMAGE) || b->options.iidfile);
+}
+
 /* Whether something needs the image's config and so all diff IDs. */
 static bool wants_image(const struct build *b)
 {
@@ -68,6 +74,30 @@ static void add_tags(struct rb_output_spec *spec, const struct rb_strv *tags)
 			rb_strv_add(&spec->names, tags->v[i]);
 }
 
+/* What cannot be said of several platforms. */
+static int check_platforms(const struct build *b, const char *text,
+			   const struct rb_output_spec *spec, struct rb_error **err)
+{
+	if (b->options.n_targets < 2)
+		return 0;
+	if (spec->type == RB_OUTPUT_LOCAL && spec->platform_split == 0)
+		return rb_fail(err, RB_ERR_UNSUPPORTED,
+			       "%s: the trees of several platforms cannot share a directory; "
+			       "leave platform-split=false out",
+			       text);
+	return 0;
+}
+
+static int parse_output(struct build *b, const char *text, struct rb_output_spec *ret,
+			struct rb_error **err)
+{
+	if (b->options.n_targets > 1 && strstr(text, "type=docker"))
+		return rb_fail(err, RB_ERR_UNSUPPORTED,
+			       "docker exporter does not currently support exporting manifest "
+			       "lists: write several platforms with type=oci, or build one");
+	return rb_output_spec_parse(text, ret, err) < 0 ? -1 : check_platforms(b, text, ret, err);
+}
+
 static int parse_outputs(struct build *b, struct rb_error **err)
 {
 	const struct rb_build_options *o = &b->options;
@@ -78,8 +108,8 @@ static int parse_outputs(struct build *b, struct rb_error **err)
 			return rb_wrap(err, "--tag");
 	b->outputs = rb_calloc(n, sizeof(*b->outputs));
 	for (size_t i = 0; i < n; i++) {
-		if (rb_output_spec_parse(o->outputs.n ? o->outputs.v[i] : "type=image",
-					 &b->outputs[i], err) < 0)
+		if (parse_output(b, o->outputs.n ? o->outputs.v[i] : "type=image", &b->outputs[i],
+				 err) < 0)
 			return rb_wrap(err, "--output");
 		b->n_outputs++;
 		add_tags(&b->outputs[i], &b->names);
@@ -127,7 +157,7 @@ static bool layers_are_known(const struct build *b, const struct rb_solved_image
 	for (size_t i = 0; i < b->n_outputs; i++) {
 		const struct rb_output_blobs blobs = wanted_blobs(b, &b->outputs[i]);
 
-		if (b->outputs[i].type == RB_OUTPUT_OCI &&
+		if ((b->outputs[i].type == RB_OUTPUT_OCI || wants_index(b)) &&
 		    !rb_output_layers_known(store, im, &blobs))
 			return false;
 	}
@@ -137,73 +167,136 @@ static bool layers_are_known(const struct build *b, const struct rb_solved_image
 struct export
 {
 	struct build *b;
-	struct rb_solved_image *im;
+	struct rb_solved_image *images; /* one a platform */
+	size_t n;
 };
 
 /* A layer has one blob at a time, so those of an OCI output are made just before it is written.
- * `oci` NULL: diff IDs are enough. */
-static int make_layers(struct export *e, const struct rb_output_spec *oci, struct rb_error **err)
+ * `blobs_of` NULL: diff IDs are enough. */
+static int make_layers(struct export *e, const struct rb_output_spec *blobs_of,
+		       struct rb_error **err)
 {
 	struct rb_session *s = &e->b->session;
 	struct rb_output_blobs blobs;
 
-	if (oci)
-		blobs = wanted_blobs(e->b, oci);
-	return rb_output_layers(s->store, s->snapshots, e->im, oci ? &blobs : NULL, err);
+	if (blobs_of)
+		blobs = wanted_blobs(e->b, blobs_of);
+	for (size_t i = 0; i < e->n; i++)
+		if (rb_output_layers(s->store, s->snapshots, &e->images[i],
+				     blobs_of ? &blobs : NULL, err) < 0)
+			return -1;
+	return 0;
+}
+
+static int export_image(struct export *e, const struct rb_strv *names, struct rb_worker_port *port,
+			struct rb_error **err)
+{
+	struct rb_session *s = &e->b->session;
+	struct rb_digest digest;
+	char text[RB_DIGEST_TEXT_BYTES];
+
+	for (size_t i = 0; i < e->n; i++) {
+		if (rb_output_image(s->store, s->snapshots, &e->images[i], names,
+				    rb_rung_name(s->host.rung), &digest, err) < 0)
+			return -1;
+		rb_worker_status(port, "writing image %s", rb_digest_text(&digest, text));
+	}
+	for (size_t i = 0; i < names->n; i++)
+		rb_worker_status(port, "naming to %s", names->v[i]);
+	return 0;
+}
+
+/* DIR/linux_arm64 for each of several platforms (dockerfile.md 7.6). */
+static int export_local(struct export *e, const struct rb_output_spec *spec,
+			struct rb_worker_port *port, struct rb_error **err)
+{
+	bool split = spec->platform_split < 0 ? e->b->options.as_index : spec->platform_split;
+
+	for (size_t i = 0; i < e->n; i++) {
+		RB_CLEANUP(rb_strv_clear) struct rb_strv notices = RB_STRV_INIT;
+		char platform[RB_PLATFORM_TEXT_BYTES];
+		struct rb_output_spec one = *spec;
+
+		(void)rb_platform_text(&e->images[i].config.platform, platform);
+		for (char *c = platform; *c; c++)
+			*c = *c == '/' ? '_' : *c;
+		RB_CLEANUP(rb_strp) char *dir = rb_asprintf("%s/%s", spec->dest, platform);
+		if (split)
+			one.dest = dir;
+		if (rb_output_local(e->b->session.snapshots, e->images[i].top, &one, &notices,
+				    err) < 0)
+			return -1;
+		for (size_t j = 0; j < notices.n; j++)
+			rb_worker_status(port, "%s", notices.v[j]);
+	}
+	return 0;
 }
 
 static int export_one(struct export *e, const struct rb_output_spec *spec,
 		      struct rb_worker_port *port, struct rb_error **err)
 {
-	struct rb_session *s = &e->b->session;
 	const struct rb_strv *names = spec->names.n ? &spec->names : &e->b->names;
-	RB_CLEANUP(rb_strv_clear) struct rb_strv notices = RB_STRV_INIT;
 	struct rb_digest digest;
 	char text[RB_DIGEST_TEXT_BYTES];
 
 	switch (spec->type) {
 	case RB_OUTPUT_IMAGE:
-		if (rb_output_image(s->store, s->snapshots, e->im, names,
-				    rb_rung_name(s->host.rung), &digest, err) < 0)
-			return -1;
-		rb_worker_status(port, "writing image %s", rb_digest_text(&digest, text));
-		for (size_t i = 0; i < names->n; i++)
-			rb_worker_status(port, "naming to %s", names->v[i]);
-		return 0;
+		return export_image(e, names, port, err);
 	case RB_OUTPUT_OCI:
 		if (make_layers(e, spec, err) < 0 ||
-		    rb_output_oci(s->store, e->im, spec, names, &digest, err) < 0)
+		    rb_output_oci(e->b->session.store, e->images, e->n, e->b->options.as_index,
+				  spec, names, &digest, err) < 0)
 			return -1;
-		rb_worker_status(port, "writing %s, manifest %s", spec->dest,
+		rb_worker_status(port, "writing %s, %s %s", spec->dest,
+				 e->b->options.as_index ? "manifest list" : "manifest",
 				 rb_digest_text(&digest, text));
 		return 0;
 	case RB_OUTPUT_LOCAL:
-		if (rb_output_local(s->snapshots, e->im->top, spec, &notices, err) < 0)
-			return -1;
-		for (size_t i = 0; i < notices.n; i++)
-			rb_worker_status(port, "%s", notices.v[i]);
-		return 0;
+		return export_local(e, spec, port, err);
 	case RB_OUTPUT_CACHEONLY:
 		return 0;
 	}
 	rb_bug("unknown output type");
 }
 
+/* What --iidfile and -q tell: the image ID, of several platforms the digest of their index. */
+static int result_id(struct export *e, struct rb_worker_port *port, struct rb_digest *ret,
+		     struct rb_error **err)
+{
+	char text[RB_DIGEST_TEXT_BYTES];
+
+	if (!e->b->options.as_index) {
+		*ret = rb_output_image_id(&e->images[0]);
+		return 0;
+	}
+	if (!wants_index(e->b))
+		return 0;
+	if (rb_output_index(e->b->session.store, e->images, e->n, ret, err) < 0)
+		return -1;
+	rb_worker_status(port, "exporting manifest list %s", rb_digest_text(ret, text));
+	return 0;
+}
+
 /* The exporting worker; its result is the image ID, or nothing. */
 static int export_all(void *ctx, struct rb_worker_port *port, struct rb_error **err)
 {
 	struct export *e = ctx;
+	const struct build *b = e->b;
+	const struct rb_output_spec *blobs_of = first_output(b, RB_OUTPUT_OCI);
+	struct rb_digest id = {0};
 	char text[RB_DIGEST_TEXT_BYTES] = "";
 
-	if (wants_image(e->b)) {
+	if (!blobs_of && wants_index(b))
+		blobs_of = &b->outputs[0];
+	if (wants_image(b)) {
 		rb_worker_status(port, "exporting layers");
-		if (make_layers(e, first_output(e->b, RB_OUTPUT_OCI), err) < 0)
+		if (make_layers(e, blobs_of, err) < 0 || result_id(e, port, &id, err) < 0)
 			return -1;
-		struct rb_digest id = rb_output_image_id(e->im);
-		(void)rb_digest_text(&id, text);
+		if (!rb_digest_is_zero(&id))
+			(void)rb_digest_text(&id, text);
 	}
-	for (size_t i = 0; i < e->b->n_outputs; i++)
-		if (export_one(e, &e->b->outputs[i], port, err) < 0)
+	for (size_t i = 0; i < b->n_outputs; i++)
+		if (export_one(e, &b->outputs[i], port, err) < 0)
 			return rb_wrap(err, "export");
 	rb_worker_result(port, text, strlen(text));
 	return 0;
@@ -234,21 +327,60 @@ static bool base_is_incomplete(const struct rb_solved_image *im)
 	return false;
 }
 
+/* The results of all platforms; *ret is freed with clear_images(). */
+static void clear_images(struct export *e)
+{
+	for (size_t i = 0; i < e->n; i++)
+		rb_solved_image_clear(&e->images[i]);
+	free(e->images);
+}
+
+static int solved_images(struct build *b, struct export *ret, struct rb_error **err)
+{
+	struct rb_session *s = &b->session;
+
+	*ret = (struct export){.b = b, .images = rb_calloc(s->n_platforms, sizeof(*ret->images))};
+	for (; ret->n < s->n_platforms; ret->n++) {
+		if (rb_solve_image(s->platforms[ret->n].solver, &ret->images[ret->n], err) == 0)
+			continue;
+		clear_images(ret);
+		return -1;
+	}
+	return 0;
+}
+
+/* Trees and blobs of the bases that the outputs read; without may_work, only whether there is
+ * something to do. */
+static int complete_bases(struct export *e, bool may_work, bool *ret_work, struct rb_error **err)
+{
+	*ret_work = false;
+	for (size_t i = 0; i < e->n; i++) {
+		bool blobs = wants_image(e->b) && base_is_incomplete(&e->images[i]), work = false;
+
+		if (rb_solve_materialize(e->b->session.platforms[i].solver,
+					 has_output(e->b, RB_OUTPUT_LOCAL), blobs, may_work, &work,
+					 err) < 0)
+			return -1;
+		*ret_work |= work;
+	}
+	return 0;
+}
+
 /* Whether the outputs can be made outside of the user namespace: no tree has to be read or
  * unpacked. */
 static int outputs_need_namespace(struct build *b, bool *ret, struct rb_error **err)
 {
-	struct rb_session *s = &b->session;
-	struct rb_solved_image im;
+	struct export e;
 	bool work = false;
 
-	if (rb_solve_image(s->solver, &im, err) < 0)
+	if (solved_images(b, &e, err) < 0)
 		return -1;
-	*ret = has_output(b, RB_OUTPUT_LOCAL) || (wants_image(b) && !layers_are_known(b, &im));
-	int r = rb_solve_materialize(s->solver, has_output(b, RB_OUTPUT_LOCAL),
-				     wants_image(b) && base_is_incomplete(&im), false, &work, err);
+	*ret = has_output(b, RB_OUTPUT_LOCAL);
+	for (size_t i = 0; i < e.n; i++)
+		*ret |= wants_image(b) && !layers_are_known(b, &e.images[i]);
+	int r = complete_bases(&e, false, &work, err);
 	*ret |= work;
-	rb_solved_image_clear(&im);
+	clear_images(&e);
 	return r;
 }
 
@@ -265,19 +397,17 @@ static int make_outputs(struct build *b, struct rb_error **err)
 {
 	struct rb_session *s = &b->session;
 	RB_CLEANUP(rb_buf_clear) struct rb_buf id = RB_BUF_INIT;
-	struct rb_solved_image im;
-	struct export e = {.b = b, .im = &im};
+	struct export e;
 	bool worked;
 
 	if (b->n_outputs == 1 && b->outputs[0].type == RB_OUTPUT_CACHEONLY)
 		return 0;
-	if (rb_solve_image(s->solver, &im, err) < 0)
+	if (solved_images(b, &e, err) < 0)
 		return -1;
-	int r = rb_solve_materialize(s->solver, has_output(b, RB_OUTPUT_LOCAL),
-				     wants_image(b) && base_is_incomplete(&im), true, &worked, err);
+	int r = complete_bases(&e, true, &worked, err);
 	if (r == 0)
 		r = rb_solve_task(s->solver, export_name(b), export_all, &e, &id, err);
-	rb_solved_image_clear(&im);
+	clear_images(&e);
 	if (r < 0 || write_iidfile(b, id.ptr, err) < 0)
 		return -1;
 	if (b->options.quiet && id.len && (printf("%s\n", id.ptr) < 0 || fflush(stdout) != 0))
@@ -310,7 +440,9 @@ static int inner(void *ctx)
 	struct rb_error *err = NULL;
 
 	rb_session_reap(&b->session);
-	int r = b->complete ? 0 : rb_solve_run(b->session.solver, &err);
+	int r = 0;
+	for (size_t i = 0; r == 0 && !b->complete && i < b->session.n_platforms; i++)
+		r = rb_solve_run(b->session.platforms[i].solver, &err);
 	if (r == 0)
 		r = make_outputs(b, &err);
 	return end_build(b, r, &err);
@@ -346,6 +478,19 @@ static void show_definition(struct rb_session *s)
 	rb_solve_emit(s->solver, ev, RB_EV_DONE, NULL);
 }
 
+static int look_up(struct build *b, struct rb_error **err)
+{
+	b->complete = true;
+	for (size_t i = 0; i < b->session.n_platforms; i++) {
+		int r = rb_solve_lookup(b->session.platforms[i].solver, err);
+
+		if (r < 0)
+			return -1;
+		b->complete &= r > 0;
+	}
+	return 0;
+}
+
 /* From the reading of the Dockerfile on; returns the exit status. */
 static int read_and_build(void *ctx)
 {
@@ -356,15 +501,14 @@ static int read_and_build(void *ctx)
 	int r = rb_session_read(s, b->context, b->options.file, &err);
 
 	if (r == 0)
-		r = rb_session_plan(s, &b->plan_options, &err);
+		r = rb_session_plan_all(s, &b->plan_options, b->options.targets,
+					b->options.n_targets, &err);
 	if (r == 0) {
 		show_definition(s);
-		r = rb_solve_lookup(s->solver, &err);
+		r = look_up(b, &err);
 	}
-	if (r > 0) {
-		b->complete = true;
+	if (r == 0 && b->complete)
 		r = outputs_need_namespace(b, &enter, &err);
-	}
 	if (r == 0 && !enter)
 		r = make_outputs(b, &err);
 	else if (r == 0)

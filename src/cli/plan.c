@@ -11,7 +11,7 @@ static const char *stage_title(const struct rb_plan_stage *stage, size_t n_stage
 	return n_stages == 1 ? "stage" : stage->label;
 }
 
-static void print_base(const struct rb_session *s, const struct rb_plan_stage *stage)
+static void print_base(const struct rb_solver *solver, const struct rb_plan_stage *stage)
 {
 	switch (stage->base.kind) {
 	case RB_ROOT_SCRATCH:
@@ -22,9 +22,8 @@ static void print_base(const struct rb_session *s, const struct rb_plan_stage *s
 		break;
 	case RB_ROOT_IMAGE:
 		(void)printf("  from image %s (%s)\n", stage->base.image->shown,
-			     rb_solve_image_is_local(s->solver, stage->base.image)
-				     ? "local"
-				     : "to be pulled");
+			     rb_solve_image_is_local(solver, stage->base.image) ? "local"
+										: "to be pulled");
 		break;
 	case RB_ROOT_CONTEXT:
 		(void)printf("  from the files of context %s\n", stage->base.context->name);
@@ -32,7 +31,7 @@ static void print_base(const struct rb_session *s, const struct rb_plan_stage *s
 	}
 }
 
-static void print_steps(const struct rb_session *s, const struct rb_plan_stage *stage)
+static void print_steps(const struct rb_solver *solver, const struct rb_plan_stage *stage)
 {
 	if (!stage->elaborated)
 		(void)printf("  steps are known when the base image is pulled\n");
@@ -43,8 +42,7 @@ static void print_steps(const struct rb_session *s, const struct rb_plan_stage *
 		char *name = rb_progress_clean_dup(v->name, strlen(v->name), SIZE_MAX);
 
 		(void)printf("  %-6s %s",
-			     rb_solve_outlook(s->solver, v) == RB_OUTLOOK_CACHED ? "cached"
-										 : "build",
+			     rb_solve_outlook(solver, v) == RB_OUTLOOK_CACHED ? "cached" : "build",
 			     name);
 		if (v->kind == RB_VERTEX_COPY && v->copy.from.kind == RB_ROOT_STAGE)
 			(void)printf("  <- stage %s", v->copy.from.stage->label);
@@ -56,19 +54,37 @@ static void print_steps(const struct rb_session *s, const struct rb_plan_stage *
 	}
 }
 
-static void print_plan(const struct rb_session *s)
+static void print_plan(const struct rb_session_platform *p)
 {
-	for (size_t i = 0; i < s->plan->n_stages; i++) {
-		const struct rb_plan_stage *stage = &s->plan->stages[i];
+	for (size_t i = 0; i < p->plan->n_stages; i++) {
+		const struct rb_plan_stage *stage = &p->plan->stages[i];
 
-		(void)printf("%s%s%s\n", stage_title(stage, s->plan->n_stages),
-			     stage == s->plan->target ? " (target)" : "",
+		(void)printf("%s%s%s\n", stage_title(stage, p->plan->n_stages),
+			     stage == p->plan->target ? " (target)" : "",
 			     stage->needed ? "" : ": skipped");
 		if (!stage->needed)
 			continue;
-		print_base(s, stage);
-		print_steps(s, stage);
+		print_base(p->solver, stage);
+		print_steps(p->solver, stage);
 	}
+}
+
+static int print_all(const struct rb_session *s, struct rb_error **err)
+{
+	char text[RB_PLATFORM_TEXT_BYTES];
+
+	for (size_t i = 0; i < s->n_platforms; i++)
+		if (rb_solve_lookup(s->platforms[i].solver, err) < 0)
+			return -1;
+	for (size_t i = 0; i < s->n_platforms; i++) {
+		const struct rb_session_platform *p = &s->platforms[i];
+
+		if (s->n_platforms > 1)
+			(void)printf("%s%s:\n", i ? "\n" : "",
+				     rb_platform_text(&p->plan->options.target_platform, text));
+		print_plan(p);
+	}
+	return 0;
 }
 
 struct planning {
@@ -92,9 +108,9 @@ static int read_and_plan(void *ctx)
 	struct rb_error *err = NULL;
 
 	if (rb_session_read(s, p->context, p->options.file, &err) < 0 ||
-	    rb_session_plan(s, &p->plan, &err) < 0 || rb_solve_lookup(s->solver, &err) < 0)
+	    rb_session_plan_all(s, &p->plan, p->options.targets, p->options.n_targets, &err) < 0 ||
+	    print_all(s, &err) < 0)
 		return report(s, &err);
-	print_plan(s);
 	return RB_EXIT_OK;
 }
 

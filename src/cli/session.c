@@ -142,26 +142,25 @@ static int start_lint(struct rb_session *s, const struct rb_plan_options *option
 	return 0;
 }
 
-int rb_session_define(struct rb_session *s, struct rb_plan_options *options, struct rb_error **err)
+static int add_plan(struct rb_session *s, const struct rb_plan_options *options,
+		    struct rb_error **err)
 {
-	options->build_platform = rb_platform_host();
-	if (!*options->target_platform.os)
-		options->target_platform = options->build_platform;
-	options->lint = &s->lint;
-	if (rb_dockerfile_parse(s->text.ptr, s->text.len, &s->df, err) < 0 ||
-	    start_lint(s, options, err) < 0)
+	struct rb_plan *plan;
+
+	if (rb_plan_new(s->df, options, &plan, err) < 0)
 		return -1;
-	int r = rb_plan_new(s->df, options, &s->plan, err);
-	rb_lint_sort(&s->lint);
-	return r;
+	s->platforms = rb_reallocarray(s->platforms, s->n_platforms + 1, sizeof(*s->platforms));
+	s->platforms[s->n_platforms++] = (struct rb_session_platform){.plan = plan};
+	s->plan = s->platforms[0].plan;
+	return 0;
 }
 
-int rb_session_plan(struct rb_session *s, struct rb_plan_options *options, struct rb_error **err)
+/* For the plan that was added last. */
+static void add_solver(struct rb_session *s)
 {
-	if (rb_session_define(s, options, err) < 0)
-		return -1;
+	struct rb_session_platform *p = &s->platforms[s->n_platforms - 1];
 	const struct rb_solve_inputs in = {
-		.plan = s->plan,
+		.plan = p->plan,
 		.store = s->store,
 		.snapshots = s->snapshots,
 		.host = &s->host,
@@ -173,8 +172,50 @@ int rb_session_plan(struct rb_session *s, struct rb_plan_options *options, struc
 		.sink = &s->sink,
 		.secrets = s->secrets,
 		.ssh = s->ssh,
+		.before = s->n_platforms > 1 ? p[-1].solver : NULL,
 	};
-	s->solver = rb_solver_new(&in);
+
+	p->solver = rb_solver_new(&in);
+	s->solver = s->platforms[0].solver;
+}
+
+int rb_session_define(struct rb_session *s, struct rb_plan_options *options, struct rb_error **err)
+{
+	options->build_platform = rb_platform_host();
+	if (!*options->target_platform.os)
+		options->target_platform = options->build_platform;
+	options->lint = &s->lint;
+	if (rb_dockerfile_parse(s->text.ptr, s->text.len, &s->df, err) < 0 ||
+	    start_lint(s, options, err) < 0)
+		return -1;
+	int r = add_plan(s, options, err);
+	rb_lint_sort(&s->lint);
+	return r;
+}
+
+int rb_session_plan(struct rb_session *s, struct rb_plan_options *options, struct rb_error **err)
+{
+	if (rb_session_define(s, options, err) < 0)
+		return -1;
+	add_solver(s);
+	return 0;
+}
+
+int rb_session_plan_all(struct rb_session *s, struct rb_plan_options *options,
+			const struct rb_platform *platforms, size_t n, struct rb_error **err)
+{
+	options->several_platforms |= n > 1;
+	options->target_platform = platforms[0];
+	if (rb_session_plan(s, options, err) < 0)
+		return -1;
+	/* What the checks find is the same on each platform, and told once. */
+	options->lint = NULL;
+	for (size_t i = 1; i < n; i++) {
+		options->target_platform = platforms[i];
+		if (add_plan(s, options, err) < 0)
+			return -1;
+		add_solver(s);
+	}
 	return 0;
 }
 
@@ -224,10 +265,14 @@ struct rb_cli_source rb_session_source(const struct rb_session *s)
 void rb_session_clear(struct rb_session *s)
 {
 	rb_log_set_sink(NULL, NULL);
-	rb_solver_free(s->solver);
+	/* A solver takes from those before it. */
+	for (size_t i = s->n_platforms; i-- > 0;)
+		rb_solver_free(s->platforms[i].solver);
 	rb_ssh_free(s->ssh);
 	rb_secrets_free(s->secrets);
-	rb_plan_free(s->plan);
+	for (size_t i = 0; i < s->n_platforms; i++)
+		rb_plan_free(s->platforms[i].plan);
+	free(s->platforms);
 	rb_lint_clear(&s->lint);
 	rb_dockerfile_free(s->df);
 	rb_progress_free(s->progress);

@@ -41,8 +41,8 @@ struct rb_session {
 	char *file; /* name of the Dockerfile in messages; NULL: none that a user wrote */
 	struct rb_buf text;
 	struct rb_dockerfile *df;
-	struct rb_lint lint; /* what rb_session_define() and later planning warn of */
-	struct rb_plan *plan;
+	struct rb_lint lint;  /* what rb_session_define() and later planning warn of */
+	struct rb_plan *plan; /* of the first platform */
 	struct rb_progress *progress;
 	struct rb_event_sink sink;
 	unsigned n_events; /* announced before there is a solver */
@@ -51,7 +51,14 @@ struct rb_session {
 	struct rb_secrets *secrets; /* NULL: none, as of ssh */
 	struct rb_ssh *ssh;
 	char build_id[40];
-	struct rb_solver *solver;
+	struct rb_solver *solver; /* of the first platform */
+	/* All platforms of the build, the first included; each is looked up and run after those
+	 * before it. */
+	struct rb_session_platform {
+		struct rb_plan *plan;
+		struct rb_solver *solver;
+	} * platforms;
+	size_t n_platforms;
 };
 
 #define RB_SESSION_INIT                                                                            \
@@ -83,6 +90,10 @@ int rb_session_progress(struct rb_session *s, const char *kind, struct rb_error 
 int rb_session_define(struct rb_session *s, struct rb_plan_options *options, struct rb_error **err);
 /* The same, and makes the solver. */
 int rb_session_plan(struct rb_session *s, struct rb_plan_options *options, struct rb_error **err);
+
+/* The same for each of n platforms, at least one. */
+int rb_session_plan_all(struct rb_session *s, struct rb_plan_options *options,
+			const struct rb_platform *platforms, size_t n, struct rb_error **err);
 
 /*
  * Does what is left in the user namespace, in which the session may be already: fn runs as uid 0 in

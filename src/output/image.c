@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The config blob and names in the store. */
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -38,6 +39,25 @@ char *rb_output_manifest(const struct rb_solved_image *im, const struct rb_blob 
 	return text;
 }
 
+char *rb_output_index_text(const struct rb_solved_image *images, const struct rb_blob *manifests,
+			   size_t n)
+{
+	struct rb_manifest m = {
+		.kind = RB_DOC_INDEX, .layers = rb_calloc(n, sizeof(*m.layers)), .n_layers = n};
+
+	for (size_t i = 0; i < n; i++)
+		m.layers[i] = (struct rb_descriptor){
+			.media_type = rb_strdup(RB_MT_OCI_MANIFEST),
+			.digest = manifests[i].digest,
+			.size = manifests[i].size,
+			.has_platform = true,
+			.platform = images[i].config.platform,
+		};
+	char *text = rb_manifest_dump(&m);
+	rb_manifest_clear(&m);
+	return text;
+}
+
 /* Whether the layers can be found without any snapshot. */
 static bool has_all_blobs(struct rb_store *store, const struct rb_solved_image *im)
 {
@@ -53,15 +73,11 @@ static bool has_all_blobs(struct rb_store *store, const struct rb_solved_image *
 }
 
 static int put_manifest(struct rb_store *store, const struct rb_solved_image *im,
-			const struct rb_blob *config, struct rb_digest *ret, struct rb_error **err)
+			const struct rb_blob *config, struct rb_blob *ret, struct rb_error **err)
 {
 	RB_CLEANUP(rb_strp) char *text = rb_output_manifest(im, config);
-	struct rb_blob blob;
 
-	if (rb_store_put_blob(store, text, strlen(text), &blob, err) < 0)
-		return -1;
-	*ret = blob.digest;
-	return 0;
+	return rb_store_put_blob(store, text, strlen(text), ret, err);
 }
 
 int rb_output_record(struct rb_store *store, const struct rb_solved_image *im,
@@ -86,8 +102,11 @@ int rb_output_record(struct rb_store *store, const struct rb_solved_image *im,
 		.origin = from,
 	};
 	if (has_all_blobs(store, im)) {
-		if (put_manifest(store, im, &blob, &r.manifest, err) < 0)
+		struct rb_blob manifest;
+
+		if (put_manifest(store, im, &blob, &manifest, err) < 0)
 			return -1;
+		r.manifest = manifest.digest;
 	} else if (!rung) {
 		return rb_fail(err, RB_ERR_NOTFOUND,
 			       "the layers of the base image are not in the store: pull it first");
@@ -110,4 +129,33 @@ int rb_output_image(struct rb_store *store, struct rb_snapshotter *snapshots,
 
 	return rb_output_record(store, im, names, unpacked ? rung : NULL, "build", ret_image_id,
 				err);
+}
+
+static int put_index(struct rb_store *store, const struct rb_solved_image *images, size_t n,
+		     struct rb_blob *manifests, struct rb_digest *ret, struct rb_error **err)
+{
+	struct rb_blob blob;
+
+	for (size_t i = 0; i < n; i++) {
+		RB_CLEANUP(rb_strp) char *config = rb_image_config_dump(&images[i].config);
+
+		if (rb_store_put_blob(store, config, strlen(config), &blob, err) < 0 ||
+		    put_manifest(store, &images[i], &blob, &manifests[i], err) < 0)
+			return -1;
+	}
+	RB_CLEANUP(rb_strp) char *text = rb_output_index_text(images, manifests, n);
+	if (rb_store_put_blob(store, text, strlen(text), &blob, err) < 0)
+		return -1;
+	*ret = blob.digest;
+	return 0;
+}
+
+int rb_output_index(struct rb_store *store, const struct rb_solved_image *images, size_t n,
+		    struct rb_digest *ret, struct rb_error **err)
+{
+	struct rb_blob *manifests = rb_calloc(n, sizeof(*manifests));
+	int r = put_index(store, images, n, manifests, ret, err);
+
+	free(manifests);
+	return r;
 }

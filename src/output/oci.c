@@ -32,6 +32,7 @@ struct layout {
 	bool as_dir;
 	struct item *items;
 	size_t n;
+	struct rb_strv texts; /* of items */
 };
 
 enum { BLOCK = 512, COPY_BYTES = 256 << 10 };
@@ -212,18 +213,20 @@ static int compare_items(const void *a, const void *b)
 	return strcmp(x->path, y->path);
 }
 
-static char *make_index(const struct rb_solved_image *im, const struct rb_digest *manifest,
-			uint64_t size, const struct rb_strv *names)
+/* index.json: it names one document, the manifest or the index of several. */
+static char *name_result(const char *media_type, const struct rb_blob *result,
+			 const struct rb_platform *platform, const struct rb_strv *names)
 {
 	struct rb_descriptor d = {
-		.media_type = rb_strdup(RB_MT_OCI_MANIFEST),
-		.digest = *manifest,
-		.size = size,
-		.has_platform = true,
-		.platform = im->config.platform,
+		.media_type = rb_strdup(media_type),
+		.digest = result->digest,
+		.size = result->size,
+		.has_platform = platform,
 	};
 	struct rb_manifest index = {.kind = RB_DOC_INDEX, .layers = &d, .n_layers = 1};
 
+	if (platform)
+		d.platform = *platform;
 	if (names->n) {
 		const char *colon = strrchr(names->v[0], ':'); /* normalised: there is a tag */
 
@@ -247,34 +250,62 @@ static int write_layout(struct layout *l, const char *dest, struct rb_error **er
 	return rb_output_target_commit(l->target, err);
 }
 
-int rb_output_oci(struct rb_store *store, const struct rb_solved_image *im,
-		  const struct rb_output_spec *spec, const struct rb_strv *names,
-		  struct rb_digest *ret_manifest, struct rb_error **err)
+/* Takes text, which lives as long as the layout. */
+static struct rb_blob add_text(struct layout *l, char *text)
 {
-	RB_CLEANUP(rb_strp) char *config = rb_image_config_dump(&im->config);
-	struct rb_blob cb = {.digest = rb_digest_of(config, strlen(config)),
-			     .size = strlen(config)};
-	RB_CLEANUP(rb_strp) char *manifest = rb_output_manifest(im, &cb);
-	struct rb_digest md = rb_digest_of(manifest, strlen(manifest));
-	RB_CLEANUP(rb_strp)
-	char *index = make_index(im, &md, strlen(manifest), spec->names.n ? &spec->names : names);
+	struct rb_blob b = {.digest = rb_digest_of(text, strlen(text)), .size = strlen(text)};
+
+	rb_strv_take(&l->texts, text);
+	add_blob(l, &b.digest, b.size, text);
+	return b;
+}
+
+/* Config, manifest and layers; the manifest's digest and size. */
+static struct rb_blob add_image(struct layout *l, const struct rb_solved_image *im)
+{
+	struct rb_blob config = add_text(l, rb_image_config_dump(&im->config));
+
+	for (size_t i = 0; i < im->n_layers; i++)
+		add_blob(l, &im->layers[i].blob, im->layers[i].blob_size, NULL);
+	return add_text(l, rb_output_manifest(im, &config));
+}
+
+static size_t count_items(const struct rb_solved_image *images, size_t n)
+{
+	size_t items = 3; /* the index, index.json, oci-layout */
+
+	for (size_t i = 0; i < n; i++)
+		items += images[i].n_layers + 2;
+	return items;
+}
+
+int rb_output_oci(struct rb_store *store, const struct rb_solved_image *images, size_t n,
+		  bool as_index, const struct rb_output_spec *spec, const struct rb_strv *names,
+		  struct rb_digest *ret, struct rb_error **err)
+{
 	struct layout l = {
 		.store = store,
 		.as_dir = spec->as_dir,
-		.items = rb_calloc(im->n_layers + 4, sizeof(*l.items)),
+		.items = rb_calloc(count_items(images, n), sizeof(*l.items)),
 	};
+	struct rb_blob *manifests = rb_calloc(n, sizeof(*manifests)), result;
 
-	add_blob(&l, &cb.digest, cb.size, config);
-	add_blob(&l, &md, strlen(manifest), manifest);
-	for (size_t i = 0; i < im->n_layers; i++)
-		add_blob(&l, &im->layers[i].blob, im->layers[i].blob_size, NULL);
+	for (size_t i = 0; i < n; i++)
+		manifests[i] = add_image(&l, &images[i]);
+	result = as_index ? add_text(&l, rb_output_index_text(images, manifests, n)) : manifests[0];
+	RB_CLEANUP(rb_strp)
+	char *index = name_result(as_index ? RB_MT_OCI_INDEX : RB_MT_OCI_MANIFEST, &result,
+				  as_index ? NULL : &images[0].config.platform,
+				  spec->names.n ? &spec->names : names);
 	add_file(&l, "index.json", index);
 	add_file(&l, "oci-layout", layout_text);
 	qsort(l.items, l.n, sizeof(*l.items), compare_items);
 	int r = write_layout(&l, spec->dest, err);
 	rb_output_target_free(l.target);
+	rb_strv_clear(&l.texts);
+	free(manifests);
 	free(l.items);
 	if (r == 0)
-		*ret_manifest = md;
+		*ret = result.digest;
 	return r;
 }

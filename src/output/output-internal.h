@@ -17,6 +17,9 @@ const char *rb_output_layer_type(enum rb_compression c);
 
 /* The manifest of an image whose layers all have blobs; caller frees. */
 char *rb_output_manifest(const struct rb_solved_image *im, const struct rb_blob *config);
+/* The index of n images whose manifests are these; caller frees. */
+char *rb_output_index_text(const struct rb_solved_image *images, const struct rb_blob *manifests,
+			   size_t n);
 /* Config blob, manifest where all layers have blobs, names. `rung` NULL: no tree of im->top. */
 int rb_output_record(struct rb_store *store, const struct rb_solved_image *im,
 		     const struct rb_strv *names, const char *rung, const char *origin,

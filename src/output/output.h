@@ -25,7 +25,7 @@ enum rb_output_type { RB_OUTPUT_IMAGE, RB_OUTPUT_OCI, RB_OUTPUT_LOCAL, RB_OUTPUT
  *	DIR                                   type=local,dest=DIR
  *	type=image[,name=NAMES]               NAMES: one or several, separated by commas
  *	type=oci,dest=PATH[,name=NAMES][,tar=BOOL][,compression=C][,compression-level=N]
- *	type=local,dest=DIR[,keep-special=BOOL]
+ *	type=local,dest=DIR[,keep-special=BOOL][,platform-split=BOOL]
  *	type=cacheonly
  */
 struct rb_output_spec {
@@ -36,6 +36,7 @@ struct rb_output_spec {
 	enum rb_compression compression; /* oci: of layers that are made; gzip by default */
 	int level;                       /* oci: -1: default of the compressor */
 	bool keep_special;               /* local */
+	int platform_split;              /* local: a directory for each platform; -1: for several */
 };
 
 /* Errors: USAGE (unknown type, key or value, with a suggestion), UNSUPPORTED (known elsewhere, not
@@ -86,6 +87,13 @@ int rb_output_image(struct rb_store *store, struct rb_snapshotter *snapshots,
 		    const struct rb_solved_image *im, const struct rb_strv *names, const char *rung,
 		    struct rb_digest *ret_image_id, struct rb_error **err);
 
+/*
+ * Writes the manifests of images of several platforms and the index of them into the store; all
+ * layers must have been completed with blobs. *ret is the digest of the index (dockerfile.md 7.4).
+ */
+int rb_output_index(struct rb_store *store, const struct rb_solved_image *images, size_t n,
+		    struct rb_digest *ret, struct rb_error **err);
+
 /* Digest of the config of an image whose layers are complete: the image ID. */
 struct rb_digest rb_output_image_id(const struct rb_solved_image *im);
 
@@ -94,11 +102,12 @@ struct rb_digest rb_output_image_id(const struct rb_solved_image *im);
  * or empty. Made beside spec->dest and renamed when complete: an error leaves nothing. Layers must
  * have been completed with blobs; their bytes are verified as they are copied. `names` (may be
  * empty): the first is written into the index, unless the spec has its own. The same image gives
- * the same bytes.
+ * the same bytes. `as_index`: index.json names an index of the n images (one a platform), which it
+ * does not for one image otherwise. *ret is the digest of what it names.
  */
-int rb_output_oci(struct rb_store *store, const struct rb_solved_image *im,
-		  const struct rb_output_spec *spec, const struct rb_strv *names,
-		  struct rb_digest *ret_manifest, struct rb_error **err);
+int rb_output_oci(struct rb_store *store, const struct rb_solved_image *images, size_t n,
+		  bool as_index, const struct rb_output_spec *spec, const struct rb_strv *names,
+		  struct rb_digest *ret, struct rb_error **err);
 
 /*
  * Copies the tree of snapshot `top` into spec->dest, which is made when missing. Files belong to

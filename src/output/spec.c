@@ -36,7 +36,6 @@ static const char *const other_keys[] = {
 	"name-canonical",
 	"oci-artifact",
 	"oci-mediatypes",
-	"platform-split",
 	"prefer-nondist-layers",
 	"push",
 	"push-by-digest",
@@ -129,6 +128,16 @@ static int set_keep_special(struct rb_output_spec *s, const char *value, struct 
 	return parse_bool("keep-special", value, &s->keep_special, err);
 }
 
+static int set_platform_split(struct rb_output_spec *s, const char *value, struct rb_error **err)
+{
+	bool split = false;
+
+	if (parse_bool("platform-split", value, &split, err) < 0)
+		return -1;
+	s->platform_split = split;
+	return 0;
+}
+
 static int set_compression(struct rb_output_spec *s, const char *value, struct rb_error **err)
 {
 	static const struct {
@@ -174,6 +183,7 @@ static const struct {
 	{"compression", ON(RB_OUTPUT_OCI), set_compression},
 	{"compression-level", ON(RB_OUTPUT_OCI), set_level},
 	{"keep-special", ON(RB_OUTPUT_LOCAL), set_keep_special},
+	{"platform-split", ON(RB_OUTPUT_LOCAL), set_platform_split},
 };
 
 static int unknown_key(const struct rb_output_spec *s, const char *type, const char *key,
@@ -281,7 +291,8 @@ static int parse_fields(struct rb_strv *fields, struct rb_output_spec *s, struct
 int rb_output_spec_parse(const char *text, struct rb_output_spec *ret, struct rb_error **err)
 {
 	RB_CLEANUP(rb_strv_clear) struct rb_strv fields = RB_STRV_INIT;
-	struct rb_output_spec s = {.compression = RB_COMPRESSION_GZIP, .level = -1};
+	struct rb_output_spec s = {
+		.compression = RB_COMPRESSION_GZIP, .level = -1, .platform_split = -1};
 	int r;
 
 	if (rb_csv_split(text, RB_ERR_USAGE, &fields, err) < 0)

@@ -509,15 +509,14 @@ static void start_stage(struct rb_elab *e)
 static void name_base(struct rb_elab *e)
 {
 	struct rb_plan_stage *stage = e->stage;
-	RB_CLEANUP(rb_strp) char *name = NULL;
+	RB_CLEANUP(rb_buf_clear) struct rb_buf name = RB_BUF_INIT;
 
 	if (stage->base.kind != RB_ROOT_IMAGE)
 		return;
 	e->step = 1;
-	name = rb_asprintf("[%s%s%*d/%zu] FROM %s", stage->label, *stage->label ? " " : "",
-			   snprintf(NULL, 0, "%zu", e->n_steps), 1, e->n_steps,
-			   stage->base.image->name);
-	stage->from_name = rb_arena_strdup(e->plan->arena, name);
+	rb_elab_step_number(e, "FROM", &name);
+	rb_buf_addf(&name, " %s", stage->base.image->name);
+	stage->from_name = rb_arena_strdup(e->plan->arena, name.ptr);
 }
 
 int rb_plan_elaborate(struct rb_plan *plan, struct rb_plan_stage *stage, struct rb_error **err)
@@ -553,6 +552,10 @@ int rb_plan_elaborate(struct rb_plan *plan, struct rb_plan_stage *stage, struct 
 		for (size_t i = 0; i < plan->options.labels->keys.n; i++)
 			rb_labels_set(&stage->config.labels, plan->options.labels->keys.v[i],
 				      plan->options.labels->values.v[i]);
+	/* Who asks for a platform gets an image that says so, whatever its last stage starts from
+	 * (4.6). */
+	if (stage == plan->target && !plan->options.platform_is_default)
+		stage->config.platform = plan->options.target_platform;
 	stage->history = e.history;
 	stage->n_history = e.n_history;
 	stage->elaborated = true;

@@ -84,6 +84,8 @@ int rb_elab_mounts(struct rb_elab *e, struct rb_vertex_run *run, struct rb_error
 
 /* Adds a history entry; vertex NULL is an empty layer. */
 void rb_elab_history(struct rb_elab *e, struct rb_vertex *vertex, const char *created_by);
+/* "[build 2/3] WORD": how the name of every step begins; e->inst is the instruction. */
+void rb_elab_step_number(const struct rb_elab *e, const char *word, struct rb_buf *name);
 /* The escape character of the file that the instruction was written in. */
 char rb_elab_escape(const struct rb_elab *e);
 /* Expands with the stage environment. Caller frees; NULL with *err. */

@@ -609,6 +609,40 @@ static int find_target(struct rb_plan *plan, struct rb_error **err)
 	return plan->target ? 0 : unknown_target(plan, err);
 }
 
+/* "linux/arm64", or "linux/amd64->arm64" where that of the target is another one (4.6). */
+static void add_platform(const struct rb_plan *plan, const struct rb_platform *p, struct rb_buf *b)
+{
+	const struct rb_platform *target = &plan->options.target_platform;
+	char text[RB_PLATFORM_TEXT_BYTES];
+
+	rb_buf_addstr(b, rb_platform_text(p, text));
+	if (rb_platform_eq(p, target))
+		return;
+	(void)rb_platform_text(target, text);
+	size_t same = strlen(p->os);
+	bool same_os = strncmp(text, p->os, same) == 0 && text[same] == '/';
+	rb_buf_addf(b, "->%s", same_os ? text + same + 1 : text);
+}
+
+/* After its platform is known. */
+static void name_stage(struct rb_plan *plan, struct rb_plan_stage *stage)
+{
+	RB_CLEANUP(rb_buf_clear) struct rb_buf label = RB_BUF_INIT;
+	RB_CLEANUP(rb_buf_clear) struct rb_buf prefix = RB_BUF_INIT;
+
+	if (plan->n_stages > 1 && stage->ast->name)
+		rb_buf_addstr(&label, stage->ast->name);
+	else if (plan->n_stages > 1)
+		rb_buf_addf(&label, "stage-%zu", stage->ast->index);
+	if (plan->options.several_platforms) {
+		add_platform(plan, &stage->platform, &prefix);
+		rb_buf_addch(&prefix, ' ');
+	}
+	rb_buf_addf(&prefix, "%s%s", label.ptr, label.len ? " " : "");
+	stage->label = rb_arena_strdup(plan->arena, label.ptr);
+	stage->prefix = rb_arena_strdup(plan->arena, prefix.ptr);
+}
+
 static int build_plan(struct rb_plan *plan, struct rb_error **err)
 {
 	const struct rb_dockerfile *df = plan->df;
@@ -619,20 +653,11 @@ static int build_plan(struct rb_plan *plan, struct rb_error **err)
 		return -1;
 	rb_plan_check_defaults(plan);
 	for (size_t i = 0; i < df->n_stages; i++) {
-		struct rb_plan_stage *stage = &plan->stages[i];
-		RB_CLEANUP(rb_strp) char *label = NULL;
-
-		stage->ast = &df->stages[i];
-		if (df->n_stages == 1)
-			label = rb_strdup("");
-		else if (stage->ast->name)
-			label = rb_strdup(stage->ast->name);
-		else
-			label = rb_asprintf("stage-%zu", i);
-		stage->label = rb_arena_strdup(plan->arena, label);
-		rb_plan_check_platform_flag(plan, stage);
-		if (resolve_base(plan, stage, err) < 0)
+		plan->stages[i].ast = &df->stages[i];
+		rb_plan_check_platform_flag(plan, &plan->stages[i]);
+		if (resolve_base(plan, &plan->stages[i], err) < 0)
 			return -1;
+		name_stage(plan, &plan->stages[i]);
 	}
 	if (find_target(plan, err) < 0)
 		return -1;

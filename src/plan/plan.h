@@ -51,6 +51,8 @@ struct rb_plan_options {
 	const struct rb_labels *labels;  /* --label, merged last into the target */
 	struct rb_platform build_platform; /* where we run */
 	struct rb_platform target_platform;
+	bool platform_is_default; /* nobody asked for one: the target's is that of this machine */
+	bool several_platforms;   /* of one build: names of steps tell which */
 	enum rb_network_mode network; /* --network: default of RUN */
 	bool no_cache;
 	const struct rb_plan_context *contexts; /* --build-context; of one name the last counts */
@@ -170,7 +172,9 @@ struct rb_plan_history {
 
 struct rb_plan_stage {
 	const struct rb_stage *ast;
-	const char *label; /* "build", "stage-1"; "" in a file with one stage */
+	const char *label;  /* "build", "stage-1"; "" in a file with one stage */
+	const char *prefix; /* of names of steps: the label, in a build of several platforms that
+			       too, and a blank where there is something */
 	bool needed;
 	bool replaced; /* by a named context: no instruction of it counts (4.2) */
 	struct rb_root_ref base;

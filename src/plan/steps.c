@@ -28,14 +28,10 @@ static void add_heredoc_summary(const struct rb_inst *inst, struct rb_buf *b)
 			    body[n] && body[n + 1] ? "..." : "");
 }
 
-/* "[build 2/3] WORD": how the name of every step begins. */
-static void add_step_number(const struct rb_elab *e, const char *prefix, struct rb_buf *name)
+void rb_elab_step_number(const struct rb_elab *e, const char *word, struct rb_buf *name)
 {
-	const char *label = e->stage->label;
-
-	rb_buf_addf(name, "[%s%s%*zu/%zu] %s%s%s", label, *label ? " " : "",
-		    snprintf(NULL, 0, "%zu", e->n_steps), e->step, e->n_steps, prefix,
-		    e->inst->trigger ? "ONBUILD " : "", rb_inst_kind_name(e->inst->kind));
+	rb_buf_addf(name, "[%s%*zu/%zu] %s", e->stage->prefix, snprintf(NULL, 0, "%zu", e->n_steps),
+		    e->step, e->n_steps, word);
 }
 
 /* The name of the instruction's step (8.4), with a word before the instruction's. The shell expands
@@ -46,16 +42,17 @@ static const char *step_name(struct rb_elab *e, const char *prefix)
 	RB_CLEANUP(rb_buf_clear) struct rb_buf name = RB_BUF_INIT;
 
 	if (inst->kind == RB_INST_FROM) {
-		add_step_number(e, prefix, &name);
-		rb_buf_addf(&name, " %s", e->stage->from_name);
+		rb_elab_step_number(e, prefix, &name);
+		rb_buf_addf(&name, "FROM %s", e->stage->from_name);
 		return keep(e, name.ptr);
 	}
 	RB_CLEANUP(rb_strp)
 	char *text = rb_expand_known(inst->original + strlen(inst->word), rb_elab_escape(e),
 				     &e->state->env);
 
-	add_step_number(e, prefix, &name);
-	rb_buf_addstr(&name, text);
+	rb_elab_step_number(e, prefix, &name);
+	rb_buf_addf(&name, "%s%s%s", inst->trigger ? "ONBUILD " : "", rb_inst_kind_name(inst->kind),
+		    text);
 	add_heredoc_summary(inst, &name);
 	return keep(e, name.ptr);
 }

@@ -260,13 +260,23 @@ static bool same_key(const struct vertex_state *a, const struct vertex_state *b)
 	return a->has_content && b->has_content && rb_digest_eq(&a->content_key, &b->content_key);
 }
 
+/* The same step of another platform of this build. */
+static struct vertex_state *find_earlier_twin(struct rb_solver *s, const struct vertex_state *st)
+{
+	for (struct rb_solver *t = s->in.before; t; t = t->in.before)
+		for (size_t i = 0; i < t->n_vertices; i++)
+			if (t->vertices[i].known && same_key(st, &t->vertices[i]))
+				return &t->vertices[i];
+	return NULL;
+}
+
 /*
  * The same step elsewhere in this build: done or under way. It runs once (6.2), also with
  * --no-cache.
  */
 static struct vertex_state *find_twin(struct rb_solver *s, const struct rb_vertex *v)
 {
-	for (size_t i = 0; i < s->in.plan->n_vertices; i++) {
+	for (size_t i = 0; i < s->n_vertices; i++) {
 		struct vertex_state *other = &s->vertices[i];
 
 		if (i == v->index || !same_key(&s->vertices[v->index], other))
@@ -277,7 +287,7 @@ static struct vertex_state *find_twin(struct rb_solver *s, const struct rb_verte
 		if (state == RB_NODE_RUNNING || state == RB_NODE_QUEUED)
 			return other;
 	}
-	return NULL;
+	return find_earlier_twin(s, &s->vertices[v->index]);
 }
 
 static bool cached(struct rb_solver *s, struct vertex_state *st)
@@ -352,6 +362,13 @@ int rb_solve_examine(struct rb_solver *s, unsigned node, struct rb_error **err)
 	case JOB_VERTEX:
 		return examine_vertex(s, node, job, err);
 	case JOB_MATERIALIZE:
+		/* The solver of another platform may have unpacked it meanwhile. */
+		if (rb_image_is_unpacked(s, s->images[job->image->index])) {
+			rb_sched_finish(s->sched, node);
+			return 0;
+		}
+		rb_sched_want_slot(s->sched, node);
+		return 0;
 	case JOB_TASK:
 		rb_sched_want_slot(s->sched, node);
 		return 0;

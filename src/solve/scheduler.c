@@ -115,6 +115,16 @@ void rb_sched_want_slot(struct rb_sched *s, unsigned id)
 		s->first_queued = id;
 }
 
+void rb_sched_reconsider(struct rb_sched *s)
+{
+	for (unsigned id = 0; id < s->n; id++) {
+		if (s->nodes[id].state != RB_NODE_QUEUED)
+			continue;
+		s->nodes[id].examined = false;
+		make_ready(s, id);
+	}
+}
+
 bool rb_sched_next_job(struct rb_sched *s, unsigned *ret)
 {
 	if (s->running >= s->slots)

@@ -43,6 +43,8 @@ enum rb_node_state rb_sched_state(const struct rb_sched *s, unsigned node);
 bool rb_sched_next(struct rb_sched *s, unsigned *ret);
 /* The examined node needs work. */
 void rb_sched_want_slot(struct rb_sched *s, unsigned node);
+/* Makes QUEUED nodes READY again: what was looked up before may be known by now. */
+void rb_sched_reconsider(struct rb_sched *s);
 /* A QUEUED node that may start now (it becomes RUNNING); false when there is none or no slot is
  * free. */
 bool rb_sched_next_job(struct rb_sched *s, unsigned *ret);

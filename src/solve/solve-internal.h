@@ -82,7 +82,7 @@ struct rb_solver {
 	size_t n_images;
 	struct stage_state *stages;     /* by stage index */
 	struct context_state *contexts; /* the build context, then those of in.named */
-	unsigned n_events;              /* event vertices announced */
+	unsigned *n_events, own_events; /* event vertices announced, with those of solvers before */
 	size_t n_warned;                /* warnings of the plan's checks that were emitted */
 	int64_t start_ns;
 	int signal_fd;          /* -1: not opened */

@@ -31,7 +31,7 @@ unsigned rb_solve_announce(struct rb_solver *s, const char *name)
 	RB_CLEANUP(rb_strp) char *shown = mask(s, name);
 	const struct rb_event ev = {
 		.kind = RB_EV_ADD,
-		.vertex = ++s->n_events,
+		.vertex = ++*s->n_events,
 		.time_ns = rb_solve_now_ns(s),
 		.name = shown,
 	};
@@ -137,7 +137,12 @@ struct rb_solver *rb_solver_new(const struct rb_solve_inputs *in)
 	s->in = *in;
 	s->signal_fd = -1;
 	s->start_ns = in->start_ns ? in->start_ns : rb_monotonic_ns();
-	s->n_events = in->n_events;
+	s->own_events = in->n_events;
+	s->n_events = &s->own_events;
+	if (in->before) {
+		s->start_ns = in->before->start_ns;
+		s->n_events = in->before->n_events;
+	}
 	s->sched = rb_sched_new();
 	s->stages = rb_calloc(in->plan->n_stages, sizeof(*s->stages));
 	s->contexts = rb_calloc(rb_solve_n_contexts(s), sizeof(*s->contexts));
@@ -226,6 +231,9 @@ int rb_solve_run(struct rb_solver *s, struct rb_error **err)
 {
 	if (rb_solve_open_signals(s, err) < 0)
 		return -1;
+	/* The solvers before have run since the look-up of this one. */
+	if (s->in.before)
+		rb_sched_reconsider(s->sched);
 	rb_sched_set_slots(s->sched, s->in.options->jobs);
 	if (rb_solve_loop(s, err) < 0)
 		return -1;

@@ -25,6 +25,8 @@
 #include "solve/ssh.h"
 #include "store/store.h"
 
+struct rb_solver;
+
 struct rb_solve_options {
 	unsigned jobs; /* steps that run at a time; at least 1 */
 	bool pull;     /* ask the registry even for names that the store knows */
@@ -49,9 +51,13 @@ struct rb_solve_inputs {
 	struct rb_ssh *ssh;
 	unsigned n_events; /* that the caller has announced to the sink before */
 	int64_t start_ns;  /* CLOCK_MONOTONIC that event times count from; 0: now */
+	/*
+	 * The solver of another platform of this build, or NULL: looked up and run before this one.
+	 * Its events and its clock go on here, and its results are taken where a step is the same,
+	 * also with --no-cache.
+	 */
+	struct rb_solver *before;
 };
-
-struct rb_solver;
 
 struct rb_solver *rb_solver_new(const struct rb_solve_inputs *in);
 void rb_solver_free(struct rb_solver *s);

@@ -191,7 +191,7 @@ static int export(struct rb_store *store, const struct rb_solved_image *im, cons
 		  struct rb_error **err)
 {
 	struct rb_output_spec spec = {.type = RB_OUTPUT_OCI, .dest = place(name), .as_dir = as_dir};
-	int r = rb_output_oci(store, im, &spec, names, ret, err);
+	int r = rb_output_oci(store, im, 1, false, &spec, names, ret, err);
 
 	rb_output_spec_clear(&spec);
 	return r;

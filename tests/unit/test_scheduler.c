@@ -125,6 +125,29 @@ static void test_scheduler__a_dropped_node_frees_its_slot(void)
 	CHECK_INT(rb_sched_state(s, b), RB_NODE_WAITING);
 }
 
+static void test_scheduler__what_is_queued_can_be_looked_at_again(void)
+{
+	RB_CLEANUP(rb_sched_freep) struct rb_sched *s = rb_sched_new();
+	unsigned a = rb_sched_add(s), b = rb_sched_add(s), c = rb_sched_add(s), n;
+
+	rb_sched_depend(s, c, a);
+	queue_all(s);
+	CHECK(!rb_sched_next(s, &n));
+	rb_sched_reconsider(s);
+	CHECK(rb_sched_next(s, &n));
+	CHECK_INT(n, a);
+	rb_sched_finish(s, a);
+	CHECK(rb_sched_next(s, &n));
+	CHECK_INT(n, b);
+	rb_sched_want_slot(s, b);
+	CHECK(rb_sched_next(s, &n));
+	CHECK_INT(n, c);
+	rb_sched_set_slots(s, 2);
+	CHECK(rb_sched_next_job(s, &n));
+	CHECK_INT(n, b);
+	CHECK(!rb_sched_next_job(s, &n));
+}
+
 static void test_scheduler__a_long_chain(void)
 {
 	enum { N = 20000 };
@@ -155,6 +178,7 @@ int main(void)
 		TAP(test_scheduler__independent_branches_run_together),
 		TAP(test_scheduler__an_examined_node_can_find_a_new_input),
 		TAP(test_scheduler__a_dropped_node_frees_its_slot),
+		TAP(test_scheduler__what_is_queued_can_be_looked_at_again),
 		TAP(test_scheduler__a_long_chain),
 		TAP_END,
 	});
