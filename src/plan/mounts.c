@@ -18,7 +18,7 @@ static char *expand(void *ctx, const char *word, struct rb_error **err)
 /* --- before elaboration --- */
 
 /* The types that a step can have so far. */
-static const bool executed[RB_MOUNT_TYPES];
+static const bool executed[RB_MOUNT_TYPES] = {[RB_MOUNT_SECRET] = true, [RB_MOUNT_SSH] = true};
 
 static int refuse(enum rb_mount_type type, struct rb_error **err)
 {
@@ -168,6 +168,12 @@ static int complete(struct rb_elab *e, const char *cwd, size_t n_ssh, struct rb_
 
 /* --- a RUN --- */
 
+/* A secret that is only a variable has no target. */
+static const char *sort_key(const struct rb_vertex_mount *m)
+{
+	return m->spec.target ? m->spec.target : "";
+}
+
 /* Parents before what is in them; of equal ones the later lies on top. */
 static void sort_by_target(struct rb_vertex_mount *v, size_t n)
 {
@@ -175,9 +181,7 @@ static void sort_by_target(struct rb_vertex_mount *v, size_t n)
 		struct rb_vertex_mount m = v[i];
 		size_t k = i;
 
-		for (; k > 0 && m.spec.target && v[k - 1].spec.target &&
-		       strcmp(v[k - 1].spec.target, m.spec.target) > 0;
-		     k--)
+		for (; k > 0 && strcmp(sort_key(&v[k - 1]), sort_key(&m)) > 0; k--)
 			v[k] = v[k - 1];
 		v[k] = m;
 	}
@@ -203,6 +207,8 @@ int rb_elab_mounts(struct rb_elab *e, struct rb_vertex_run *run, struct rb_error
 	run->mounts = rb_arena_array(e->plan->arena, inst->run.n_mounts, sizeof(*run->mounts));
 	for (size_t i = 0; i < inst->run.n_mounts; i++) {
 		struct rb_vertex_mount *vm = &run->mounts[run->n_mounts++];
+
+		vm->written = i;
 
 		if (rb_run_mount_parse(&inst->run.mounts[i], expand, e, e->plan->arena, &vm->spec,
 				       err) < 0 ||

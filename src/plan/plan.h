@@ -99,7 +99,8 @@ struct rb_vertex_mount {
 	 * mode, uid, gid: set where the type has them.
 	 */
 	struct rb_run_mount spec;
-	bool has_tree; /* bind: what is mounted; cache: what it starts with: */
+	size_t written; /* its place among the mounts of the RUN as written */
+	bool has_tree;  /* bind: what is mounted; cache: what it starts with: */
 	struct rb_root_ref from;
 };
 

@@ -36,7 +36,7 @@ void rb_elab_step_number(const struct rb_elab *e, const char *word, struct rb_bu
 
 /* The name of the instruction's step (8.4), with a word before the instruction's. The shell expands
  * more than we know, so what is not set here is shown as written. */
-static const char *step_name(struct rb_elab *e, const char *prefix)
+static const char *step_name(struct rb_elab *e, const char *prefix, const struct rb_env *env)
 {
 	const struct rb_inst *inst = e->inst;
 	RB_CLEANUP(rb_buf_clear) struct rb_buf name = RB_BUF_INIT;
@@ -47,8 +47,7 @@ static const char *step_name(struct rb_elab *e, const char *prefix)
 		return keep(e, name.ptr);
 	}
 	RB_CLEANUP(rb_strp)
-	char *text = rb_expand_known(inst->original + strlen(inst->word), rb_elab_escape(e),
-				     &e->state->env);
+	char *text = rb_expand_known(inst->original + strlen(inst->word), rb_elab_escape(e), env);
 
 	rb_elab_step_number(e, prefix, &name);
 	rb_buf_addf(&name, "%s%s%s", inst->trigger ? "ONBUILD " : "", rb_inst_kind_name(inst->kind),
@@ -71,7 +70,7 @@ static struct rb_vertex *add_vertex(struct rb_elab *e, enum rb_vertex_kind kind)
 	v->stage = stage;
 	v->parent = e->top;
 	v->inst = e->inst;
-	v->name = step_name(e, again ? "LINK " : "");
+	v->name = step_name(e, again ? "LINK " : "", &e->state->env);
 	v->no_cache = e->plan->options.no_cache && kind != RB_VERTEX_WORKDIR;
 	stage->vertices[stage->n_vertices++] = v;
 	e->top = v;
@@ -157,6 +156,26 @@ static enum rb_network_mode run_network(struct rb_elab *e)
 	return e->plan->options.network;
 }
 
+/* A variable that carries a secret is set for this step, and its value is nobody's to see (8.4). */
+static void name_with_secrets(struct rb_elab *e, struct rb_vertex *v)
+{
+	struct rb_env env = {0};
+	bool any = false;
+
+	rb_env_copy(&env, &e->state->env);
+	for (size_t i = 0; i < v->run.n_mounts; i++) {
+		const struct rb_run_mount *m = &v->run.mounts[i].spec;
+
+		if (!m->env)
+			continue;
+		rb_env_set(&env, m->env, "****");
+		any = true;
+	}
+	if (any)
+		v->name = step_name(e, "", &env);
+	rb_env_clear(&env);
+}
+
 int rb_elab_run(struct rb_elab *e, struct rb_error **err)
 {
 	RB_CLEANUP(rb_buf_clear) struct rb_buf by = RB_BUF_INIT;
@@ -173,6 +192,7 @@ int rb_elab_run(struct rb_elab *e, struct rb_error **err)
 	v->run.network = run_network(e);
 	if (rb_elab_mounts(e, &v->run, err) < 0)
 		return -1;
+	name_with_secrets(e, v);
 
 	rb_buf_addstr(&by, "RUN ");
 	add_arg_prefix(e, &by);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "solve/lend.h"
 #include "solve/mask.h"
 #include "solve/solve-internal.h"
 
@@ -24,6 +25,7 @@ struct op_run {
 	int log_fd;           /* opened at the first output */
 	struct rb_mask *mask; /* NULL: nothing to hide */
 	char *log_path;
+	struct rb_loan loan; /* of secrets and agents */
 };
 
 static void op_run_free(struct op_run *run)
@@ -34,8 +36,53 @@ static void op_run_free(struct op_run *run)
 	rb_closep(&run->log_fd);
 	rb_active_free(run->active);
 	rb_mask_free(run->mask);
+	rb_loan_clear(&run->loan);
 	free(run->log_path);
 	free(run);
+}
+
+/* Replaces a variable of that name. */
+static void set_variable(struct rb_strv *env, const char *text)
+{
+	size_t n = strcspn(text, "=") + 1;
+
+	for (size_t i = 0; i < env->n; i++) {
+		if (strncmp(env->v[i], text, n) != 0)
+			continue;
+		free(env->v[i]);
+		env->v[i] = rb_strdup(text);
+		return;
+	}
+	rb_strv_add(env, text);
+}
+
+struct mounts {
+	struct rb_exec_mount v[RB_RUN_MOUNTS_MAX];
+	char names[RB_RUN_MOUNTS_MAX][RB_LOAN_NAME_BYTES]; /* of what is on loan */
+	size_t n;
+};
+
+static int add_mounts(struct rb_solver *s, const struct rb_vertex_run *v, struct op_run *run,
+		      struct rb_strv *env, struct mounts *ret, struct rb_error **err)
+{
+	const struct rb_lender lender = {.secrets = s->in.secrets,
+					 .ssh = s->in.ssh,
+					 .ledger = rb_active_ledger(run->active)};
+
+	if (rb_lend(&lender, v, &run->loan, err) < 0)
+		return -1;
+	for (size_t i = 0; i < run->loan.env.n; i++)
+		set_variable(env, run->loan.env.v[i]);
+	for (size_t i = 0; i < v->n_mounts; i++) {
+		if (!run->loan.there[i])
+			continue;
+		rb_loan_name(i, ret->names[i]);
+		ret->v[ret->n++] = (struct rb_exec_mount){.target = v->mounts[i].spec.target,
+							  .fd = run->loan.dir_fd,
+							  .path = ret->names[i],
+							  .read_only = v->mounts[i].spec.read_only};
+	}
+	return 0;
 }
 
 static int start(struct rb_solver *s, const struct rb_vertex *v, struct op_run *run,
@@ -49,6 +96,9 @@ static int start(struct rb_solver *s, const struct rb_vertex *v, struct op_run *
 	rb_strv_copy(&env, &v->run.env);
 	for (size_t i = 0; i < v->run.proxy_env.n; i++)
 		rb_strv_add(&env, v->run.proxy_env.v[i]);
+	struct mounts mounts = {.n = 0};
+	if (add_mounts(s, &v->run, run, &env, &mounts, err) < 0)
+		return -1;
 	const struct rb_exec_spec spec = {
 		.root_fd = run->root_fd,
 		.host = s->in.host,
@@ -62,6 +112,8 @@ static int start(struct rb_solver *s, const struct rb_vertex *v, struct op_run *
 		.network = v->run.network == RB_NETWORK_NONE ? RB_NET_NONE : RB_NET_HOST,
 		.script_name = v->run.script_name,
 		.script_body = v->run.script_body,
+		.mounts = mounts.v,
+		.n_mounts = mounts.n,
 		.stdin_fd = -1,
 		.stdout_fd = -1,
 		.stderr_fd = -1,
@@ -91,6 +143,7 @@ int rb_op_run_start(struct rb_solver *s, struct job *job, struct rb_error **err)
 	struct op_run *run = rb_calloc(1, sizeof(*run));
 
 	run->root_fd = run->log_fd = -1;
+	run->loan = (struct rb_loan)RB_LOAN_INIT;
 	run->exec = (struct rb_exec){.pidfd = -1, .out_fd = -1, .err_fd = -1, .attend_fd = -1};
 	if (prepare_filter(s, err) < 0 || start(s, v, run, err) < 0) {
 		op_run_free(run);

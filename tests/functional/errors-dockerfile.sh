@@ -71,8 +71,8 @@ refused 2 "invalid chmod parameter: '9'. it should be octal string and between 0
 	<<<$'FROM busybox\nCOPY --chmod=9 f /f'
 refused 2 "unsupported mount type \"cach\" (did you mean cache?)" \
 	<<<$'FROM busybox\nRUN --mount=type=cach,target=/c make'
-refused 2 "RUN --mount=type=ssh is not supported yet by this version of rbuild" \
-	<<<$'FROM busybox\nRUN --mount=type=ssh make'
+refused 2 "RUN --mount=type=cache is not supported yet by this version of rbuild" \
+	<<<$'FROM busybox\nRUN --mount=type=cache make'
 refused 2 "ADD of a URL is not supported yet by this version of rbuild" \
 	<<<$'FROM busybox\nADD https://example.com/x /x'
 
