@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
-#include "base/json.h"
+#include "context/layout.h"
 #include "image/config.h"
 #include "image/manifest.h"
 #include "output/import.h"
@@ -39,10 +39,14 @@ struct loader {
 
 /* One image of the layout. */
 struct image {
-	struct rb_digest digest; /* of its manifest */
-	uint64_t size;
-	const char *media_type, *ref_name, *image_name; /* borrowed from the index */
+	struct rb_layout_image manifest;
+	const char *ref_name, *image_name; /* borrowed from the index */
 };
+
+static struct rb_layout layout_of(const struct loader *l)
+{
+	return (struct rb_layout){.store = l->store, .dirfd = l->dirfd};
+}
 
 void rb_loaded_list_clear(struct rb_loaded_list *l)
 {
@@ -88,9 +92,9 @@ static int read_text(struct archive *a, const char *name, struct rb_buf *ret, st
 	rb_buf_clear(ret);
 	while ((n = archive_read_data(a, piece, sizeof(piece))) > 0) {
 		rb_buf_add(ret, piece, (size_t)n);
-		if (ret->len > RB_OUTPUT_JSON_MAX)
+		if (ret->len > RB_LAYOUT_JSON_MAX)
 			return rb_fail(err, RB_ERR_CORRUPT, "%s is larger than %d bytes", name,
-				       RB_OUTPUT_JSON_MAX);
+				       RB_LAYOUT_JSON_MAX);
 	}
 	return n < 0 ? fail_archive(a, err) : 0;
 }
@@ -177,7 +181,7 @@ static int read_tar(struct loader *l, int fd, struct rb_error **err)
 static int read_dir_file(struct loader *l, const char *name, struct rb_buf *ret,
 			 struct rb_error **err)
 {
-	if (rb_read_file_at(l->dirfd, name, RB_OUTPUT_JSON_MAX, ret, err) == 0)
+	if (rb_read_file_at(l->dirfd, name, RB_LAYOUT_JSON_MAX, ret, err) == 0)
 		return 0;
 	if ((*err)->code != RB_ERR_NOTFOUND)
 		return -1;
@@ -192,73 +196,10 @@ static int read_dir(struct loader *l, struct rb_error **err)
 	return read_dir_file(l, "oci-layout", &l->version, err);
 }
 
-static int copy_dir_blob(struct loader *l, const struct rb_digest *digest, struct rb_error **err)
-{
-	RB_CLEANUP(rb_blob_writer_freep) struct rb_blob_writer *w = NULL;
-	RB_CLEANUP(rb_strp) char *buf = rb_malloc(PIECE_BYTES);
-	char name[96], hex[RB_DIGEST_TEXT_BYTES];
-	struct stat st;
-	ssize_t n;
-
-	(void)snprintf(name, sizeof(name), "%s%s", blob_prefix, rb_digest_hex(digest, hex));
-	RB_CLEANUP(rb_closep)
-	int fd = openat(l->dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	if (fd < 0 && errno == ENOENT)
-		return rb_fail(err, RB_ERR_NOTFOUND, "the blob %s is missing", name);
-	if (fd < 0)
-		return rb_fail_errno(err, "cannot open %s", name);
-	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
-		return rb_fail(err, RB_ERR_CORRUPT, "%s is not a regular file", name);
-	if (rb_blob_writer_new(l->store, &w, err) < 0)
-		return -1;
-	while ((n = rb_read_full(fd, buf, PIECE_BYTES)) > 0)
-		if (rb_blob_writer_add(w, buf, (size_t)n, err) < 0)
-			return -1;
-	if (n < 0)
-		return rb_fail_sys(err, (int)n, "cannot read %s", name);
-	if (rb_blob_writer_commit(w, digest, UINT64_MAX, NULL, err) < 0)
-		return rb_wrap(err, "%s is damaged", name);
-	return 0;
-}
-
 /* --- what both hold */
-
-/* Makes sure that the store has the blob, in the size that its descriptor promises. */
-static int need_blob(struct loader *l, const struct rb_digest *digest, uint64_t size,
-		     struct rb_error **err)
-{
-	char text[RB_DIGEST_TEXT_BYTES];
-	uint64_t have = 0;
-	bool present = rb_store_has_blob(l->store, digest, &have);
-
-	if (l->dirfd >= 0 && (!present || have != size)) {
-		if (copy_dir_blob(l, digest, err) < 0)
-			return -1;
-		present = rb_store_has_blob(l->store, digest, &have);
-	}
-	if (!present)
-		return rb_fail(err, RB_ERR_NOTFOUND, "the blob %s is missing",
-			       rb_digest_text(digest, text));
-	if (have != size)
-		return rb_fail(err, RB_ERR_CORRUPT,
-			       "the blob %s has %llu bytes, but its descriptor says %llu",
-			       rb_digest_text(digest, text), (unsigned long long)have,
-			       (unsigned long long)size);
-	return 0;
-}
-
-static int read_document(struct loader *l, const struct rb_digest *digest, uint64_t size,
-			 struct rb_buf *ret, struct rb_error **err)
-{
-	if (need_blob(l, digest, size, err) < 0)
-		return -1;
-	return rb_store_read_blob(l->store, digest, RB_OUTPUT_JSON_MAX, ret, err);
-}
 
 static int check_layout(struct loader *l, struct rb_error **err)
 {
-	const char *version = "";
-
 	if (!l->index.len && l->has_docker_manifest)
 		return rb_fail(
 			err, RB_ERR_UNSUPPORTED,
@@ -268,43 +209,7 @@ static int check_layout(struct loader *l, struct rb_error **err)
 	if (!l->index.len || !l->version.len)
 		return rb_fail(err, RB_ERR_CORRUPT, "not an OCI image layout: it has no %s",
 			       l->index.len ? "oci-layout" : "index.json");
-	RB_CLEANUP(rb_json_freep)
-	struct rb_json *doc = rb_json_parse(l->version.ptr, l->version.len, "oci-layout", err);
-	if (!doc || rb_json_get_str(doc, "imageLayoutVersion", "oci-layout", &version, err) < 0)
-		return -1;
-	if (!rb_streq(version, "1.0.0"))
-		return rb_fail(err, RB_ERR_UNSUPPORTED,
-			       "version \"%s\" of the OCI image layout is not supported, 1.0.0 is",
-			       version);
-	return 0;
-}
-
-static bool is_one_of(const char *type, const char *oci, const char *docker)
-{
-	return rb_streq(type, oci) || rb_streq(type, docker);
-}
-
-/* The platform's manifest in a nested index. */
-static int choose(struct loader *l, const struct rb_descriptor *d,
-		  const struct rb_platform *platform, struct image *ret, struct rb_error **err)
-{
-	RB_CLEANUP(rb_buf_clear) struct rb_buf text = RB_BUF_INIT;
-	RB_CLEANUP(rb_manifest_clear) struct rb_manifest index = {.kind = RB_DOC_INDEX};
-	char want[RB_PLATFORM_TEXT_BYTES];
-
-	if (read_document(l, &d->digest, d->size, &text, err) < 0 ||
-	    rb_manifest_parse(text.ptr, text.len, d->media_type, &index, err) < 0)
-		return -1;
-	const struct rb_descriptor *found = rb_index_choose(&index, platform);
-	if (!found)
-		return rb_fail(err, RB_ERR_NOTFOUND, "it holds no image for %s",
-			       rb_platform_text(platform, want));
-	ret->digest = found->digest;
-	ret->size = found->size;
-	/* The literals live longer than the nested index. */
-	ret->media_type = rb_streq(found->media_type, RB_MT_OCI_MANIFEST) ? RB_MT_OCI_MANIFEST
-									  : RB_MT_DOCKER_MANIFEST;
-	return 0;
+	return rb_layout_check_version(&l->version, err);
 }
 
 static void free_images(struct image **v)
@@ -317,23 +222,22 @@ static int find_images(struct loader *l, const struct rb_manifest *index,
 		       const struct rb_platform *platform, struct image *v, size_t *ret_n,
 		       struct rb_error **err)
 {
+	const struct rb_layout layout = layout_of(l);
 	size_t n = 0;
 
 	for (size_t i = 0; i < index->n_layers; i++) {
 		const struct rb_descriptor *d = &index->layers[i];
-		bool attestation = d->has_platform && rb_streq(d->platform.os, "unknown");
 
-		v[n] = (struct image){.digest = d->digest,
-				      .size = d->size,
-				      .media_type = d->media_type,
-				      .ref_name = d->ref_name,
-				      .image_name = d->image_name};
-		if (is_one_of(d->media_type, RB_MT_OCI_INDEX, RB_MT_DOCKER_INDEX)) {
-			if (choose(l, d, platform, &v[n], err) < 0)
+		v[n] = (struct image){
+			.manifest = {d->digest, d->size, d->media_type},
+			.ref_name = d->ref_name,
+			.image_name = d->image_name,
+		};
+		if (rb_layout_is_index(d)) {
+			if (rb_layout_choose(&layout, d, platform, &v[n].manifest, err) < 0)
 				return -1;
 			n++;
-		} else if (is_one_of(d->media_type, RB_MT_OCI_MANIFEST, RB_MT_DOCKER_MANIFEST) &&
-			   !attestation) {
+		} else if (rb_layout_is_manifest(d)) {
 			n++;
 		}
 	}
@@ -369,10 +273,11 @@ static int check_image(struct loader *l, const struct image *im, struct rb_image
 	RB_CLEANUP(rb_buf_clear) struct rb_buf text = RB_BUF_INIT;
 	RB_CLEANUP(rb_manifest_clear) struct rb_manifest m = {.kind = RB_DOC_MANIFEST};
 	RB_CLEANUP(rb_image_config_clear) struct rb_image_config config = {0};
+	const struct rb_layout layout = layout_of(l);
 
-	if (read_document(l, &im->digest, im->size, &text, err) < 0 ||
-	    rb_manifest_parse(text.ptr, text.len, im->media_type, &m, err) < 0 ||
-	    read_document(l, &m.config.digest, m.config.size, &text, err) < 0 ||
+	if (rb_layout_read(&layout, &im->manifest.digest, im->manifest.size, &text, err) < 0 ||
+	    rb_manifest_parse(text.ptr, text.len, im->manifest.media_type, &m, err) < 0 ||
+	    rb_layout_read(&layout, &m.config.digest, m.config.size, &text, err) < 0 ||
 	    rb_image_config_parse(text.ptr, text.len, &config, err) < 0)
 		return -1;
 	if (m.n_layers != config.n_diff_ids)
@@ -380,9 +285,9 @@ static int check_image(struct loader *l, const struct image *im, struct rb_image
 			       "the manifest has %zu layers, the image config %zu", m.n_layers,
 			       config.n_diff_ids);
 	for (size_t i = 0; i < m.n_layers; i++)
-		if (need_blob(l, &m.layers[i].digest, m.layers[i].size, err) < 0)
+		if (rb_layout_need_blob(&layout, &m.layers[i].digest, m.layers[i].size, err) < 0)
 			return rb_wrap(err, "layer %zu of %zu", i + 1, m.n_layers);
-	r->manifest = im->digest;
+	r->manifest = im->manifest.digest;
 	r->config = m.config.digest;
 	r->platform = rb_platform_text(&config.platform, platform);
 	return 0;

@@ -5,9 +5,6 @@
 
 #include "output/output.h"
 
-/* Most bytes of a JSON document that is read whole. */
-enum { RB_OUTPUT_JSON_MAX = 8 << 20 };
-
 /* --- layers.c */
 
 /* The OCI media type of a layer. */

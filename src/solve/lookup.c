@@ -2,6 +2,7 @@
 /* Examining nodes: what is known without work, what is needed first, what has to be done. */
 #include <string.h>
 
+#include "context/layout.h"
 #include "solve/solve-internal.h"
 
 const char *rb_solve_root_id(struct rb_solver *s, const struct rb_root_ref *ref)
@@ -122,6 +123,28 @@ static int examine_elaborate(struct rb_solver *s, unsigned node, struct rb_plan_
 /* --- images
  * ------------------------------------------------------------------------------------------ */
 
+/* Reads a few small files; layers are fetched when they are needed. */
+static int examine_layout(struct rb_solver *s, unsigned node, struct rb_plan_image *image,
+			  struct rb_error **err)
+{
+	struct image_state *st = s->images[image->index];
+	const char *path = s->in.named[image->layout->index]->path;
+	char platform[RB_PLATFORM_TEXT_BYTES];
+
+	if (rb_layout_resolve(s->in.store, path, &image->platform, &st->record.manifest,
+			      &st->record.config, err) < 0) {
+		(void)rb_wrap(err, "context %s", image->layout->name);
+		return rb_error_at(err, image->line_first, image->line_last);
+	}
+	st->record.name = rb_strdup(image->name);
+	st->record.platform = rb_strdup(rb_platform_text(&image->platform, platform));
+	st->record.origin = rb_strdup("oci-layout");
+	if (rb_image_load(s, image, err) < 0)
+		return rb_error_at(err, image->line_first, image->line_last);
+	rb_sched_finish(s->sched, node);
+	return 0;
+}
+
 static int examine_config(struct rb_solver *s, unsigned node, struct rb_plan_image *image,
 			  struct rb_error **err)
 {
@@ -129,6 +152,8 @@ static int examine_config(struct rb_solver *s, unsigned node, struct rb_plan_ima
 	char platform[RB_PLATFORM_TEXT_BYTES];
 	struct rb_error *lookup = NULL;
 
+	if (image->layout)
+		return examine_layout(s, node, image, err);
 	if (!s->in.options->pull) {
 		if (rb_store_get_image(s->in.store, image->name,
 				       rb_platform_text(&image->platform, platform), &st->record,

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "base/fd.h"
+#include "context/layout.h"
 #include "image/manifest.h"
 #include "image/reference.h"
 #include "layer/layer.h"
@@ -194,6 +195,10 @@ static int pull_missing(const struct op_image *op, const struct rb_manifest *m,
 
 	for (size_t i = 0; i < m->n_layers; i++)
 		missing |= !rb_store_has_blob(op->solver->in.store, &m->layers[i].digest, NULL);
+	if (missing && op->image->layout)
+		return rb_layout_fetch(op->solver->in.store,
+				       op->solver->in.named[op->image->layout->index]->path, m,
+				       err);
 	/* By digest: the tag may name something else by now. */
 	return missing ? pull(op, rb_digest_text(&st->record.manifest, digest), false, port,
 			      &pulled, err)
