@@ -75,6 +75,11 @@ static inline void rb_strp(char **p)
 /* Nanoseconds of the clock that nobody sets. */
 int64_t rb_monotonic_ns(void);
 
+static inline size_t rb_max_size(size_t a, size_t b)
+{
+	return a > b ? a : b;
+}
+
 static inline size_t rb_min_size(size_t a, size_t b)
 {
 	return a < b ? a : b;

@@ -11,6 +11,9 @@ const struct rb_option *rb_build_options_table(struct rb_build_options *o)
 		 "value of an ARG; without =, the variable's"},
 		{"build-context", 0, RB_OPT_LIST, &o->build_contexts, "NAME=VALUE",
 		 "files or image that FROM and --from=NAME mean"},
+		{"call", 0, RB_OPT_STRING, &o->call, "METHOD",
+		 "check, outline, targets, subrequests.describe; [,format=json]"},
+		{"check", 0, RB_OPT_FLAG, &o->check, NULL, "the same as --call=check"},
 		{"file", 'f', RB_OPT_STRING, &o->file, "FILE",
 		 "Dockerfile (default: CONTEXT/Dockerfile); -: standard input"},
 		{"iidfile", 0, RB_OPT_STRING, &o->iidfile, "FILE", "write the image ID to FILE"},
@@ -43,9 +46,7 @@ const struct rb_option *rb_build_options_table(struct rb_build_options *o)
 		{"builder", 0, RB_OPT_REFUSED, NULL, "NAME", NULL},
 		{"cache-from", 0, RB_OPT_REFUSED, NULL, "SPEC", NULL},
 		{"cache-to", 0, RB_OPT_REFUSED, NULL, "SPEC", NULL},
-		{"call", 0, RB_OPT_REFUSED, NULL, "METHOD", NULL},
 		{"cgroup-parent", 0, RB_OPT_REFUSED, NULL, "PATH", NULL},
-		{"check", 0, RB_OPT_REFUSED, NULL, NULL, NULL},
 		{"load", 0, RB_OPT_REFUSED, NULL, NULL, NULL},
 		{"metadata-file", 0, RB_OPT_REFUSED, NULL, "FILE", NULL},
 		{"no-cache-filter", 0, RB_OPT_REFUSED, NULL, "STAGE", NULL},
@@ -56,6 +57,7 @@ const struct rb_option *rb_build_options_table(struct rb_build_options *o)
 		{"sbom", 0, RB_OPT_REFUSED, NULL, "SPEC", NULL},
 		{"shm-size", 0, RB_OPT_REFUSED, NULL, "BYTES", NULL},
 		{"ulimit", 0, RB_OPT_REFUSED, NULL, "SPEC", NULL},
+		{"print", 0, RB_OPT_STRING, &o->call, "METHOD", NULL},
 		{"compress", 0, RB_OPT_IGNORED, NULL, NULL, NULL},
 		{"force-rm", 0, RB_OPT_IGNORED, NULL, NULL, NULL},
 		{"rm", 0, RB_OPT_IGNORED, NULL, NULL, NULL},
@@ -70,7 +72,7 @@ const struct rb_option *rb_build_options_table(struct rb_build_options *o)
 /* An empty value is none, as docker has it: scripts write --platform "$PLATFORM". */
 static void drop_empty(struct rb_build_options *o)
 {
-	const char **values[] = {&o->network, &o->file, &o->iidfile, &o->target};
+	const char **values[] = {&o->network, &o->file, &o->iidfile, &o->target, &o->call};
 
 	for (size_t i = 0; i < RB_ARRAY_LEN(values); i++)
 		if (*values[i] && !**values[i])

@@ -12,6 +12,8 @@ enum { RB_BUILD_PLATFORMS_MAX = 64 };
 struct rb_build_options {
 	struct rb_strv tags, build_args, labels, outputs, platforms, secrets, ssh, build_contexts;
 	const char *file, *target, *iidfile, *progress, *network;
+	const char *call; /* --call and --print */
+	bool check;       /* --check */
 	bool no_cache, pull, quiet;
 	unsigned jobs; /* 0: number of processors */
 

@@ -12,6 +12,7 @@
 
 #include "base/fd.h"
 #include "cli/build-options.h"
+#include "cli/call.h"
 #include "cli/session.h"
 #include "output/output.h"
 #include "solve/worker.h"
@@ -534,10 +535,15 @@ static int run_build(struct rb_cli *cli, int argc, char *const *argv, struct rb_
 	RB_CLEANUP(rb_strv_clear) struct rb_strv rest = RB_STRV_INIT;
 	RB_CLEANUP(build_clear) struct build b = {.session = RB_SESSION_INIT};
 	const struct rb_option *table = rb_build_options_table(&b.options);
+	struct rb_call call;
 	int r = rb_cli_parse(cli, &rb_verb_build, table, argc, argv, false, 1, 1, &rest, err);
 
 	if (r)
 		return r < 0 ? -1 : RB_EXIT_OK;
+	if (rb_call_choose(&b.options, &call, err) < 0)
+		return -1;
+	if (call.method != RB_CALL_BUILD)
+		return rb_call_run(cli, &b.options, rest.v[0], &call, err);
 	b.session.cli = cli;
 	b.context = rest.v[0];
 	return build(&b);

@@ -139,6 +139,10 @@ static int run_plan(struct rb_cli *cli, int argc, char *const *argv, struct rb_e
 
 	if (r)
 		return r < 0 ? -1 : RB_EXIT_OK;
+	if (p.options.call || p.options.check)
+		return rb_fail(err, RB_ERR_USAGE,
+			       "plan answers a question of its own: leave out --%s",
+			       p.options.call ? "call" : "check");
 	p.session.cli = cli;
 	p.context = rest.v[0];
 	r = start(&p, err);

@@ -71,7 +71,7 @@ static const struct rb_lint_rule_info rules[RB_LINT_N] = {
 		{"SecretsUsedInArgOrEnv",
 		 "Secrets are not passed by ARG or ENV, which image and history keep",
 		 URL("secrets-used-in-arg-or-env"),
-		 "give the secret to the RUN that needs it: RUN --mount=type=secret,id=..."},
+		 "give the secret to the RUN that needs it: RUN --mount=type=secret,id=NAME"},
 	[RB_LINT_INVALID_DEFAULT_ARG_IN_FROM] =
 		{"InvalidDefaultArgInFrom",
 		 "FROM names an image also when no build argument is given",

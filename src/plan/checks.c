@@ -199,9 +199,10 @@ void rb_elab_check_undefined(struct rb_elab *e, struct rb_expand_report *report)
 		if (rb_strv_find(&e->state->arg_names, name) >= 0 ||
 		    !rb_lint_wants(lint, RB_LINT_UNDEFINED_VAR, e->inst))
 			continue;
-		rb_lint_warn(lint, RB_LINT_UNDEFINED_VAR, e->inst,
-			     "Usage of undefined variable '$%s'%s", name,
-			     suggest_variable(e->state, name, &hint));
+		rb_lint_instead(rb_lint_warn(lint, RB_LINT_UNDEFINED_VAR, e->inst,
+					     "Usage of undefined variable '$%s'%s", name,
+					     suggest_variable(e->state, name, &hint)),
+				"define it with ARG or ENV above, or write ${%s:-default}", name);
 	}
 	rb_strv_clear(&report->undefined);
 }

@@ -165,7 +165,8 @@ void rb_solver_free(struct rb_solver *s)
 		rb_image_record_clear(&s->images[i]->record);
 		free(s->images[i]);
 	}
-	for (size_t i = 0; i < s->in.plan->n_vertices; i++) {
+	/* The plan may have more, of a stage whose elaboration failed. */
+	for (size_t i = 0; i < s->n_vertices; i++) {
 		free(s->vertices[i].content);
 		free(s->vertices[i].has_input);
 	}
