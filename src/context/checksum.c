@@ -16,6 +16,7 @@
 #include "base/fd.h"
 #include "base/path.h"
 #include "context/context-internal.h"
+#include "layer/copy.h"
 
 enum { READ_BYTES = 256 * 1024 };
 
@@ -24,6 +25,7 @@ static const char format[] = "rbuild entry 1";
 
 struct walk {
 	const struct rb_source_root *root;
+	const struct rb_match *match;
 	struct rb_statcache *sc; /* NULL: none */
 	struct rb_hash *hash;    /* for one entry at a time */
 	char *block;             /* READ_BYTES */
@@ -186,15 +188,15 @@ static int hash_dir(struct walk *w, const struct entry *e, bool excluded, bool *
 	return r < 0 ? rb_source_fail(w->root, w->path.ptr, r, err) : 0;
 }
 
-/* *ret_there: false when the ignore rules hide it. */
+/* *ret_there: false when it is left out. */
 static int hash_entry(struct walk *w, struct entry *e, bool *ret_there, struct rb_digest *ret,
 		      struct rb_error **err)
 {
-	const struct rb_ignore *ig = w->root->ignore;
-	bool excluded = ig && rb_ignore_matches(ig, w->path.ptr, NULL);
+	const int verdict = rb_source_verdict(w->root, w->match, w->path.ptr);
+	const bool excluded = verdict != RB_COPY_TAKE;
 
 	*ret_there = !excluded;
-	if (excluded && !rb_ignore_may_reinclude(ig, w->path.ptr))
+	if (verdict == RB_COPY_SKIP)
 		return 0;
 	int r = entry_stat(w, e);
 	if (r == 0 && S_ISDIR(e->st.st_mode))
@@ -228,7 +230,12 @@ int rb_source_checksum(const struct rb_source_root *root, const struct rb_match 
 {
 	RB_CLEANUP(rb_strp) char *block = rb_malloc(READ_BYTES);
 	RB_CLEANUP(rb_hash_freep) struct rb_hash *hash = rb_hash_new();
-	struct walk w = {.root = root, .sc = sc, .hash = hash, .block = block, .path = RB_BUF_INIT};
+	struct walk w = {.root = root,
+			 .match = m,
+			 .sc = sc,
+			 .hash = hash,
+			 .block = block,
+			 .path = RB_BUF_INIT};
 
 	rb_buf_addstr(&w.path, m->path);
 	int r = hash_top(&w, ret, err);

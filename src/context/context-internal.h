@@ -75,6 +75,10 @@ bool rb_glob_matches(const struct rb_glob *g, const char *path, bool *ret_below)
 /* Deepest nesting of directories that is walked; each level holds a descriptor. */
 enum { RB_SOURCE_DEPTH_MAX = 800 };
 
+/* What becomes of an entry when `m` is copied, RB_COPY_TAKE and so on (layer/copy.h); DESCEND says
+ * that it is taken only as a directory with something in it. `path` is relative to the root. */
+int rb_source_verdict(const struct rb_source_root *root, const struct rb_match *m,
+		      const char *path);
 /* CONTEXT, naming the entry and what to do. `neg` is a negative errno. */
 int rb_source_fail(const struct rb_source_root *root, const char *path, int neg,
 		   struct rb_error **err);

@@ -19,6 +19,11 @@ struct rb_ignore;
 /* Parses a .dockerignore (5.2). `file` names it in errors. */
 int rb_ignore_parse(const char *text, size_t len, const char *file, struct rb_ignore **ret,
 		    struct rb_error **err);
+/* The same rules from patterns, without what is a file's: comments, empty lines (--exclude). */
+int rb_ignore_new(const char *const *patterns, size_t n, struct rb_ignore **ret,
+		  struct rb_error **err);
+/* Excludes everything but what one pattern matches, a path as it is, and what is below that. */
+int rb_ignore_new_all_but(const char *pattern, struct rb_ignore **ret, struct rb_error **err);
 void rb_ignore_free(struct rb_ignore *ig);
 RB_DEFINE_CLEANUP(rb_ignore)
 /* Whether a path (relative, clean) is excluded; *ret_pattern (may be NULL) receives the deciding
@@ -112,6 +117,9 @@ struct rb_source_root {
 	const struct rb_ledger *ledger; /* NULL: local context, owners are 0:0 */
 	const struct rb_ignore *ignore; /* NULL: none */
 	const char *ignore_file;        /* for messages */
+	/* --exclude: rules for paths below the directory that is copied, and for the name of a file
+	 * that is; NULL: none. */
+	const struct rb_ignore *exclude;
 };
 
 struct rb_match {
@@ -119,6 +127,8 @@ struct rb_match {
 		       resolved, also the last one, so that ignore rules see what they are about */
 	char *name; /* base name for a directory destination: that of the entry as named */
 	bool is_dir;
+	struct rb_ignore *include; /* --parents: rules for paths below the directory that leave
+				      out all but what is named; NULL: none */
 };
 struct rb_matches {
 	struct rb_match *v;
@@ -134,6 +144,12 @@ int rb_source_names(int dirfd, struct rb_strv *ret);
  */
 int rb_source_match(const struct rb_source_root *root, const char *source, struct rb_matches *ret,
 		    struct rb_error **err);
+/*
+ * A source of COPY --parents: the directories before its pivot `/./`, or the root, each with what
+ * is to be taken of it. What no pattern is in has to be there. Errors: as above.
+ */
+int rb_source_match_parents(const struct rb_source_root *root, const char *source,
+			    struct rb_matches *ret, struct rb_error **err);
 /* The one entry of that path, in which no character is a wildcard. */
 int rb_source_find(const struct rb_source_root *root, const char *path, struct rb_matches *ret,
 		   struct rb_error **err);
@@ -154,13 +170,17 @@ RB_DEFINE_CLEANUP(rb_statcache)
 /*
  * Content checksum (5.6) of what copying `m` would take: header of the entry (type, mode, owner,
  * link target, device, allowed xattrs) and content; directories recursively with names, sorted;
- * never mtime, ctime, inode, nlink. The selected path itself is followed. Ignored entries do not
+ * never mtime, ctime, inode, nlink. The selected path itself is followed. What is left out does not
  * count. `sc` may be NULL. Errors: CONTEXT naming an unreadable file.
  */
 int rb_source_checksum(const struct rb_source_root *root, const struct rb_match *m,
 		       struct rb_statcache *sc, struct rb_digest *ret, struct rb_error **err);
 
-/* For struct rb_copy_spec.skip (layer/copy.h): ctx is a struct rb_source_root. */
+/* For struct rb_copy_spec.skip (layer/copy.h): ctx is a struct rb_selection. */
+struct rb_selection {
+	const struct rb_source_root *root;
+	const struct rb_match *match;
+};
 int rb_source_skip(void *ctx, const char *path, bool is_dir);
 
 #endif

@@ -334,15 +334,23 @@ static struct rb_slice trim(struct rb_slice s)
 	return s;
 }
 
-static int add_line(struct rb_ignore *ig, struct rb_slice line, struct rb_error **err)
+/* Takes the text it is shown with. */
+static int add_rule(struct rb_ignore *ig, const char *glob, bool exception, const char *text,
+		    struct rb_error **err)
 {
-	struct rb_slice s = trim(line);
+	if (rb_glob_add(&ig->automaton->glob, glob, true) < 0)
+		return rb_fail(err, RB_ERR_CONTEXT, "syntax error in pattern: \"%s\"", text);
+	rb_grow(ig->patterns, ig->n, &ig->cap);
+	ig->patterns[ig->n++] = (struct pattern){.text = rb_strdup(text), .exception = exception};
+	return 0;
+}
 
-	if (s.len == 0 || line.ptr[0] == '#')
-		return 0;
-	struct pattern p = {.exception = s.ptr[0] == '!'};
+static int add_pattern(struct rb_ignore *ig, struct rb_slice s, struct rb_error **err)
+{
+	const bool exception = s.len && s.ptr[0] == '!';
 	RB_CLEANUP(rb_strp) char *text = rb_strndup(s.ptr, s.len);
-	if (p.exception)
+
+	if (exception)
 		s = trim((struct rb_slice){s.ptr + 1, s.len - 1});
 	if (s.len == 0)
 		return rb_fail(err, RB_ERR_CONTEXT, "illegal exclusion pattern: \"!\"");
@@ -350,21 +358,66 @@ static int add_line(struct rb_ignore *ig, struct rb_slice line, struct rb_error 
 	RB_CLEANUP(rb_strp) char *clean = rb_path_clean(raw);
 	/* A pattern that is "/" stays, and matches nothing. */
 	const char *glob = clean[0] == '/' && clean[1] ? clean + 1 : clean;
-	if (memchr(s.ptr, '\0', s.len) || rb_glob_add(&ig->automaton->glob, glob, true) < 0)
+	if (memchr(s.ptr, '\0', s.len))
 		return rb_fail(err, RB_ERR_CONTEXT, "syntax error in pattern: \"%s\"", text);
-	p.text = rb_steal_ptr(&text);
-	rb_grow(ig->patterns, ig->n, &ig->cap);
-	ig->patterns[ig->n++] = p;
+	return add_rule(ig, glob, exception, text, err);
+}
+
+static struct rb_ignore *start(void)
+{
+	struct rb_ignore *ig = rb_calloc(1, sizeof(*ig));
+
+	ig->automaton = rb_calloc(1, sizeof(*ig->automaton));
+	return ig;
+}
+
+/* All patterns are known. */
+static struct rb_ignore *finish(struct rb_ignore *ig)
+{
+	rb_glob_set_init(&ig->automaton->scratch, &ig->automaton->glob);
+	make_classes(ig->automaton);
+	return ig;
+}
+
+int rb_ignore_new(const char *const *patterns, size_t n, struct rb_ignore **ret,
+		  struct rb_error **err)
+{
+	RB_CLEANUP(rb_ignore_freep) struct rb_ignore *ig = start();
+
+	for (size_t i = 0; i < n; i++) {
+		struct rb_slice s = trim(rb_slice_str(patterns[i]));
+
+		if (s.len && add_pattern(ig, s, err) < 0)
+			return -1;
+	}
+	*ret = finish(rb_steal_ptr(&ig));
 	return 0;
+}
+
+int rb_ignore_new_all_but(const char *pattern, struct rb_ignore **ret, struct rb_error **err)
+{
+	RB_CLEANUP(rb_ignore_freep) struct rb_ignore *ig = start();
+
+	if (add_rule(ig, "**", false, "**", err) < 0 ||
+	    add_rule(ig, pattern, true, pattern, err) < 0)
+		return -1;
+	*ret = finish(rb_steal_ptr(&ig));
+	return 0;
+}
+
+static int add_line(struct rb_ignore *ig, struct rb_slice line, struct rb_error **err)
+{
+	struct rb_slice s = trim(line);
+
+	return s.len == 0 || line.ptr[0] == '#' ? 0 : add_pattern(ig, s, err);
 }
 
 int rb_ignore_parse(const char *text, size_t len, const char *file, struct rb_ignore **ret,
 		    struct rb_error **err)
 {
-	RB_CLEANUP(rb_ignore_freep) struct rb_ignore *ig = rb_calloc(1, sizeof(*ig));
+	RB_CLEANUP(rb_ignore_freep) struct rb_ignore *ig = start();
 	unsigned number = 0;
 
-	ig->automaton = rb_calloc(1, sizeof(*ig->automaton));
 	if (len > IGNORE_BYTES_MAX)
 		return rb_fail(err, RB_ERR_CONTEXT, "%s is larger than the limit of %d bytes", file,
 			       IGNORE_BYTES_MAX);
@@ -383,9 +436,7 @@ int rb_ignore_parse(const char *text, size_t len, const char *file, struct rb_ig
 		text += n;
 		len -= n;
 	}
-	rb_glob_set_init(&ig->automaton->scratch, &ig->automaton->glob);
-	make_classes(ig->automaton);
-	*ret = rb_steal_ptr(&ig);
+	*ret = finish(rb_steal_ptr(&ig));
 	return 0;
 }
 

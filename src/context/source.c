@@ -70,14 +70,36 @@ static bool is_excluded(const struct rb_source_root *root, const char *path)
 	return root->ignore && rb_ignore_matches(root->ignore, path, NULL);
 }
 
+static int verdict(const struct rb_ignore *rules, const char *path)
+{
+	if (!rules || !rb_ignore_matches(rules, path, NULL))
+		return RB_COPY_TAKE;
+	return rb_ignore_may_reinclude(rules, path) ? RB_COPY_DESCEND : RB_COPY_SKIP;
+}
+
+int rb_source_verdict(const struct rb_source_root *root, const struct rb_match *m, const char *path)
+{
+	size_t n = rb_streq(m->path, ".") ? 0 : strlen(m->path);
+	const char *below = path + n + (path[n] == '/');
+	const int all[] = {
+		verdict(root->ignore, path),
+		m->is_dir ? verdict(root->exclude, below) : RB_COPY_TAKE,
+		verdict(m->include, below),
+	};
+	int worst = RB_COPY_TAKE;
+
+	for (size_t i = 0; i < RB_ARRAY_LEN(all); i++)
+		if (all[i] == RB_COPY_SKIP || worst == RB_COPY_TAKE)
+			worst = all[i];
+	return worst;
+}
+
 int rb_source_skip(void *ctx, const char *path, bool is_dir)
 {
-	const struct rb_source_root *root = ctx;
+	const struct rb_selection *sel = ctx;
+	int r = rb_source_verdict(sel->root, sel->match, path);
 
-	if (!is_excluded(root, path))
-		return RB_COPY_TAKE;
-	return is_dir && rb_ignore_may_reinclude(root->ignore, path) ? RB_COPY_DESCEND
-								     : RB_COPY_SKIP;
+	return r == RB_COPY_DESCEND && !is_dir ? RB_COPY_SKIP : r;
 }
 
 /* Neither an entry nor anything below it is part of the root. */
@@ -259,12 +281,17 @@ static void add_match(struct rb_matches *m, char *path /* takes */, const char *
 	m->v[m->n++] = (struct rb_match){.path = path, .name = rb_strdup(name), .is_dir = is_dir};
 }
 
+static void free_match(struct rb_match *m)
+{
+	free(m->path);
+	free(m->name);
+	rb_ignore_free(m->include);
+}
+
 void rb_matches_clear(struct rb_matches *m)
 {
-	for (size_t i = 0; i < m->n; i++) {
-		free(m->v[i].path);
-		free(m->v[i].name);
-	}
+	for (size_t i = 0; i < m->n; i++)
+		free_match(&m->v[i]);
 	free(m->v);
 	*m = (struct rb_matches){0};
 }
@@ -309,6 +336,9 @@ static int match_path(const struct rb_source_root *root, const char *path, struc
 		return rb_source_fail(root, resolved, r, err);
 	if (r == 0)
 		return fail_not_found(root, resolved, err);
+	if (!S_ISDIR(st.st_mode) && root->exclude &&
+	    rb_ignore_matches(root->exclude, rb_path_base(path), NULL))
+		return 0;
 	add_match(ret, rb_steal_ptr(&resolved), rb_path_base(path), S_ISDIR(st.st_mode));
 	return 0;
 }
@@ -429,4 +459,90 @@ int rb_source_match(const struct rb_source_root *root, const char *source, struc
 	RB_CLEANUP(rb_strp)
 	char *dir = pattern == rel ? rb_strdup(".") : rb_strndup(rel, (size_t)(pattern - rel) - 1);
 	return match_below(root, dir, &glob, ret, err);
+}
+
+/* --- --parents --- */
+
+static int fail_link_in_the_way(const char *path, const char *resolved, struct rb_error **err)
+{
+	return rb_fail(
+		err, RB_ERR_NOTFOUND,
+		"\"/%s\": not found: a symbolic link on the way leads to \"/%s\", and --parents follows links only before the pivot \"/./\"; name the directory itself",
+		path, resolved);
+}
+
+/* A name without a pattern must be there: an entry in directories that are no links. */
+static int check_named(const struct rb_source_root *root, const char *path, struct rb_error **err)
+{
+	const char *slash = strrchr(path, '/');
+	RB_CLEANUP(rb_strp)
+	char *dir = slash ? rb_strndup(path, (size_t)(slash - path)) : rb_strdup(".");
+	RB_CLEANUP(rb_strp) char *resolved = NULL;
+	struct stat st;
+	int r = resolve(root, dir, &resolved, &st);
+
+	if (r == 0 && !rb_streq(resolved, dir))
+		return fail_link_in_the_way(path, resolved, err);
+	RB_CLEANUP(rb_closep)
+	int fd = r < 0 ? r : rb_open_in_root(root->root_fd, path, O_PATH | O_NOFOLLOW, 0);
+	if (fd == -ENOENT || fd == -ENOTDIR)
+		return fail_not_found(root, path, err);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return rb_source_fail(root, path, fd < 0 ? fd : -errno, err);
+	r = path_is_visible(root, path, S_ISDIR(st.st_mode));
+	if (r < 0)
+		return rb_source_fail(root, path, r, err);
+	return r ? 0 : fail_not_found(root, path, err);
+}
+
+/* What comes before the pivot has to be directories; a wildcard takes those it finds. */
+static int drop_files(struct rb_matches *m, size_t first, const char *base, struct rb_error **err)
+{
+	size_t n = first;
+
+	for (size_t i = first; i < m->n; i++) {
+		if (m->v[i].is_dir) {
+			m->v[n++] = m->v[i];
+			continue;
+		}
+		if (!rb_path_has_wildcard(base))
+			return rb_fail(err, RB_ERR_DOCKERFILE, "\"/%s\": not a directory",
+				       m->v[i].path);
+		free_match(&m->v[i]);
+	}
+	m->n = n;
+	return 0;
+}
+
+/* What the part behind the pivot takes of one directory. */
+static int include_below(const struct rb_source_root *root, struct rb_match *m, const char *pattern,
+			 struct rb_error **err)
+{
+	if (!*pattern)
+		return 0;
+	if (!strpbrk(pattern, "*?[\\")) {
+		RB_CLEANUP(rb_buf_clear) struct rb_buf path = RB_BUF_INIT;
+
+		rb_buf_addstr(&path, m->path);
+		rb_source_push(&path, pattern);
+		if (check_named(root, path.ptr, err) < 0)
+			return -1;
+	}
+	return rb_ignore_new_all_but(pattern, &m->include, err);
+}
+
+int rb_source_match_parents(const struct rb_source_root *root, const char *source,
+			    struct rb_matches *ret, struct rb_error **err)
+{
+	const char *pivot = strstr(source, "/./");
+	RB_CLEANUP(rb_strp) char *base = rb_strndup(source, pivot ? (size_t)(pivot - source) : 0);
+	RB_CLEANUP(rb_strp) char *clean = rb_path_join_abs("/", pivot ? pivot + 3 : source);
+	size_t n = ret->n;
+
+	if (rb_source_match(root, base, ret, err) < 0 || drop_files(ret, n, base, err) < 0)
+		return -1;
+	for (size_t i = n; i < ret->n; i++)
+		if (include_below(root, &ret->v[i], clean + 1, err) < 0)
+			return -1;
+	return 0;
 }

@@ -79,8 +79,12 @@ static struct rb_digest checksum_key(struct rb_solver *s, const struct rb_vertex
 		rb_hash_addstr(h, v->run.trees[input]->spec.source);
 		return rb_hash_final(h);
 	}
+	rb_hash_addstr(h, v->copy.parents ? "parents" : "copy");
 	for (size_t i = 0; i < v->copy.n_sources; i++)
 		rb_hash_addstr(h, v->copy.sources[i].path);
+	rb_hash_addu64(h, v->copy.excludes.n);
+	for (size_t i = 0; i < v->copy.excludes.n; i++)
+		rb_hash_addstr(h, v->copy.excludes.v[i]);
 	return rb_hash_final(h);
 }
 

@@ -2,24 +2,44 @@
 /* What vertices take from other trees: what COPY copies and what mounts of a RUN show. */
 #include "solve/solve-internal.h"
 
-static int copy_checksum(const struct rb_vertex *v, const struct rb_source_root *root,
+int rb_copy_exclude(const struct rb_vertex_copy *copy, struct rb_ignore **ret,
+		    struct rb_error **err)
+{
+	if (!copy->excludes.n)
+		return 0;
+	if (rb_ignore_new(copy->excludes.v, copy->excludes.n, ret, err) < 0)
+		return rb_wrap(err, "--exclude");
+	return 0;
+}
+
+int rb_copy_match(const struct rb_vertex_copy *copy, const struct rb_source_root *root,
+		  const char *source, struct rb_matches *ret, struct rb_error **err)
+{
+	return copy->parents ? rb_source_match_parents(root, source, ret, err)
+			     : rb_source_match(root, source, ret, err);
+}
+
+static int copy_checksum(const struct rb_vertex *v, const struct rb_source_root *whole,
 			 struct rb_statcache *sc, struct rb_digest *ret, struct rb_error **err)
 {
 	RB_CLEANUP(rb_hash_freep) struct rb_hash *h = rb_hash_new();
+	RB_CLEANUP(rb_ignore_freep) struct rb_ignore *exclude = NULL;
+	struct rb_source_root root = *whole;
 
+	if (rb_copy_exclude(&v->copy, &exclude, err) < 0)
+		return -1;
+	root.exclude = exclude;
 	for (size_t i = 0; i < v->copy.n_sources; i++) {
 		struct rb_matches matches = {0};
-		int r = 0;
 
 		if (!v->copy.sources[i].path)
 			continue;
 		rb_hash_addstr(h, "source");
-		if (rb_source_match(root, v->copy.sources[i].path, &matches, err) < 0)
-			return -1;
+		int r = rb_copy_match(&v->copy, &root, v->copy.sources[i].path, &matches, err);
 		for (size_t j = 0; j < matches.n && r == 0; j++) {
 			struct rb_digest d;
 
-			r = rb_source_checksum(root, &matches.v[j], sc, &d, err);
+			r = rb_source_checksum(&root, &matches.v[j], sc, &d, err);
 			if (r < 0)
 				break;
 			/* The base name decides where a file lands in a directory destination. */

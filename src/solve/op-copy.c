@@ -33,14 +33,17 @@ static int add_archive(const struct rb_copy_spec *base, const struct rb_source_r
 }
 
 static int copy_matches(const struct rb_vertex *v, const char *source, struct rb_copy_spec *spec,
-			struct rb_source_root *root, struct rb_error **err)
+			const struct rb_source_root *root, struct rb_error **err)
 {
 	struct rb_matches matches = {0};
-	int r = rb_source_match(root, source, &matches, err);
+	int r = rb_copy_match(&v->copy, root, source, &matches, err);
 
 	for (size_t i = 0; i < matches.n && r == 0; i++) {
+		struct rb_selection selection = {root, &matches.v[i]};
 		bool done = false;
 
+		spec->skip = rb_source_skip;
+		spec->skip_ctx = &selection;
 		spec->src = matches.v[i].path;
 		spec->name = matches.v[i].name;
 		if (v->copy.unpack)
@@ -52,8 +55,8 @@ static int copy_matches(const struct rb_vertex *v, const char *source, struct rb
 	return r;
 }
 
-static int copy_sources(struct rb_solver *s, const struct rb_vertex *v, struct source_tree *src,
-			int root_fd, struct rb_ledger *ledger, struct rb_error **err)
+static int copy_sources(const struct rb_vertex *v, const struct source_tree *src, int root_fd,
+			struct rb_ledger *ledger, struct rb_error **err)
 {
 	uint32_t uid = 0, gid = 0;
 	struct rb_copy_spec spec = {
@@ -66,11 +69,13 @@ static int copy_sources(struct rb_solver *s, const struct rb_vertex *v, struct s
 		.chown_uid = -1,
 		.chown_gid = -1,
 		.chmod = v->copy.chmod,
-		.skip = src->root.ignore ? rb_source_skip : NULL,
-		.skip_ctx = &src->root,
 	};
+	RB_CLEANUP(rb_ignore_freep) struct rb_ignore *exclude = NULL;
+	struct rb_source_root root = src->root;
 
-	(void)s;
+	if (rb_copy_exclude(&v->copy, &exclude, err) < 0)
+		return -1;
+	root.exclude = exclude;
 	if (v->copy.chown) {
 		if (rb_user_lookup_owner(root_fd, v->copy.chown, &uid, &gid, err) < 0)
 			return rb_wrap(err, "--chown=%s", v->copy.chown);
@@ -81,7 +86,7 @@ static int copy_sources(struct rb_solver *s, const struct rb_vertex *v, struct s
 		const struct rb_copy_source *source = &v->copy.sources[i];
 
 		if (source->path) {
-			if (copy_matches(v, source->path, &spec, &src->root, err) < 0)
+			if (copy_matches(v, source->path, &spec, &root, err) < 0)
 				return -1;
 			continue;
 		}
@@ -150,7 +155,7 @@ static int copy_and_commit(struct rb_solver *s, const struct rb_vertex *v, struc
 
 	if (rb_snapshot_prepare(s->in.snapshots, rb_solve_parent_id(s, v), &active, err) < 0 ||
 	    (mount = rb_active_mount(active, err)) < 0 ||
-	    copy_sources(s, v, src, mount, rb_active_ledger(active), err) < 0)
+	    copy_sources(v, src, mount, rb_active_ledger(active), err) < 0)
 		return -1;
 	rb_closep(&mount);
 	bool unchanged = context_unchanged(s, v, src);

@@ -172,6 +172,12 @@ rb_worker_fn rb_op_copy, rb_op_workdir;
 
 /* What vertices take from other trees (inputs.c). */
 
+/* The rules of --exclude, NULL when there are none; caller frees. */
+int rb_copy_exclude(const struct rb_vertex_copy *copy, struct rb_ignore **ret,
+		    struct rb_error **err);
+/* What one source of a COPY names; clear *ret on error, too. */
+int rb_copy_match(const struct rb_vertex_copy *copy, const struct rb_source_root *root,
+		  const char *source, struct rb_matches *ret, struct rb_error **err);
 /* Checksum of what the vertex takes from its input, whose tree is `root`: what the sources of a
  * COPY select, in order; what a mount shows. */
 int rb_input_checksum(const struct rb_vertex *v, size_t input, const struct rb_source_root *root,

@@ -403,23 +403,92 @@ static void test_context__match(void)
 	}
 }
 
-static void test_context__skip(void)
+static struct rb_ignore *rules_of(const char *lines)
 {
+	RB_CLEANUP(rb_strp) char *text = rb_strdup(lines);
 	struct rb_error *err = NULL;
 	struct rb_ignore *ig = NULL;
-	static const char rules[] = "a\n!a/b\n*.o\n";
 
-	CHECK_INT(rb_ignore_parse(rules, strlen(rules), "x", &ig, &err), 0);
-	struct rb_source_root root = {.ignore = ig};
-	CHECK_INT(rb_source_skip(&root, ".", true), RB_COPY_TAKE);
-	CHECK_INT(rb_source_skip(&root, "a", true), RB_COPY_DESCEND);
-	CHECK_INT(rb_source_skip(&root, "a", false), RB_COPY_SKIP);
-	CHECK_INT(rb_source_skip(&root, "a/b", true), RB_COPY_TAKE);
-	CHECK_INT(rb_source_skip(&root, "a/c", true), RB_COPY_SKIP);
-	CHECK_INT(rb_source_skip(&root, "x.o", false), RB_COPY_SKIP);
-	root.ignore = NULL;
-	CHECK_INT(rb_source_skip(&root, "x.o", false), RB_COPY_TAKE);
-	rb_ignore_free(ig);
+	for (char *p = text; *p; p++)
+		*p = *p == ',' ? '\n' : *p;
+	CHECK_INT(rb_ignore_parse(text, strlen(text), "x", &ig, &err), 0);
+	CHECK_OK(&err);
+	return ig;
+}
+
+/* All rules together: those of the ignore file are about paths in the root, the others about paths
+ * below what is copied. */
+static void test_context__skip(void)
+{
+	enum { T = RB_COPY_TAKE, S = RB_COPY_SKIP, D = RB_COPY_DESCEND };
+	static const struct {
+		const char *ignore, *exclude, *include, *copied, *path;
+		int dir, file;
+	} rows[] = {
+		{"a,!a/b,*.o", "", NULL, ".", ".", T, T},
+		{"a,!a/b,*.o", "", NULL, ".", "a", D, S},
+		{"a,!a/b,*.o", "", NULL, ".", "a/b", T, T},
+		{"a,!a/b,*.o", "", NULL, ".", "a/c", S, S},
+		{"a,!a/b,*.o", "", NULL, ".", "x.o", S, S},
+		{"", "", NULL, ".", "x.o", T, T},
+		/* --exclude */
+		{"", "*.o", NULL, ".", "x.o", S, S},
+		{"", "*.o", NULL, "a", "a/x.o", S, S},
+		{"", "*.o", NULL, "a", "a/b/x.o", T, T},
+		{"", "a/*.o", NULL, "a", "a/x.o", T, T},
+		{"", "**/*.o", NULL, "a/b", "a/b/c/x.o", S, S},
+		{"", "a", NULL, "a", "a", T, T},
+		{"", "b,!b/c", NULL, "a", "a/b", D, S},
+		{"", "b,!b/c", NULL, "a", "a/b/c", T, T},
+		{"", "b,!b/c", NULL, "a", "a/b/d", S, S},
+		{"a,!a/b", "b", NULL, ".", "a", D, S},
+		{"a,!a/b", "a/b", NULL, ".", "a/b", S, S},
+		{"a/b", "x,!a/b", NULL, ".", "a/b", S, S},
+		{"a,!a/b", "a,!a/c", NULL, ".", "a", D, S},
+		{"a,!a/b", "a,!a/c", NULL, ".", "a/b", S, S},
+		/* --parents */
+		{"", "", "a/b", ".", ".", T, T},
+		{"", "", "a/b", ".", "a", D, S},
+		{"", "", "a/b", ".", "a/b", T, T},
+		{"", "", "a/b", ".", "a/b/c", T, T},
+		{"", "", "a/b", ".", "a/c", S, S},
+		{"", "", "a/b", ".", "b", S, S},
+		{"", "", "b", "a", "a/b", T, T},
+		{"", "", "a", "a", "a/b", S, S},
+		{"", "", "**/*.c", ".", "x", D, S},
+		{"", "", "**/*.c", ".", "x/y.c", T, T},
+		{"", "", "x/*", ".", "y", S, S},
+		{"", "", "a*b", ".", "a*b", T, T},
+		{"", "", "!a", ".", "!a", T, T},
+		{"", "", "!a", ".", "a", S, S},
+		{"", "", "# a", ".", "# a", T, T},
+		{"", "a/b", "a", ".", "a/b", S, S},
+		{"", "!a/b", "a/c", ".", "a/b", S, S},
+		{"", "a,!a/b/c", "a/b", ".", "a/b", D, S},
+		{"a/b/x", "", "a/b", ".", "a/b/x", S, S},
+	};
+
+	for (size_t i = 0; i < RB_ARRAY_LEN(rows); i++) {
+		RB_CLEANUP(rb_ignore_freep) struct rb_ignore *ignore = rules_of(rows[i].ignore);
+		RB_CLEANUP(rb_ignore_freep) struct rb_ignore *exclude = rules_of(rows[i].exclude);
+		RB_CLEANUP(rb_ignore_freep) struct rb_ignore *include = NULL;
+		struct rb_error *err = NULL;
+
+		if (rows[i].include)
+			CHECK_INT(rb_ignore_new_all_but(rows[i].include, &include, &err), 0);
+		CHECK_OK(&err);
+		const struct rb_source_root root = {.ignore = ignore, .exclude = exclude};
+		const struct rb_match match = {
+			.path = rb_strdup(rows[i].copied), .is_dir = true, .include = include};
+		struct rb_selection sel = {&root, &match};
+		if (rb_source_skip(&sel, rows[i].path, true) != rows[i].dir ||
+		    rb_source_skip(&sel, rows[i].path, false) != rows[i].file) {
+			printf("# row %zu: %d %d\n", i, rb_source_skip(&sel, rows[i].path, true),
+			       rb_source_skip(&sel, rows[i].path, false));
+			tap_failures++;
+		}
+		free(match.path);
+	}
 }
 
 /* An unreadable directory that no source needs is no error; one that is needed is. */

@@ -47,6 +47,10 @@ static void add_copy(struct rb_buf *b, const struct rb_inst *inst)
 	add_flag(b, "chmod", inst->copy.chmod);
 	if (inst->copy.unpack >= 0)
 		rb_buf_addf(b, " unpack=%d", inst->copy.unpack);
+	rb_buf_addf(b, "%s%s", inst->copy.link ? " link" : "",
+		    inst->copy.parents ? " parents" : "");
+	for (size_t i = 0; i < inst->copy.excludes.n; i++)
+		rb_buf_addf(b, " exclude=%s", inst->copy.excludes.v[i]);
 	CHECK_INT(inst->copy.n_order, inst->copy.sources.n + inst->n_heredocs);
 	for (size_t i = 0; i < inst->copy.n_order; i++) {
 		size_t at = inst->copy.order[i];
@@ -906,13 +910,14 @@ static void test_dockerfile__copy(void)
 		GOOD("COPY $a ${b} /c\n", "2-2 COPY [$a] [${b}] -> [/c]\n"),
 		GOOD("COPY github.com/a/b.git /c\n", "2-2 COPY [github.com/a/b.git] -> [/c]\n"),
 		GOOD("COPY --link a b\n",
-		     "2-2 COPY [a] -> [b] !COPY --link is not supported yet by this version of rbuild\n"),
-		GOOD("COPY --parents a b\n",
-		     "2-2 COPY [a] -> [b] !COPY --parents is not supported yet by this version of rbuild\n"),
+		     "2-2 COPY link [a] -> [b] !COPY --link is not supported yet by this version of rbuild\n"),
+		GOOD("COPY --parents a b\n", "2-2 COPY parents [a] -> [b]\n"),
 		GOOD("COPY --exclude=x --exclude=y a b\n",
-		     "2-2 COPY [a] -> [b] !COPY --exclude is not supported yet by this version of rbuild\n"),
+		     "2-2 COPY exclude=x exclude=y [a] -> [b]\n"),
+		GOOD("ADD --exclude='*.$x' --exclude=!y a b\n",
+		     "2-2 ADD exclude=*.$x exclude=!y [a] -> [b]\n"),
 		GOOD("ADD --link a b\n",
-		     "2-2 ADD [a] -> [b] !ADD --link is not supported yet by this version of rbuild\n"),
+		     "2-2 ADD link [a] -> [b] !ADD --link is not supported yet by this version of rbuild\n"),
 		GOOD("ADD --checksum=sha256:x a b\n",
 		     "2-2 ADD [a] -> [b] !ADD --checksum is not supported yet by this version of rbuild\n"),
 		GOOD("ADD --checksum= --keep-git-dir=false a b\n", "2-2 ADD [a] -> [b]\n"),
@@ -1147,10 +1152,9 @@ static void test_values__chmod(void)
 	static const struct {
 		const char *text;
 		int want;
-	} rows[] = {{"0", 0},        {"755", 0755}, {"0644", 0644}, {"7777", 07777},
-		    {"00755", 0755}, {"10000", -1}, {"8", -1},      {"u+x", 0764},
-		    {"", -1},        {"-1", -1},    {"0o755", -1},  {"u+y", -1},
-		    {"u+x,", -1},    {"u", -1},     {"u+x g-x", -1}};
+	} rows[] = {{"0", 0},      {"755", 0755}, {"0644", 0644}, {"7777", 07777}, {"00755", 0755},
+		    {"10000", -1}, {"8", -1},     {"u+x", 0764},  {"", -1},        {"-1", -1},
+		    {"0o755", -1}, {"u+y", -1},   {"u+x,", -1},   {"u", -1},       {"u+x g-x", -1}};
 
 	for (size_t i = 0; i < RB_ARRAY_LEN(rows); i++) {
 		struct rb_error *err = NULL;
