@@ -6,8 +6,8 @@ libc6-dev libcap-dev libdeflate-dev libjansson-dev liblzma-dev libseccomp-dev li
 make pkg-config uthash-dev xz-utils zlib1g-dev'
 # What a machine needs to make base images and run them.
 RUN_PACKAGES='ca-certificates mmdebstrap python3 uidmap'
-TEST_PACKAGES='attr buildah busybox-static crun docker-registry fuse-overlayfs git libcap2-bin openssl
-passt podman runc skopeo slirp4netns umoci zstd'
+TEST_PACKAGES='attr buildah busybox-static crun docker-registry fuse-overlayfs git libcap2-bin
+openssh-client openssl passt podman runc skopeo slirp4netns umoci zstd'
 
 # missing_packages NAME...: those that are not installed, on one line
 missing_packages() {

@@ -25,7 +25,7 @@ enum message_type { FAILURE = 5, REQUEST_IDENTITIES = 11, SIGN_REQUEST = 13, EXT
 enum phase { READ_REQUEST, WRITE_REQUEST, READ_ANSWER, WRITE_ANSWER };
 
 struct client {
-	int fd, agent_fd;
+	int fd, agent_fd; /* agent_fd -1: it cannot be reached */
 	enum phase phase;
 	struct rb_buf message; /* with its header */
 	size_t done;           /* bytes of it written */
@@ -113,7 +113,7 @@ static void enter_phase(struct client *c, enum phase phase)
 {
 	static const char failure[] = {0, 0, 0, 1, FAILURE};
 
-	if (phase == WRITE_REQUEST && !is_allowed(&c->message)) {
+	if (phase == WRITE_REQUEST && (c->agent_fd < 0 || !is_allowed(&c->message))) {
 		rb_buf_clear(&c->message);
 		rb_buf_add(&c->message, failure, sizeof(failure));
 		phase = WRITE_ANSWER;
@@ -155,23 +155,21 @@ static int connect_agent(const char *path)
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
 	if (fd < 0)
-		return -errno;
+		return -1;
 	(void)snprintf(to.sun_path, sizeof(to.sun_path), "%s", path);
-	return connect(fd, (const struct sockaddr *)&to, sizeof(to)) < 0 ? -errno
-									 : rb_steal_fd(&fd);
+	return connect(fd, (const struct sockaddr *)&to, sizeof(to)) < 0 ? -1 : rb_steal_fd(&fd);
 }
 
 static void take_client(struct forwarder *f)
 {
 	RB_CLEANUP(rb_closep)
 	int fd = accept4(f->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	int agent_fd = fd < 0 ? -1 : connect_agent(f->agent);
 
-	/* Without an agent the step sees a connection that ends. */
-	if (agent_fd < 0)
+	if (fd < 0)
 		return;
-	f->clients[f->n++] = (struct client){
-		.fd = rb_steal_fd(&fd), .agent_fd = agent_fd, .message = RB_BUF_INIT};
+	f->clients[f->n++] = (struct client){.fd = rb_steal_fd(&fd),
+					     .agent_fd = connect_agent(f->agent),
+					     .message = RB_BUF_INIT};
 }
 
 static void drop_client(struct forwarder *f, size_t i)

@@ -309,7 +309,8 @@ static void test_plan__refuses_with_message_and_line(void)
 
 static void test_plan__what_is_refused_in_an_unneeded_stage_does_no_harm(void)
 {
-	check_needed("FROM a AS x\nRUN --mount=type=bind,from=a make\nFROM b AS y\nRUN true\n", "y", "01");
+	check_needed("FROM a AS x\nRUN --mount=type=bind,from=a make\nFROM b AS y\nRUN true\n", "y",
+		     "01");
 }
 
 /* --- config
@@ -628,6 +629,10 @@ static void test_plan__shows_known_variables_in_names(void)
 		{"RUN echo it's $WHO", "RUN echo it's world"},
 		{"RUN [\"echo\", \"$WHO\"]", "RUN [\"echo\", \"world\"]"},
 		{"RUN --network=none echo $WHO", "RUN --network=none echo world"},
+		{"RUN --mount=type=secret,id=$WHO,env=TOK --mount=type=secret,id=y cmd $TOK $WHO",
+		 "RUN --mount=type=secret,id=world,env=TOK --mount=type=secret,id=y cmd **** world"},
+		{"RUN --mount=type=secret,id=x,env=WHO cmd $WHO",
+		 "RUN --mount=type=secret,id=x,env=WHO cmd ****"},
 		{"RUN echo $WHO \\\n $GIVEN", "RUN echo world  build-arg"},
 		{"RUN <<EOF\necho $WHO\nEOF", "RUN <<EOF (echo $WHO)"},
 		{"RUN <<EOF cat\na $WHO\nb\nEOF", "RUN <<EOF cat (a $WHO...)"},
@@ -660,6 +665,30 @@ static void test_plan__shows_known_variables_in_names(void)
 	}
 }
 
+static void test_plan__sorts_what_a_step_borrows(void)
+{
+	struct fixture f = {0};
+	struct rb_error *err = NULL;
+	static const struct {
+		const char *target;
+		size_t written;
+	} want[] = {{NULL, 1}, {"/a", 2}, {"/b", 0}, {"/run/buildkit/ssh_agent.1", 3}};
+
+	CHECK_INT(make(&f,
+		       "FROM debian\nRUN --mount=type=ssh,target=/b --mount=type=secret,id=x,env=X "
+		       "--mount=type=secret,target=/a --mount=type=ssh true\n",
+		       NULL, &err),
+		  0);
+	CHECK_OK(&err);
+	const struct rb_vertex_run *run = &f.plan->stages[0].vertices[0]->run;
+	CHECK_INT(run->n_mounts, RB_ARRAY_LEN(want));
+	for (size_t i = 0; i < run->n_mounts; i++) {
+		CHECK_STR(run->mounts[i].spec.target, want[i].target);
+		CHECK_INT(run->mounts[i].written, want[i].written);
+	}
+	fixture_clear(&f);
+}
+
 int main(void)
 {
 	return tap_run((const struct tap_test[]){
@@ -681,6 +710,7 @@ int main(void)
 		TAP(test_plan__keys_cover_what_matters_and_nothing_else),
 		TAP(test_plan__numbers_steps_as_docker_does),
 		TAP(test_plan__shows_known_variables_in_names),
+		TAP(test_plan__sorts_what_a_step_borrows),
 		TAP_END,
 	});
 }
