@@ -142,18 +142,23 @@ static size_t read_head(int fd, char head[static HEAD_BYTES + 1])
 	return n > 0 ? (size_t)n : 0;
 }
 
+char *rb_command_interpreter(int fd)
+{
+	char head[HEAD_BYTES + 1];
+	size_t n = read_head(fd, head);
+	char *name = script_interpreter(head, n);
+
+	return name ? name : elf_interpreter(fd, head, n);
+}
+
 /* The first interpreter on the way that is not in the image, or NULL. Caller frees. */
 static char *missing_interpreter(const struct rb_step *s, int file_fd)
 {
 	RB_CLEANUP(rb_closep) int fd = fcntl(file_fd, F_DUPFD_CLOEXEC, 3);
-	char head[HEAD_BYTES + 1];
 
 	for (unsigned i = 0; fd >= 0 && i < INTERPRETERS_MAX; i++) {
-		size_t n = read_head(fd, head);
-		RB_CLEANUP(rb_strp) char *name = script_interpreter(head, n);
+		RB_CLEANUP(rb_strp) char *name = rb_command_interpreter(fd);
 
-		if (!name)
-			name = elf_interpreter(fd, head, n);
 		if (!name)
 			return NULL;
 		rb_closep(&fd);
@@ -164,39 +169,21 @@ static char *missing_interpreter(const struct rb_step *s, int file_fd)
 	return NULL;
 }
 
-static const char *machine_name(unsigned machine)
-{
-	static const struct {
-		unsigned machine;
-		const char *name;
-	} names[] = {
-		{EM_X86_64, "x86-64"}, {EM_386, "i386"},      {EM_AARCH64, "arm64"},
-		{EM_ARM, "arm"},       {EM_RISCV, "riscv64"}, {EM_PPC64, "ppc64"},
-		{EM_S390, "s390x"},    {EM_MIPS, "mips"},
-	};
-
-	for (size_t i = 0; i < RB_ARRAY_LEN(names); i++)
-		if (names[i].machine == machine)
-			return names[i].name;
-	return "another machine";
-}
-
 static int explain_format(const char *name, int fd, struct rb_error **err)
 {
 	char head[HEAD_BYTES + 1];
 	size_t n = fd < 0 ? 0 : read_head(fd, head);
-	uint16_t machine;
 
-	if (n < sizeof(Elf32_Ehdr) || memcmp(head, ELFMAG, SELFMAG) != 0)
-		return rb_fail(err, RB_ERR_RUN,
-			       "exec: \"%s\": exec format error: it is not a program and does not "
-			       "begin with \"#!\"",
-			       name);
-	memcpy(&machine, head + offsetof(Elf64_Ehdr, e_machine), sizeof(machine));
+	if (n >= SELFMAG && memcmp(head, ELFMAG, SELFMAG) == 0)
+		return rb_fail(
+			err, RB_ERR_RUN,
+			"exec: \"%s\": exec format error: the program is for another machine, "
+			"or damaged",
+			name);
 	return rb_fail(err, RB_ERR_RUN,
-		       "exec: \"%s\": exec format error: the program is for %s and this machine "
-		       "cannot run it",
-		       name, machine_name(machine));
+		       "exec: \"%s\": exec format error: it is not a program and does not "
+		       "begin with \"#!\"",
+		       name);
 }
 
 /* Descriptor of the first candidate that is a file of the image, or -1. */
@@ -231,7 +218,9 @@ int rb_command_explain(const struct rb_step *s, int sys_errno, struct rb_error *
 	RB_CLEANUP(rb_closep) int fd = open_first(s);
 	bool missing = sys_errno == ENOENT || sys_errno == ENOTDIR;
 
-	if (missing)
+	if (fd >= 0 && rb_foreign_explain(s->spec->argv[0], fd, sys_errno, err))
+		missing = false;
+	else if (missing)
 		(void)explain_missing(s, fd, err);
 	else if (sys_errno == ENOEXEC)
 		(void)explain_format(s->spec->argv[0], fd, err);

@@ -75,7 +75,7 @@ static int set_up(scmp_filter_ctx ctx)
 	return r;
 }
 
-static int add_profile(scmp_filter_ctx ctx)
+static int add_rules(scmp_filter_ctx ctx, const char *except)
 {
 	int r = 0;
 
@@ -86,9 +86,25 @@ static int add_profile(scmp_filter_ctx ctx)
 			     &rb_filter_allowed_if[i]);
 	/* Last: a rule without arguments replaces those for parts of socketcall, which the library
 	 * has made out of bind, connect and so on. */
-	for (size_t i = 0; r == 0 && rb_filter_not_implemented[i]; i++)
-		r = add_rule(ctx, SCMP_ACT_ERRNO(ENOSYS), rb_filter_not_implemented[i], NULL);
+	for (size_t i = 0; r == 0 && rb_filter_not_implemented[i]; i++) {
+		const char *name = rb_filter_not_implemented[i];
+		uint32_t action =
+			except && rb_streq(name, except) ? SCMP_ACT_ALLOW : SCMP_ACT_ERRNO(ENOSYS);
+
+		r = add_rule(ctx, action, name, NULL);
+	}
 	return r;
+}
+
+static int add_profile(scmp_filter_ctx ctx)
+{
+	return add_rules(ctx, NULL);
+}
+
+/* For steps of linux/386 only: what socketcall is asked for is behind a pointer (S46). */
+static int add_profile_386(scmp_filter_ctx ctx)
+{
+	return add_rules(ctx, "socketcall");
 }
 
 static int add_supervision(scmp_filter_ctx ctx, enum rb_supervision_level level)
@@ -217,6 +233,8 @@ static const struct {
 } kinds[RB_FILTER_KINDS] = {
 	[RB_FILTER_PROFILE] = {"filter", SCMP_ACT_ERRNO(EPERM), add_profile, emit_profile,
 			       hash_profile},
+	[RB_FILTER_PROFILE_386] = {"filter-386", SCMP_ACT_ERRNO(EPERM), add_profile_386,
+				   emit_profile, hash_profile},
 	[RB_FILTER_OWNERS] = {"owners", SCMP_ACT_ALLOW, add_owners, emit_supervision,
 			      hash_supervision},
 	[RB_FILTER_ALL] = {"supervision", SCMP_ACT_ALLOW, add_all, emit_supervision,
@@ -265,7 +283,7 @@ static struct rb_digest tables_digest(enum rb_filter_kind kind)
 }
 
 /* The programs of this process; they live until the end. */
-static struct rb_buf loaded[RB_FILTER_KINDS] = {RB_BUF_INIT, RB_BUF_INIT, RB_BUF_INIT};
+static struct rb_buf loaded[RB_FILTER_KINDS] = {RB_BUF_INIT, RB_BUF_INIT, RB_BUF_INIT, RB_BUF_INIT};
 
 /* The file is the digest of the program, then the program. */
 static bool load_cached(int cache_fd, const char *name, struct rb_buf *ret)
@@ -321,7 +339,8 @@ static int prepare(enum rb_filter_kind kind, int cache_fd, struct rb_error **err
 int rb_exec_filter_prepare(int cache_fd, struct rb_error **err)
 {
 	for (int kind = 0; kind < RB_FILTER_KINDS; kind++)
-		if (prepare((enum rb_filter_kind)kind, cache_fd, err) < 0)
+		if (kind != RB_FILTER_PROFILE_386 &&
+		    prepare((enum rb_filter_kind)kind, cache_fd, err) < 0)
 			return -1;
 	return 0;
 }

@@ -40,8 +40,9 @@ extern const struct rb_filter_number rb_filter_by_number[];
  * it. */
 enum rb_filter_kind {
 	RB_FILTER_PROFILE,
-	RB_FILTER_OWNERS, /* of RB_SUPERVISE_OWNERS */
-	RB_FILTER_ALL,    /* of RB_SUPERVISE_ALL */
+	RB_FILTER_PROFILE_386, /* with socketcall, the C library's only way to sockets there */
+	RB_FILTER_OWNERS,      /* of RB_SUPERVISE_OWNERS */
+	RB_FILTER_ALL,         /* of RB_SUPERVISE_ALL */
 	RB_FILTER_KINDS
 };
 /* Makes the program with the library, without any cache. */
@@ -157,6 +158,16 @@ int rb_command_candidates(const struct rb_exec_spec *spec, const struct rb_strv 
 			  struct rb_strv *ret, struct rb_error **err);
 /* The sentence for an execve that failed. Always -1. */
 int rb_command_explain(const struct rb_step *s, int sys_errno, struct rb_error **err);
+/* The interpreter that a script or a program names, or NULL. Caller frees. */
+char *rb_command_interpreter(int fd);
+
+/* --- programs of other architectures (exec-foreign.c) --- */
+
+/* Sees, once for each, that such programs run, where that is possible without root. `arch` as
+ * images name it. What is missing is told when a program does not start. */
+void rb_foreign_prepare(const char *arch);
+/* Whether the program is of another machine and that is why it did not start; then *err is set. */
+bool rb_foreign_explain(const char *name, int fd, int sys_errno, struct rb_error **err);
 
 /* --- the child --- */
 

@@ -197,6 +197,23 @@ static int get_supervision(struct rb_step *s, struct rb_error **err)
 			     &s->supervision, err);
 }
 
+static enum rb_filter_kind profile(const struct rb_exec_spec *spec)
+{
+	return spec->arch && rb_streq(spec->arch, "386") ? RB_FILTER_PROFILE_386
+							 : RB_FILTER_PROFILE;
+}
+
+/* The kernel itself runs i386 on x86-64; whether it runs 32 bit arm depends on the processor. */
+static bool runs_natively(const char *arch)
+{
+#if defined(__x86_64__)
+	return rb_streq(arch, "386");
+#else
+	(void)arch;
+	return false;
+#endif
+}
+
 static struct rb_step *step_new(const struct rb_exec_spec *spec, const int stdio[3],
 				struct rb_error **err)
 {
@@ -207,10 +224,12 @@ static struct rb_step *step_new(const struct rb_exec_spec *spec, const int stdio
 	memcpy(s->stdio, stdio, sizeof(s->stdio));
 	if (rb_user_lookup(spec->root_fd, spec->user, &s->user, err) < 0 || check_user(s, err) < 0)
 		return NULL;
+	if (spec->arch && !runs_natively(spec->arch))
+		rb_foreign_prepare(spec->arch);
 	set_environment(s);
 	choose_capabilities(s);
 	if (rb_command_candidates(spec, &s->envp, &s->candidates, err) < 0 ||
-	    make_cwd(s, err) < 0 || rb_filter_get(RB_FILTER_PROFILE, &s->filter, err) < 0 ||
+	    make_cwd(s, err) < 0 || rb_filter_get(profile(spec), &s->filter, err) < 0 ||
 	    get_supervision(s, err) < 0 || add_operations(s, err) < 0)
 		return NULL;
 	return rb_steal_ptr(&s);

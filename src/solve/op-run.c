@@ -85,6 +85,15 @@ static int add_mounts(struct rb_solver *s, const struct rb_vertex_run *v, struct
 	return 0;
 }
 
+/* NULL: that of this machine. */
+static const char *foreign_arch(const struct rb_vertex *v)
+{
+	struct rb_platform host = rb_platform_host();
+	const char *arch = v->stage->platform.arch;
+
+	return rb_streq(arch, host.arch) ? NULL : arch;
+}
+
 static int start(struct rb_solver *s, const struct rb_vertex *v, struct op_run *run,
 		 struct rb_error **err)
 {
@@ -107,6 +116,7 @@ static int start(struct rb_solver *s, const struct rb_vertex *v, struct op_run *
 		.has_owners = rb_active_has_owners(run->active),
 		.argv = (const char *const *)rb_strv_argv(&v->run.argv),
 		.envp = (const char *const *)rb_strv_argv(&env),
+		.arch = foreign_arch(v),
 		.cwd = v->run.cwd,
 		.user = v->run.user,
 		.network = v->run.network == RB_NETWORK_NONE ? RB_NET_NONE : RB_NET_HOST,

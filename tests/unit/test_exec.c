@@ -652,7 +652,7 @@ static void test_exec__cannot_start(void)
 		{"/lost", 127, "exec: \"/lost\": its interpreter /bin/none is not in the image"},
 		{"/empty", 126, "it is not a program and does not begin with \"#!\""},
 #ifdef __x86_64__
-		{"/arm", 126, "exec: \"/arm\": exec format error: the program is for arm64"},
+		{"/arm", 126, "exec: \"/arm\": exec format error: the program is for arm64 and this machine is"},
 		{"/dyn", 127, "exec: \"/dyn\": its interpreter /lib/ld9 is not in the image"},
 #endif
 		{"", 127, "the command is empty"},
