@@ -67,14 +67,11 @@ char *rb_plan_expand_global(const struct rb_plan *plan, const struct rb_inst *in
 	return value;
 }
 
-/* The global scope of somebody who gives no build argument. */
-static void make_defaults(const struct rb_plan *plan, struct rb_env *ret)
+/* Adds what global ARGs are for somebody who gives no build argument. */
+static void add_defaults(const struct rb_plan *plan, struct rb_env *ret)
 {
 	const struct rb_dockerfile *df = plan->df;
 
-	rb_env_copy(ret, &plan->global);
-	for (size_t i = 0; i < plan->global_declared.n; i++)
-		rb_env_unset(ret, plan->global_declared.v[i]);
 	for (size_t i = 0; i < df->n_global_args; i++) {
 		const struct rb_kvs *kvs = &df->global_args[i].kvs;
 
@@ -104,13 +101,14 @@ static bool is_image_name(const char *text)
 	return ok;
 }
 
-void rb_plan_check_defaults(const struct rb_plan *plan)
+void rb_plan_check_defaults(const struct rb_plan *plan, const struct rb_env *automatic)
 {
 	struct rb_env defaults = {0};
 
 	if (!plan->options.lint)
 		return;
-	make_defaults(plan, &defaults);
+	rb_env_copy(&defaults, automatic);
+	add_defaults(plan, &defaults);
 	for (size_t i = 0; i < plan->df->n_stages; i++) {
 		const struct rb_inst *from = plan->df->stages[i].from;
 		struct rb_error *ignored = NULL;

@@ -96,8 +96,8 @@ char *rb_elab_expand(struct rb_elab *e, const char *word, struct rb_error **err)
 /* Expands with the global scope for inst, a FROM or a global ARG. Caller frees; NULL with *err. */
 char *rb_plan_expand_global(const struct rb_plan *plan, const struct rb_inst *inst,
 			    const char *word, struct rb_error **err);
-/* What every FROM is when no build argument is given. */
-void rb_plan_check_defaults(const struct rb_plan *plan);
+/* What every FROM is when no build argument is given; `automatic`: the platform arguments. */
+void rb_plan_check_defaults(const struct rb_plan *plan, const struct rb_env *automatic);
 void rb_plan_check_platform_flag(const struct rb_plan *plan, const struct rb_plan_stage *stage);
 void rb_plan_check_base_platform(struct rb_elab *e, const struct rb_plan_image *image);
 /* After an expansion with the stage environment; clears the report. */

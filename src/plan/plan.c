@@ -121,6 +121,7 @@ static int eval_globals(struct rb_plan *plan, struct rb_error **err)
 	set_platform_args(plan, "BUILD", &plan->options.build_platform);
 	set_platform_args(plan, "TARGET", &plan->options.target_platform);
 	set_automatic(plan, "TARGETSTAGE", target_stage_name(plan));
+	rb_plan_check_defaults(plan, &plan->global);
 	for (size_t i = 0; i < plan->df->n_global_args; i++)
 		if (eval_global_arg(plan, &plan->df->global_args[i], err) < 0)
 			return -1;
@@ -651,7 +652,6 @@ static int build_plan(struct rb_plan *plan, struct rb_error **err)
 	plan->stages = rb_arena_array(plan->arena, df->n_stages, sizeof(*plan->stages));
 	if (eval_globals(plan, err) < 0)
 		return -1;
-	rb_plan_check_defaults(plan);
 	for (size_t i = 0; i < df->n_stages; i++) {
 		plan->stages[i].ast = &df->stages[i];
 		rb_plan_check_platform_flag(plan, &plan->stages[i]);

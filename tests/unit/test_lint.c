@@ -265,6 +265,7 @@ static void test_lint__default_args(void)
 		{{.text = "ARG T=2\nARG I=debian:$T\nFROM $I\n", .arg = "T", .value = "1"}, ""},
 		{{.text = "ARG I\nFROM ${I:-scratch}\n", .arg = "I", .value = "debian"}, ""},
 		{{.text = "ARG I\nFROM ${I:?which}\n", .arg = "I", .value = "debian"}, ""},
+		ROW("ARG TARGETARCH\nFROM base-$TARGETARCH\n", ""),
 		ROW("ARG I\nFROM $I\n",
 		    "InvalidDefaultArgInFrom 2-2: Default value for ARG $I results in empty or invalid base image name\n"
 		    "error 2: base name ($I) should not be blank\n"),
