@@ -574,7 +574,7 @@ static int apply_entry(struct applier *ap, struct rb_error **err)
 
 	if (check_entry(ap, clean, err) < 0)
 		return -1;
-	if (kind != RB_WHITEOUT_NONE)
+	if (kind != RB_WHITEOUT_NONE && !ap->spec->keep_whiteouts)
 		return apply_whiteout(ap, clean, kind, err);
 	if (!*clean && (type != AE_IFDIR || hardlink))
 		return rb_fail(err, RB_ERR_CORRUPT, "%s: the root is a directory", name);

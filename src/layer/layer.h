@@ -43,6 +43,9 @@ struct rb_apply_spec {
 	 * an error.
 	 */
 	bool plain_archive;
+	/* Whiteout names are files all the same: the tree is no layer, and what makes one of it
+	 * refuses those that it takes. */
+	bool keep_whiteouts;
 };
 
 struct rb_apply_result {

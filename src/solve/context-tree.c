@@ -52,6 +52,7 @@ static int unpack(struct rb_snapshotter *snapshots, int fd, const struct rb_dige
 		.limits = &rb_layer_limits_default,
 		.want_blob = digest,
 		.plain_archive = true,
+		.keep_whiteouts = true,
 	};
 	if (lseek(fd, 0, SEEK_SET) < 0)
 		return rb_fail_errno(err, "cannot rewind the archive");

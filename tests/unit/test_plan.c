@@ -10,6 +10,8 @@ struct fixture {
 	struct rb_env args;
 	struct rb_labels labels;
 	struct rb_image_config base;
+	const struct rb_plan_context *contexts;
+	size_t n_contexts;
 };
 
 static void fixture_clear(struct fixture *f)
@@ -30,6 +32,8 @@ static int make(struct fixture *f, const char *text, const char *target, struct 
 		.labels = &f->labels,
 		.build_platform = {.os = "linux", .arch = "amd64"},
 		.target_platform = {.os = "linux", .arch = "amd64"},
+		.contexts = f->contexts,
+		.n_contexts = f->n_contexts,
 	};
 
 	if (rb_dockerfile_parse(text, strlen(text), &f->df, err) < 0 ||
@@ -689,6 +693,151 @@ static void test_plan__sorts_what_a_step_borrows(void)
 	fixture_clear(&f);
 }
 
+/* --- named contexts
+ * -----------------------------------------------------------------------------------------------
+ */
+
+static void test_plan__context_names_are_those_of_images(void)
+{
+	static const struct {
+		const char *name, *want;
+	} rows[] = {
+		{"alpine", "alpine"},
+		{"alpine:latest", "alpine"},
+		{"docker.io/library/alpine", "alpine"},
+		{"docker.io/library/alpine:latest", "alpine"},
+		{"alpine:3", "alpine:3"},
+		{"me/x", "me/x"},
+		{"quay.io/a/b:latest", "quay.io/a/b"},
+		{"localhost:5000/x", "localhost:5000/x"},
+		{"Upper", NULL},
+		{"a b", NULL},
+		{"", NULL},
+	};
+
+	for (size_t i = 0; i < RB_ARRAY_LEN(rows); i++) {
+		RB_CLEANUP(rb_strp) char *key = rb_plan_context_key(rows[i].name);
+
+		CHECK_STR(key, rows[i].want);
+	}
+}
+
+/* What a root is: "image NAME", "context NAME", "main", "scratch", "stage LABEL". */
+static const char *root_text(const struct rb_root_ref *ref)
+{
+	static char text[128];
+
+	switch (ref->kind) {
+	case RB_ROOT_SCRATCH:
+		return "scratch";
+	case RB_ROOT_CONTEXT:
+		if (!ref->context)
+			return "main";
+		(void)snprintf(text, sizeof(text), "context %zu", ref->context->index);
+		return text;
+	case RB_ROOT_IMAGE:
+		(void)snprintf(text, sizeof(text), "image %s", ref->image->name);
+		return text;
+	case RB_ROOT_STAGE:
+		(void)snprintf(text, sizeof(text), "stage %s", ref->stage->label);
+		return text;
+	}
+	return "?";
+}
+
+static const struct rb_plan_context contexts[] = {
+	{.index = 0, .name = "dir", .platform = "", .kind = RB_NAMED_TREE},
+	{.index = 1, .name = "img", .platform = "", .kind = RB_NAMED_IMAGE, .image = "debian:12"},
+	{.index = 2, .name = "nil", .platform = "", .kind = RB_NAMED_IMAGE, .image = "scratch"},
+	{.index = 3,
+	 .name = "lay",
+	 .platform = "",
+	 .kind = RB_NAMED_LAYOUT,
+	 .image = "oci-layout://l"},
+	{.index = 4, .name = "plat", .platform = "linux/amd64", .kind = RB_NAMED_TREE},
+	{.index = 5, .name = "plat", .platform = "", .kind = RB_NAMED_IMAGE, .image = "other"},
+	{.index = 6, .name = "scratch", .platform = "", .kind = RB_NAMED_TREE},
+	{.index = 7, .name = "dir", .platform = "", .kind = RB_NAMED_TREE},
+	{.index = 8, .name = "far", .platform = "linux/s390x", .kind = RB_NAMED_TREE},
+};
+
+/* Base of the target and what its first COPY takes from, with those contexts. */
+static void test_plan__contexts_replace_stages_and_images(void)
+{
+	static const struct {
+		const char *text, *base, *from, *needed;
+	} rows[] = {
+		/* the last of a name; with any spelling of the image's name */
+		{"FROM dir\nCOPY --from=dir / /\n", "context 7", "context 7", "1"},
+		{"FROM docker.io/library/dir:latest\nCOPY --from=dir:latest / /\n", "context 7",
+		 "context 7", "1"},
+		{"FROM img\nCOPY --from=img / /\n", "image docker.io/library/debian:12",
+		 "image docker.io/library/debian:12", "1"},
+		{"FROM nil\nCOPY --from=nil / /\n", "scratch", "scratch", "1"},
+		{"FROM lay\nCOPY --from=lay / /\n", "image oci-layout://l", "image oci-layout://l",
+		 "1"},
+		/* one for this platform first; none of another one */
+		{"FROM plat\nCOPY --from=plat / /\n", "context 4", "context 4", "1"},
+		{"FROM --platform=linux/arm64 plat\nCOPY --from=plat / /\n",
+		 "image docker.io/library/other:latest", "context 4", "1"},
+		{"FROM far\nCOPY a /\n", "image docker.io/library/far:latest", "main", "1"},
+		/* scratch is never looked up */
+		{"FROM scratch\nCOPY --from=scratch / /\n", "scratch", "scratch", "1"},
+		/* a stage of that name is gone, with all it needs */
+		{"FROM x AS y\nFROM y AS dir\nRUN a\nFROM dir\nCOPY --from=dir / /\n", "stage dir",
+		 "context 7", "011"},
+		{"FROM $UNSET AS dir\nFROM scratch\nCOPY --from=0 / /\n", "scratch", "context 7",
+		 "01"},
+		{"FROM x AS Dir\nFROM scratch\nCOPY --from=DIR / /\n", "scratch", "context 7",
+		 "01"},
+		{"FROM x AS img\nRUN a\nFROM scratch\nCOPY --from=img / /\n", "scratch",
+		 "stage img", "11"},
+		/* a stage comes before a context that is called like an image */
+		{"FROM x AS dir2\nFROM scratch\nCOPY --from=dir2 / /\n", "scratch", "stage dir2",
+		 "11"},
+	};
+
+	for (size_t i = 0; i < RB_ARRAY_LEN(rows); i++) {
+		struct fixture f = {.contexts = contexts, .n_contexts = RB_ARRAY_LEN(contexts)};
+		struct rb_error *err = NULL;
+		unsigned before = tap_failures;
+		char needed[8] = "";
+
+		CHECK_INT(make(&f, rows[i].text, NULL, &err), 0);
+		CHECK_OK(&err);
+		if (f.plan) {
+			const struct rb_plan_stage *t = f.plan->target;
+			const struct rb_vertex *last = t->vertices[t->n_vertices - 1];
+
+			CHECK_STR(root_text(&t->base), rows[i].base);
+			CHECK_STR(root_text(&last->copy.from), rows[i].from);
+			for (size_t j = 0; j < f.plan->n_stages; j++)
+				needed[j] = f.plan->stages[j].needed ? '1' : '0';
+			CHECK_STR(needed, rows[i].needed);
+		}
+		if (tap_failures != before)
+			printf("# of: %s\n", rows[i].text);
+		fixture_clear(&f);
+	}
+}
+
+static void test_plan__from_a_context_is_a_step(void)
+{
+	struct fixture f = {.contexts = contexts, .n_contexts = RB_ARRAY_LEN(contexts)};
+	struct rb_error *err = NULL;
+
+	CHECK_INT(make(&f, "FROM dir\nENV A=b\nCOPY a /\n", NULL, &err), 0);
+	CHECK_OK(&err);
+	check_steps(&f, "[1/2] FROM dir\n[2/2] COPY a /\n");
+	CHECK_STR(f.plan->target->history[0].created_by, "FROM dir");
+	CHECK(f.plan->target->history[0].vertex != NULL);
+	CHECK_STR(joined(&config(&f)->env),
+		  "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin|A=b");
+	struct rb_root_ref root = rb_plan_stage_root(f.plan->target);
+	CHECK_INT(root.kind, RB_ROOT_SCRATCH);
+	fixture_clear(&f);
+}
+
 int main(void)
 {
 	return tap_run((const struct tap_test[]){
@@ -711,6 +860,12 @@ int main(void)
 		TAP(test_plan__numbers_steps_as_docker_does),
 		TAP(test_plan__shows_known_variables_in_names),
 		TAP(test_plan__sorts_what_a_step_borrows),
+	fixture_clear(&f);
+}
+
+		TAP(test_plan__context_names_are_those_of_images),
+		TAP(test_plan__contexts_replace_stages_and_images),
+		TAP(test_plan__from_a_context_is_a_step),
 		TAP_END,
 	});
 }
