@@ -860,9 +860,6 @@ int main(void)
 		TAP(test_plan__numbers_steps_as_docker_does),
 		TAP(test_plan__shows_known_variables_in_names),
 		TAP(test_plan__sorts_what_a_step_borrows),
-	fixture_clear(&f);
-}
-
 		TAP(test_plan__context_names_are_those_of_images),
 		TAP(test_plan__contexts_replace_stages_and_images),
 		TAP(test_plan__from_a_context_is_a_step),
