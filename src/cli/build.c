@@ -429,6 +429,7 @@ static int end_build(struct build *b, int r, struct rb_error **err)
 	if (r < 0) {
 		struct rb_cli_source source = rb_session_source(s);
 
+		rb_secrets_hide(s->secrets, *err);
 		return rb_cli_report(s->cli, &source, err);
 	}
 	return RB_EXIT_OK;

@@ -13,6 +13,7 @@
 
 #include "base/fd.h"
 #include "base/sys.h"
+#include "layer/ledger.h"
 
 enum { BACKLOG = 16 };
 
@@ -52,34 +53,31 @@ static int need_dir(struct rb_loan *l, struct rb_error **err)
 }
 
 /*
- * Before the first byte is in it. An owner that this namespace does not have is recorded, where
- * the kernel's tmpfs has attributes (Linux 6.6); without, the step sees root's and reads it all the
+ * Before the first byte is in it. An owner that this namespace does not have is recorded where the
+ * kernel's tmpfs has attributes (Linux 6.6); without, the step sees root's and reads it all the
  * same, because its user is root for the kernel. So it is with sockets, which have none.
  */
-static int set_owner(const struct rb_lender *from, const struct rb_run_mount *m, int dir_fd,
-		     const char *name, bool is_socket)
+static int set_owner(const struct rb_run_mount *m, int dir_fd, const char *name, bool is_socket)
 {
-	uint32_t uid = (uint32_t)m->uid, gid = (uint32_t)m->gid;
+	const struct rb_owner owner = {.uid = (uint32_t)m->uid, .gid = (uint32_t)m->gid};
+	int r;
 
 	if (fchmodat(dir_fd, name, (mode_t)m->mode, 0) < 0)
 		return -errno;
-	if (!uid && !gid)
-		return 0;
-	if (fchownat(dir_fd, name, uid, gid, AT_SYMLINK_NOFOLLOW) == 0)
+	if (fchownat(dir_fd, name, owner.uid, owner.gid, AT_SYMLINK_NOFOLLOW) == 0)
 		return 0;
 	if (errno != EINVAL)
 		return -errno;
-	int r = is_socket ? 0 : rb_ledger_chown(from->ledger, dir_fd, name, name, uid, gid);
+	r = is_socket ? 0 : rb_owner_write(dir_fd, name, &owner);
 	return r == -EOPNOTSUPP ? 0 : r;
 }
 
-static int put_secret(const struct rb_lender *from, const struct rb_run_mount *m,
-		      const struct rb_secret *secret, int dir_fd, const char *name,
-		      struct rb_error **err)
+static int put_secret(const struct rb_run_mount *m, const struct rb_secret *secret, int dir_fd,
+		      const char *name, struct rb_error **err)
 {
 	RB_CLEANUP(rb_closep)
 	int fd = openat(dir_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	int r = fd < 0 ? -errno : set_owner(from, m, dir_fd, name, false);
+	int r = fd < 0 ? -errno : set_owner(m, dir_fd, name, false);
 
 	if (r == 0)
 		r = rb_write_full(fd, secret->value, secret->len);
@@ -98,7 +96,7 @@ static int put_socket(const struct rb_lender *from, const struct rb_run_mount *m
 	if (r == 0 && bind(fd, (const struct sockaddr *)&at, sizeof(at)) < 0)
 		r = -errno;
 	if (r == 0)
-		r = set_owner(from, m, dir_fd, name, true);
+		r = set_owner(m, dir_fd, name, true);
 	if (r == 0 && listen(fd, BACKLOG) < 0)
 		r = -errno;
 	if (r < 0)
@@ -137,7 +135,7 @@ static int lend_secret(const struct rb_lender *from, const struct rb_run_mount *
 	if (!secret || !m->target)
 		return 0;
 	rb_loan_name(i, name);
-	if (need_dir(l, err) < 0 || put_secret(from, m, secret, l->dir_fd, name, err) < 0)
+	if (need_dir(l, err) < 0 || put_secret(m, secret, l->dir_fd, name, err) < 0)
 		return -1;
 	l->there[i] = true;
 	return 0;

@@ -7,7 +7,6 @@
 #define RB_SOLVE_LEND_H
 
 #include "base/child.h"
-#include "layer/ledger.h"
 #include "plan/plan.h"
 #include "solve/secrets.h"
 #include "solve/ssh.h"
@@ -15,7 +14,6 @@
 struct rb_lender {
 	struct rb_secrets *secrets;
 	struct rb_ssh *ssh;
-	struct rb_ledger *ledger; /* of the step's root: ids that are real */
 };
 
 struct rb_loan {

@@ -65,9 +65,7 @@ struct mounts {
 static int add_mounts(struct rb_solver *s, const struct rb_vertex_run *v, struct op_run *run,
 		      struct rb_strv *env, struct mounts *ret, struct rb_error **err)
 {
-	const struct rb_lender lender = {.secrets = s->in.secrets,
-					 .ssh = s->in.ssh,
-					 .ledger = rb_active_ledger(run->active)};
+	const struct rb_lender lender = {.secrets = s->in.secrets, .ssh = s->in.ssh};
 
 	if (rb_lend(&lender, v, &run->loan, err) < 0)
 		return -1;

@@ -259,3 +259,15 @@ const struct rb_mask_set *rb_secrets_mask(struct rb_secrets *s)
 	}
 	return rb_mask_set_is_empty(s->mask) ? NULL : s->mask;
 }
+
+void rb_secrets_hide(struct rb_secrets *s, struct rb_error *err)
+{
+	const struct rb_mask_set *mask = rb_secrets_mask(s);
+
+	for (; mask && err; err = err->cause) {
+		char *text = rb_mask_text(mask, err->msg);
+
+		free(err->msg);
+		err->msg = text;
+	}
+}

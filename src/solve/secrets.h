@@ -44,5 +44,7 @@ const struct rb_secret *rb_secrets_get(const struct rb_secrets *s, const char *i
 
 /* What must not be shown of all values; NULL when there is nothing. Borrowed. */
 const struct rb_mask_set *rb_secrets_mask(struct rb_secrets *s);
+/* Hides them in the messages of an error, before somebody sees it. */
+void rb_secrets_hide(struct rb_secrets *s, struct rb_error *err);
 
 #endif

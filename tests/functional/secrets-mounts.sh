@@ -134,6 +134,13 @@ context "$T/fail" <<'EOT'
 FROM busybox
 RUN --mount=type=secret,id=token cat /run/secrets/token; false
 EOT
+context "$T/leaks" <<'EOT'
+FROM busybox
+ARG LEAK
+COPY $LEAK /
+EOT
+fails_with 1 '^rbuild: Dockerfile:3: .*\*\*\*\*.*not found' rb build --progress=plain --secret id=token,env=TOKEN --build-arg "LEAK=$in_env" "$T/leaks"
+unlike "$err" "$in_env" "the message of an error hides it"
 for progress in plain tty quiet; do
 	run_command rb build --progress=$progress --secret id=token,src=token "$T/fail"
 	unlike "$err" "$in_file" "the tail of a failed step hides it ($progress)"

@@ -75,6 +75,26 @@ like "$(after mount)" ' ro,nosuid,nodev,noexec' "on a read-only mount of its own
 is "$(ssh-add -l | cut -d ' ' -f 2)" "$(fingerprint agent)" "the agent is as it was"
 is "$(after next)" "0" "the next step has nothing of it"
 
+# What reads the messages of a step has no rights and nothing open but the two sockets.
+context forwarder <<'EOT'
+FROM ssh
+RUN --mount=type=ssh echo begin; sleep 1.5; ssh-add -l
+EOT
+rb build --progress=plain --no-cache --ssh default forwarder >forwarder.out 2>&1 &
+build=$!
+wait_for 10 grep -q begin forwarder.out
+for pid in $(pgrep -u "$(id -u)" -x rbuild); do
+	# The supervisor of single has capabilities, the process outside of the namespace may gain some.
+	{ grep -q "$T" "/proc/$pid/cmdline" && grep -q '^CapPrm:.0*$' "/proc/$pid/status" &&
+		grep -q '^NoNewPrivs:.1' "/proc/$pid/status"; } 2>/dev/null || continue
+	grep -E '^Cap(Eff|Amb)' "/proc/$pid/status"
+	find "/proc/$pid/fd" -type l -printf '%f\n' | sort -n | tr '\n' ' '
+done | tr -s '\t\n' ' ' >forwarder.is
+wait $build
+is "$(cat forwarder.is)" "CapEff: 0000000000000000 CapAmb: 0000000000000000 0 1 2 3 4 " \
+	"the forwarder has no capability and two descriptors of its own"
+is "$(sed -nE 's/.* (SHA256:[^ ]*) .*/\1/p' forwarder.out)" "$(fingerprint agent)" "and does its work"
+
 # --- places, users, several agents
 
 step options --ssh default --ssh deploy=one,two --ssh "third=$T/two" <<'EOT' || bail_out "the build failed: $err"

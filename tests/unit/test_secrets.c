@@ -118,6 +118,10 @@ static void test_secrets__the_last_counts(void)
 	CHECK_STR(value_of(s, "x"), "value-two\n");
 	RB_CLEANUP(rb_strp) char *text = rb_mask_text(rb_secrets_mask(s), "value-one value-two");
 	CHECK_STR(text, "value-one ****");
+	(void)rb_fail(&err, RB_ERR_CONTEXT, "no file value-two");
+	(void)rb_wrap(&err, "COPY value-two");
+	rb_secrets_hide(s, err);
+	CHECK_ERR(&err, "COPY ****: no file ****");
 }
 
 /* --- ssh --- */
