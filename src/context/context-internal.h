@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "context/context.h"
+#include "context/remote.h"
 
 /* --- patterns (glob.c), pure --- */
 
@@ -98,5 +99,14 @@ bool rb_statcache_get(struct rb_statcache *sc, const char *path, const struct st
 void rb_statcache_put(struct rb_statcache *sc, const char *path, const struct stat *before,
 		      const struct stat *after, int64_t started_ns, const struct rb_digest *digest);
 int64_t rb_statcache_now_ns(void);
+
+/* --- remote sources (url.c) --- */
+
+/*
+ * The secret PREFIX<host> (host as in struct rb_net_url.name, then without its port) as the value
+ * of a header. 1, 0 when there is none, -1 with AUTH when it cannot be one.
+ */
+int rb_remote_secret(const struct rb_remote_env *env, const char *prefix, const char *host,
+		     struct rb_buf *ret, struct rb_error **err);
 
 #endif

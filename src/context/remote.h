@@ -32,18 +32,21 @@ struct rb_remote_env {
 
 enum { RB_URL_NAME_BYTES = 256 };
 
+/* Last segment of the URL's path, decoded; "__unnamed__" when it has none. Pure. */
+int rb_url_name(const char *url, char ret[static RB_URL_NAME_BYTES], struct rb_error **err);
+
 struct rb_url_file {
 	struct rb_digest digest; /* the body, a blob of the store */
 	uint64_t size;
-	int64_t mtime;                /* Last-Modified in seconds, or 0 */
-	char name[RB_URL_NAME_BYTES]; /* last segment of the URL's path, decoded; "__unnamed__" */
-	bool downloaded;              /* false: unchanged, or known by its checksum */
+	int64_t mtime; /* Last-Modified in seconds, or 0 */
+	char name[RB_URL_NAME_BYTES];
+	bool downloaded; /* false: unchanged, or known by its checksum */
 };
 
 /*
  * Brings the body of a URL into the store, unless it is there and the server (asked by ETag or
  * Last-Modified) says it is unchanged. With `checksum` (else NULL) a body that is there is taken
- * without asking, and another one is refused: "digest mismatch for URL: ...". Secrets
+ * without asking, and another one is refused: "digest mismatch for ...". Secrets
  * HTTP_AUTH_HEADER_<host> and HTTP_AUTH_TOKEN_<host> go to the URL's own origin only.
  *
  * Errors name the URL: NETWORK ("invalid response status N" included), NOTFOUND, AUTH, CORRUPT.
