@@ -54,6 +54,10 @@ struct rb_url_file {
 int rb_url_fetch(const struct rb_remote_env *env, const char *url, const struct rb_digest *checksum,
 		 struct rb_url_file *ret, struct rb_error **err);
 
+/* The answer of rb_url_fetch() when it needs no server: a body with that checksum is there. */
+bool rb_url_known(const struct rb_remote_env *env, const char *url,
+		  const struct rb_digest *checksum, struct rb_url_file *ret);
+
 /* --- git (git.c) --- */
 
 enum { RB_GIT_ID_BYTES = 65 };
@@ -62,6 +66,7 @@ struct rb_git_commit {
 	char object[RB_GIT_ID_BYTES]; /* what the reference names: a commit, or an annotated tag */
 	char commit[RB_GIT_ID_BYTES]; /* peeled */
 	int64_t time;                 /* of the commit */
+	bool downloaded;              /* false: the store had it */
 };
 
 /*
@@ -72,6 +77,11 @@ struct rb_git_commit {
  */
 int rb_git_fetch(const struct rb_remote_env *env, const struct rb_git_ref *ref,
 		 struct rb_git_commit *ret, struct rb_error **err);
+
+/* The same when it needs no server: the reference, or its checksum, is the whole id of a commit
+ * that the store has. Nothing is started. */
+bool rb_git_known(const struct rb_remote_env *env, const struct rb_git_ref *ref,
+		  struct rb_git_commit *ret);
 
 /*
  * Writes the tree of a fetched commit, submodules included, into the empty directory dirfd; files

@@ -405,6 +405,13 @@ static int64_t modified_time(const char *text)
 	return t > 0 ? t : 0;
 }
 
+static void tell(const struct download *d, struct rb_url_file *ret)
+{
+	ret->digest = d->known.digest;
+	ret->size = d->known.size;
+	ret->mtime = modified_time(d->known.modified);
+}
+
 static int fetch(struct download *d, const char *url, const struct rb_digest *checksum,
 		 struct rb_url_file *ret, struct rb_error **err)
 {
@@ -416,12 +423,27 @@ static int fetch(struct download *d, const char *url, const struct rb_digest *ch
 	int r = refresh(d, checksum, err);
 	if (r < 0)
 		return -1;
-	ret->digest = d->known.digest;
-	ret->size = d->known.size;
-	ret->mtime = modified_time(d->known.modified);
+	tell(d, ret);
 	ret->downloaded = r;
 	rb_log_debug("url: %s: %s", d->shown, r ? "downloaded" : "unchanged");
 	return 0;
+}
+
+bool rb_url_known(const struct rb_remote_env *env, const char *url,
+		  const struct rb_digest *checksum, struct rb_url_file *ret)
+{
+	RB_CLEANUP(download_clear) struct download d = {.env = env};
+	RB_CLEANUP(rb_error_freep) struct rb_error *why = NULL; /* rb_url_fetch() will say it */
+	RB_CLEANUP(rb_strp) char *userinfo = NULL;
+
+	*ret = (struct rb_url_file){0};
+	if (take_userinfo(&d, url, &userinfo, &why) < 0 || rb_url_name(d.url, ret->name, &why) < 0)
+		return false;
+	load_known(&d);
+	if (!d.known.is_there || !rb_digest_eq(&d.known.digest, checksum))
+		return false;
+	tell(&d, ret);
+	return true;
 }
 
 int rb_url_fetch(const struct rb_remote_env *env, const char *url, const struct rb_digest *checksum,

@@ -112,6 +112,8 @@ struct rb_inst {
 			const char *chown;       /* unexpanded or NULL */
 			const char *chmod;       /* unexpanded or NULL */
 			int unpack;              /* ADD: -1 not given, else 0 or 1 */
+			int keep_git_dir;        /* ADD: the same */
+			const char *checksum;    /* ADD: unexpanded or NULL */
 			bool link, parents;
 			struct rb_words excludes; /* never expanded */
 			/*

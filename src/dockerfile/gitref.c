@@ -473,21 +473,24 @@ int rb_git_ref_submodule(const struct rb_git_ref *parent, const char *url, struc
 
 /* --- for people */
 
-char *rb_url_redact(const char *url)
+char *rb_url_redact(const char *text)
 {
-	const char *scheme = strstr(url, "://");
 	RB_CLEANUP(rb_buf_clear) struct rb_buf b = RB_BUF_INIT;
+	const char *scheme;
 
-	if (!scheme)
-		return rb_strdup(url);
-	const char *authority = scheme + 3;
-	const char *end = authority + strcspn(authority, "/?#");
-	const char *at = memrchr(authority, '@', (size_t)(end - authority));
-	if (!at)
-		return rb_strdup(url);
-	rb_buf_add(&b, url, (size_t)(authority - url));
-	rb_buf_addstr(&b,
-		      memchr(authority, ':', (size_t)(at - authority)) ? "xxxxx:xxxxx" : "xxxxx");
-	rb_buf_addstr(&b, at);
+	while ((scheme = strstr(text, "://"))) {
+		const char *authority = scheme + 3;
+		size_t n = strcspn(authority, "/?# \t\"");
+		const char *at = memrchr(authority, '@', n);
+
+		rb_buf_add(&b, text, (size_t)(authority - text));
+		text = authority;
+		if (!at)
+			continue;
+		rb_buf_addstr(&b, memchr(authority, ':', (size_t)(at - authority)) ? "xxxxx:xxxxx"
+										   : "xxxxx");
+		text = at;
+	}
+	rb_buf_addstr(&b, text);
 	return rb_buf_steal(&b);
 }

@@ -57,8 +57,8 @@ int rb_git_ref_set_checksum(struct rb_git_ref *r, const char *text, struct rb_er
 /* The whole id of an object, SHA-1 or SHA-256. */
 bool rb_git_is_id(const char *s);
 
-/* A URL as people may see it: user name and password are "xxxxx". Caller frees. */
-char *rb_url_redact(const char *url);
+/* A text as people may see it: user name and password in URLs are "xxxxx". Caller frees. */
+char *rb_url_redact(const char *text);
 
 /* Undoes percent-encoding; NULL for bad escapes and control characters. Caller frees. */
 char *rb_url_decode(const char *s, size_t len);

@@ -49,10 +49,10 @@ static const struct rb_flag_spec copy_flags[] = {{"from", RB_FLAG_STRING, false}
 						 {"exclude", RB_FLAG_LIST, false},
 						 {0}};
 static const struct rb_flag_spec add_flags[] = {
-	{"chown", RB_FLAG_STRING, false},     {"chmod", RB_FLAG_STRING, false},
-	{"unpack", RB_FLAG_BOOL, false},      {"link", RB_FLAG_BOOL, true},
-	{"exclude", RB_FLAG_LIST, false},     {"checksum", RB_FLAG_STRING, true},
-	{"keep-git-dir", RB_FLAG_BOOL, true}, {0}};
+	{"chown", RB_FLAG_STRING, false},      {"chmod", RB_FLAG_STRING, false},
+	{"unpack", RB_FLAG_BOOL, false},       {"link", RB_FLAG_BOOL, true},
+	{"exclude", RB_FLAG_LIST, false},      {"checksum", RB_FLAG_STRING, false},
+	{"keep-git-dir", RB_FLAG_BOOL, false}, {0}};
 static const struct rb_flag_spec health_flags[] = {
 	{"interval", RB_FLAG_STRING, false},     {"timeout", RB_FLAG_STRING, false},
 	{"start-period", RB_FLAG_STRING, false}, {"start-interval", RB_FLAG_STRING, false},
@@ -381,21 +381,6 @@ static int check_from(struct statement *st, const char *from, struct rb_error **
 	return 0;
 }
 
-static int check_source(struct statement *st, const char *source, struct rb_error **err)
-{
-	RB_CLEANUP(rb_error_freep) struct rb_error *e = NULL;
-
-	if (rb_dockerfile_check_source(st->inst->kind == RB_INST_ADD, source, &e) == 0)
-		return 0;
-	if (e->code != RB_ERR_UNSUPPORTED) {
-		*err = rb_steal_ptr(&e);
-		return -1;
-	}
-	/* Not an error as long as nobody needs this stage. */
-	refuse(st, e->msg);
-	return 0;
-}
-
 /*
  * Tells heredocs from paths. The line was searched for heredocs as shell text, but these words are
  * split at blanks, so both must come to the same list: a delimiter with a blank does not.
@@ -422,7 +407,7 @@ static int sort_sources(struct statement *st, struct rb_error **err)
 		}
 		order[i] = paths.n;
 		rb_strv_add(&paths, word);
-		if (check_source(st, word, err) < 0)
+		if (inst->kind == RB_INST_COPY && rb_dockerfile_check_copy_source(word, err) < 0)
 			return -1;
 	}
 	if (n_heredocs != inst->n_heredocs)
@@ -440,6 +425,7 @@ static int parse_copy(struct statement *st, struct rb_error **err)
 {
 	struct rb_inst *inst = st->inst;
 	const struct rb_flag *unpack = rb_flags_find(&st->flags, "unpack");
+	const struct rb_flag *keep = rb_flags_find(&st->flags, "keep-git-dir");
 	struct rb_heredoc h;
 
 	if (!st->json)
@@ -461,7 +447,9 @@ static int parse_copy(struct statement *st, struct rb_error **err)
 	inst->copy.link = rb_flags_find(&st->flags, "link")->on;
 	inst->copy.parents = rb_flags_find(&st->flags, "parents")->on;
 	inst->copy.excludes = keep_list(st, "exclude");
-	if (keep_flag(st, "checksum") && st->list.n > 2)
+	inst->copy.keep_git_dir = keep->given ? keep->on : -1;
+	inst->copy.checksum = keep_flag(st, "checksum");
+	if (inst->copy.checksum && st->list.n > 2)
 		return rb_fail(err, RB_ERR_DOCKERFILE,
 			       "checksum can't be specified for multiple sources");
 	if (inst->copy.from && check_from(st, inst->copy.from, err) < 0)

@@ -371,16 +371,12 @@ enum rb_source_kind rb_dockerfile_source_kind(const char *source)
 	return RB_SOURCE_URL;
 }
 
-int rb_dockerfile_check_source(bool is_add, const char *source, struct rb_error **err)
+int rb_dockerfile_check_copy_source(const char *source, struct rb_error **err)
 {
 	enum rb_source_kind kind = rb_dockerfile_source_kind(source);
 
 	if (kind == RB_SOURCE_PATH)
 		return 0;
-	if (is_add)
-		return rb_fail(err, RB_ERR_UNSUPPORTED,
-			       "ADD of a %s is not supported yet by this version of rbuild",
-			       kind == RB_SOURCE_GIT ? "git repository" : "URL");
 	return rb_fail(err, RB_ERR_DOCKERFILE, "source can't be a %s for COPY",
 		       kind == RB_SOURCE_GIT ? "git ref" : "URL");
 }

@@ -40,10 +40,9 @@ enum rb_source_kind { RB_SOURCE_PATH, RB_SOURCE_URL, RB_SOURCE_GIT };
 enum rb_source_kind rb_dockerfile_source_kind(const char *source);
 
 /*
- * Refuses sources that are not paths; for expanded ones, those written literally were looked at
- * while parsing. For COPY: -1 with RB_ERR_DOCKERFILE "source can't be a URL for COPY". For ADD: -1
- * with RB_ERR_UNSUPPORTED.
+ * Refuses sources of COPY that are not paths: RB_ERR_DOCKERFILE "source can't be a URL for COPY".
+ * For expanded ones; those written literally were looked at while parsing.
  */
-int rb_dockerfile_check_source(bool is_add, const char *source, struct rb_error **err);
+int rb_dockerfile_check_copy_source(const char *source, struct rb_error **err);
 
 #endif

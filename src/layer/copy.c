@@ -609,6 +609,10 @@ static int copy_source(struct copier *c, struct rb_error **err)
 		if (r < 0)
 			return fail_source(c, r, err);
 	}
+	if (c->spec->as) {
+		e.st.st_mode = (e.st.st_mode & S_IFMT) | c->spec->as->mode;
+		e.st.st_mtim = c->spec->as->mtime;
+	}
 	if (!S_ISDIR(e.st.st_mode))
 		return copy_one_file(c, &e, err);
 	int dir = rb_layer_open(root, c->src.ptr, O_RDONLY | O_DIRECTORY);

@@ -8,6 +8,12 @@
 #include "base/mode.h"
 #include "layer/ledger.h"
 
+/* What a file is taken to be, whatever its inode says. */
+struct rb_copy_as {
+	mode_t mode; /* permissions */
+	struct timespec mtime;
+};
+
 struct rb_copy_spec {
 	int src_root_fd;                    /* source root */
 	const struct rb_ledger *src_ledger; /* NULL: a local context: every owner is 0:0 */
@@ -21,6 +27,7 @@ struct rb_copy_spec {
 	bool dest_is_dir; /* dest was written with a trailing "/" or "/.", or as "." or "" */
 	int64_t chown_uid, chown_gid;       /* -1: keep (or 0:0 for a local context) */
 	const struct rb_mode_change *chmod; /* NULL: keep; of files and directories, never links */
+	const struct rb_copy_as *as;        /* of a single file; NULL: what its inode says */
 	/*
 	 * Tells whether an entry of the source is left out (ignore rules); `path` is relative to
 	 * the source root. A directory answered with RB_COPY_DESCEND is made only if something

@@ -67,8 +67,13 @@ static void add_copy(struct rb_hash *h, const struct rb_vertex_copy *copy)
 	rb_hash_addu64(h, copy->excludes.n);
 	for (size_t i = 0; i < copy->excludes.n; i++)
 		rb_hash_addstr(h, copy->excludes.v[i]);
+	rb_hash_addu64(h, copy->unpack_urls);
 	rb_hash_addu64(h, copy->n_sources);
 	for (size_t i = 0; i < copy->n_sources; i++) {
+		const struct rb_plan_remote *remote = copy->sources[i].remote;
+
+		if (remote)
+			rb_hash_add(h, remote->content.bytes, sizeof(remote->content.bytes));
 		/* Inline data is the operation's own; it needs no checksum of a tree. */
 		rb_hash_addstr(h, copy->sources[i].inline_name);
 		rb_hash_addstr(h, copy->sources[i].inline_data);

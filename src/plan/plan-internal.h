@@ -88,6 +88,9 @@ void rb_elab_history(struct rb_elab *e, struct rb_vertex *vertex, const char *cr
 void rb_elab_step_number(const struct rb_elab *e, const char *word, struct rb_buf *name);
 /* The escape character of the file that the instruction was written in. */
 char rb_elab_escape(const struct rb_elab *e);
+/* An expanded source of ADD that is a URL or git reference, registered in the plan. */
+int rb_elab_remote(struct rb_elab *e, const char *source, struct rb_plan_remote **ret,
+		   struct rb_error **err);
 /* Expands with the stage environment. Caller frees; NULL with *err. */
 char *rb_elab_expand(struct rb_elab *e, const char *word, struct rb_error **err);
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dockerfile/values.h"
 #include "image/reference.h"
 #include "plan/plan-internal.h"
 
@@ -51,6 +52,7 @@ void rb_plan_free(struct rb_plan *plan)
 	rb_env_clear(&plan->global);
 	rb_strv_clear(&plan->global_declared);
 	free(plan->images);
+	free(plan->remotes);
 	rb_arena_free(plan->arena);
 	free(plan);
 }
@@ -485,6 +487,15 @@ static int need_mount(struct rb_plan *plan, struct rb_plan_stage *stage, const s
 }
 
 /* Marks what one instruction of a needed stage needs. */
+/* Heredocs, URLs and git repositories need no context. */
+static bool names_files(const struct rb_inst *inst)
+{
+	for (size_t i = 0; i < inst->copy.sources.n; i++)
+		if (rb_dockerfile_source_kind(inst->copy.sources.v[i]) == RB_SOURCE_PATH)
+			return true;
+	return false;
+}
+
 static int need_inst(struct rb_plan *plan, struct rb_plan_stage *stage, const struct rb_inst *inst,
 		     struct rb_error **err)
 {
@@ -502,8 +513,7 @@ static int need_inst(struct rb_plan *plan, struct rb_plan_stage *stage, const st
 		return 0;
 	if (inst->kind == RB_INST_COPY)
 		from.text = inst->copy.from;
-	/* Heredocs alone need no context. */
-	return from.text || inst->copy.sources.n ? need_from(plan, stage, inst, &from, err) : 0;
+	return from.text || names_files(inst) ? need_from(plan, stage, inst, &from, err) : 0;
 }
 
 static int need_inputs(struct rb_plan *plan, struct rb_plan_stage *stage, struct rb_error **err)
@@ -700,11 +710,19 @@ bool rb_plan_can_elaborate(const struct rb_plan_stage *stage)
 	return true;
 }
 
+static bool takes_from_tree(const struct rb_vertex_copy *copy)
+{
+	for (size_t i = 0; i < copy->n_sources; i++)
+		if (copy->sources[i].path)
+			return true;
+	return false;
+}
+
 size_t rb_vertex_n_inputs(const struct rb_vertex *v)
 {
 	switch (v->kind) {
 	case RB_VERTEX_COPY:
-		return 1;
+		return takes_from_tree(&v->copy);
 	case RB_VERTEX_RUN:
 		return v->run.n_trees;
 	case RB_VERTEX_WORKDIR:

@@ -119,8 +119,23 @@ struct rb_vertex_run {
 	const char *script_body;
 };
 
+/* A URL or git repository that ADD names; one per distinct way to ask for it. */
+struct rb_plan_remote {
+	size_t index;
+	bool git;
+	const char *url;      /* expanded; may hold credentials, so only fetchers see it */
+	const char *shown;    /* without them */
+	const char *checksum; /* --checksum or NULL */
+	bool keep_git_dir;
+	unsigned line_first, line_last; /* where it is named first */
+	/* What makes a difference to the image: set by the caller before keys are computed. */
+	struct rb_digest content;
+};
+
+/* One of path, remote and inline_data. */
 struct rb_copy_source {
-	const char *path;        /* expanded; NULL: inline */
+	const char *path; /* expanded */
+	struct rb_plan_remote *remote;
 	const char *inline_name; /* heredoc */
 	const char *inline_data;
 };
@@ -135,6 +150,7 @@ struct rb_vertex_copy {
 	const char *chmod_text;             /* expanded text or NULL */
 	const struct rb_mode_change *chmod; /* what it means, or NULL */
 	bool unpack;                        /* ADD: local archives are unpacked */
+	bool unpack_urls;                   /* ADD --unpack: those of URLs as well */
 	bool parents;                       /* sources keep their path (3.9 --parents) */
 	struct rb_words excludes;
 	/*
@@ -212,7 +228,9 @@ struct rb_plan {
 	size_t n_images, cap_images;
 	struct rb_env global; /* global ARGs and automatic platform arguments with values */
 	struct rb_strv global_declared;
-	size_t n_vertices;  /* elaborated so far */
+	size_t n_vertices;               /* elaborated so far */
+	struct rb_plan_remote **remotes; /* of elaborated stages */
+	size_t n_remotes, cap_remotes;
 	bool needs_context; /* some needed stage copies from the build context */
 };
 

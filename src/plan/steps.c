@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/path.h"
+#include "dockerfile/gitref.h"
 #include "dockerfile/values.h"
 #include "plan/plan-internal.h"
 
@@ -49,9 +50,12 @@ static const char *step_name(struct rb_elab *e, const char *prefix, const struct
 	RB_CLEANUP(rb_strp)
 	char *text = rb_expand_known(inst->original + strlen(inst->word), rb_elab_escape(e), env);
 
+	RB_CLEANUP(rb_strp)
+	char *shown = inst->kind == RB_INST_ADD ? rb_url_redact(text) : rb_strdup(text);
+
 	rb_elab_step_number(e, prefix, &name);
 	rb_buf_addf(&name, "%s%s%s", inst->trigger ? "ONBUILD " : "", rb_inst_kind_name(inst->kind),
-		    text);
+		    shown);
 	add_heredoc_summary(inst, &name);
 	return keep(e, name.ptr);
 }
@@ -224,6 +228,24 @@ static int copy_heredoc(struct rb_elab *e, const struct rb_heredoc *h, struct rb
 	return 0;
 }
 
+static int copy_source(struct rb_elab *e, const char *path, struct rb_copy_source *ret,
+		       struct rb_error **err)
+{
+	const struct rb_inst *inst = e->inst;
+
+	if (inst->kind == RB_INST_COPY && rb_dockerfile_check_copy_source(path, err) < 0)
+		return -1;
+	if (rb_dockerfile_source_kind(path) != RB_SOURCE_PATH)
+		return rb_elab_remote(e, path, &ret->remote, err);
+	if (inst->copy.checksum)
+		return rb_fail(err, RB_ERR_DOCKERFILE,
+			       "checksum requires HTTP(S) or Git sources, not \"%s\"", path);
+	ret->path = keep(e, path);
+	if (!inst->copy.from)
+		rb_elab_check_ignored(e, path);
+	return 0;
+}
+
 static int copy_sources(struct rb_elab *e, struct rb_vertex_copy *copy, struct rb_error **err)
 {
 	const struct rb_inst *inst = e->inst;
@@ -240,11 +262,8 @@ static int copy_sources(struct rb_elab *e, struct rb_vertex_copy *copy, struct r
 			continue;
 		}
 		RB_CLEANUP(rb_strp) char *path = rb_elab_expand(e, inst->copy.sources.v[k], err);
-		if (!path || rb_dockerfile_check_source(inst->kind == RB_INST_ADD, path, err) < 0)
+		if (!path || copy_source(e, path, s, err) < 0)
 			return -1;
-		s->path = keep(e, path);
-		if (!inst->copy.from)
-			rb_elab_check_ignored(e, path);
 	}
 	return 0;
 }
@@ -302,6 +321,7 @@ static int copy_flags(struct rb_elab *e, struct rb_vertex_copy *copy, struct rb_
 	copy->parents = inst->copy.parents;
 	copy->excludes = inst->copy.excludes;
 	copy->unpack = inst->kind == RB_INST_ADD && inst->copy.unpack != 0;
+	copy->unpack_urls = inst->kind == RB_INST_ADD && inst->copy.unpack > 0;
 	/* As other builders do: a mode makes it a plain copy. */
 	copy->link = inst->copy.link && !copy->chmod;
 	return copy->link && copy->chown ? check_link_owner(copy->chown, err) : 0;
@@ -315,10 +335,12 @@ static bool written_as_dir(const char *dest)
 static void add_sources_text(const struct rb_vertex_copy *copy, struct rb_buf *b)
 {
 	for (size_t i = 0; i < copy->n_sources; i++)
-		if (copy->sources[i].path)
-			rb_buf_addf(b, " %s", copy->sources[i].path);
+		if (copy->sources[i].path || copy->sources[i].remote)
+			rb_buf_addf(b, " %s",
+				    copy->sources[i].remote ? copy->sources[i].remote->shown
+							    : copy->sources[i].path);
 	for (size_t i = 0; i < copy->n_sources; i++)
-		if (!copy->sources[i].path)
+		if (copy->sources[i].inline_data)
 			rb_buf_addf(b, " <<%s", copy->sources[i].inline_name);
 }
 

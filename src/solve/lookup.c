@@ -49,6 +49,10 @@ static unsigned add_vertex(struct rb_solver *s, struct rb_vertex *v)
 
 	st->content = rb_calloc(n, sizeof(*st->content));
 	st->has_input = rb_calloc(n, sizeof(*st->has_input));
+	for (size_t i = 0; v->kind == RB_VERTEX_COPY && i < v->copy.n_sources; i++)
+		if (v->copy.sources[i].remote)
+			rb_sched_depend(s->sched, node,
+					s->remotes[v->copy.sources[i].remote->index].node);
 	for (size_t i = 0; i < n; i++) {
 		const struct rb_root_ref *from = rb_vertex_input(v, i);
 
@@ -209,6 +213,17 @@ static void announce_context(struct rb_solver *s, const struct rb_root_ref *ref,
 	st->ev = rb_solve_announce(s, name);
 	rb_solve_emit(s, st->ev, RB_EV_START, NULL);
 	st->open = true;
+}
+
+static void examine_remote(struct rb_solver *s, unsigned node, struct job *job)
+{
+	if (!rb_remote_known(s, job->remote)) {
+		rb_sched_want_slot(s->sched, node);
+		return;
+	}
+	job->ev = rb_solve_announce(s, job->remote->shown);
+	rb_solve_emit(s, job->ev, RB_EV_CACHED, NULL);
+	rb_sched_finish(s->sched, node);
 }
 
 /* Checksum of what a vertex takes from a context directory, in place: the walk is over files the
@@ -383,6 +398,9 @@ int rb_solve_examine(struct rb_solver *s, unsigned node, struct rb_error **err)
 		return examine_elaborate(s, node, job->stage, err);
 	case JOB_STAGE_END:
 		rb_sched_finish(s->sched, node);
+		return 0;
+	case JOB_REMOTE:
+		examine_remote(s, node, job);
 		return 0;
 	case JOB_VERTEX:
 		return examine_vertex(s, node, job, err);

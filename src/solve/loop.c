@@ -64,6 +64,9 @@ static void announce_job(struct rb_solver *s, struct job *job)
 		job->ev = st->ev;
 		break;
 	}
+	case JOB_REMOTE:
+		job->ev = rb_solve_announce(s, job->remote->shown);
+		break;
 	case JOB_VERTEX:
 		job->ev = rb_solve_announce(s, job->vertex->name);
 		break;
@@ -87,6 +90,11 @@ static int start_worker(struct rb_solver *s, struct job *job, struct rb_error **
 		struct op_image op = {.solver = s, .image = job->image, .unpack = true};
 
 		return rb_worker_start(rb_op_materialize, &op, &job->worker, err);
+	}
+	case JOB_REMOTE: {
+		struct op_remote op = {.solver = s, .remote = job->remote};
+
+		return rb_worker_start(rb_op_remote, &op, &job->worker, err);
 	}
 	case JOB_VERTEX: {
 		struct op_files op = {.solver = s, .vertex = job->vertex};
@@ -137,6 +145,8 @@ static int adopt(struct rb_solver *s, struct job *job, bool *ret_cached, struct 
 	case JOB_MATERIALIZE:
 		s->images[job->image->index]->ev_ended = true;
 		return 0;
+	case JOB_REMOTE:
+		return rb_remote_adopt(s, job->remote, job->worker.result.ptr, ret_cached, err);
 	case JOB_VERTEX:
 		if (job->vertex->kind != RB_VERTEX_RUN && adopt_files(s, job, ret_cached, err) < 0)
 			return -1;

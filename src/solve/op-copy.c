@@ -55,8 +55,9 @@ static int copy_matches(const struct rb_vertex *v, const char *source, struct rb
 	return r;
 }
 
-static int copy_sources(const struct rb_vertex *v, const struct source_tree *src, int root_fd,
-			struct rb_ledger *ledger, struct rb_error **err)
+static int copy_sources(struct rb_solver *s, const struct rb_vertex *v,
+			const struct source_tree *src, int root_fd, struct rb_ledger *ledger,
+			struct rb_error **err)
 {
 	uint32_t uid = 0, gid = 0;
 	struct rb_copy_spec spec = {
@@ -85,6 +86,11 @@ static int copy_sources(const struct rb_vertex *v, const struct source_tree *src
 	for (size_t i = 0; i < v->copy.n_sources; i++) {
 		const struct rb_copy_source *source = &v->copy.sources[i];
 
+		if (source->remote) {
+			if (rb_remote_copy(s, v, source->remote, exclude, &spec, err) < 0)
+				return -1;
+			continue;
+		}
 		if (source->path) {
 			if (copy_matches(v, source->path, &spec, &root, err) < 0)
 				return -1;
@@ -105,8 +111,8 @@ static bool context_unchanged(struct rb_solver *s, const struct rb_vertex *v,
 	struct rb_error *err = NULL;
 	struct rb_digest now;
 
-	if (src->ledger)
-		return true; /* a committed tree */
+	if (src->ledger || !rb_vertex_n_inputs(v))
+		return true; /* a committed tree, or none */
 	struct rb_statcache *cache = rb_solve_context_state(s, &v->copy.from)->statcache;
 	if (rb_input_checksum(v, 0, &src->root, cache, &now, &err) < 0) {
 		/* Something vanished meanwhile: it changed. */
@@ -155,7 +161,7 @@ static int copy_and_commit(struct rb_solver *s, const struct rb_vertex *v, struc
 
 	if (rb_snapshot_prepare(s->in.snapshots, rb_solve_parent_id(s, v), &active, err) < 0 ||
 	    (mount = rb_active_mount(active, err)) < 0 ||
-	    copy_sources(v, src, mount, rb_active_ledger(active), err) < 0)
+	    copy_sources(s, v, src, mount, rb_active_ledger(active), err) < 0)
 		return -1;
 	rb_closep(&mount);
 	bool unchanged = context_unchanged(s, v, src);
@@ -176,13 +182,21 @@ static int place(const struct rb_vertex *v, int r, struct rb_error **err)
 	return r < 0 ? rb_error_at(err, v->inst->line_first, v->inst->line_last) : 0;
 }
 
+/* Heredocs, URLs and git repositories alone take from no tree. */
+static int open_source(struct rb_solver *s, const struct rb_vertex *v, struct source_tree *ret,
+		       struct rb_error **err)
+{
+	*ret = (struct source_tree){.view_fd = -1, .root.root_fd = -1};
+	return rb_vertex_n_inputs(v) ? rb_source_tree_open(s, &v->copy.from, ret, err) : 0;
+}
+
 int rb_op_copy(void *ctx, struct rb_worker_port *port, struct rb_error **err)
 {
 	const struct op_files *op = ctx;
 	const struct rb_vertex *v = op->vertex;
 	struct vertex_state *st = &op->solver->vertices[v->index];
 	struct source_tree src;
-	int r = rb_source_tree_open(op->solver, &v->copy.from, &src, err);
+	int r = open_source(op->solver, v, &src, err);
 
 	if (r == 0)
 		r = content_hit(op->solver, v, &src, st, err);

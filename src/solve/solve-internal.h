@@ -5,7 +5,9 @@
 
 #include <signal.h>
 
+#include "context/remote.h"
 #include "exec/exec.h"
+#include "layer/copy.h"
 #include "solve/scheduler.h"
 #include "solve/solve.h"
 #include "solve/worker.h"
@@ -17,6 +19,7 @@ enum job_kind {
 	JOB_MATERIALIZE, /* image: its tree is unpacked; work: pull layers, unpack */
 	JOB_ELABORATE,   /* stage: instructions became vertices; never work */
 	JOB_STAGE_END,   /* stage: its last vertex is done; never work */
+	JOB_REMOTE,      /* URL, git repository: what is there now is known; work: ask, fetch */
 	JOB_VERTEX,      /* work: RUN, COPY, WORKDIR */
 	JOB_TASK,        /* work: whatever rb_solve_task() was given */
 };
@@ -30,6 +33,7 @@ struct job {
 		struct rb_plan_image *image;
 		struct rb_plan_stage *stage;
 		struct rb_vertex *vertex;
+		struct rb_plan_remote *remote;
 	};
 	unsigned ev; /* number in the event stream, 0 before it was announced */
 	bool running;
@@ -66,6 +70,13 @@ struct context_state {
 	bool open;                      /* it has begun and not ended */
 };
 
+struct remote_state {
+	unsigned node;
+	/* What was found, by kind. */
+	struct rb_url_file file;
+	struct rb_git_commit commit;
+};
+
 struct stage_state {
 	bool added; /* it has its nodes */
 	unsigned elaborate_node, end_node;
@@ -80,6 +91,8 @@ struct rb_solver {
 	size_t n_vertices;
 	struct image_state **images; /* by image index; more come, but none moves */
 	size_t n_images;
+	struct remote_state *remotes; /* by index */
+	size_t n_remotes;
 	struct stage_state *stages;     /* by stage index */
 	struct context_state *contexts; /* the build context, then those of in.named */
 	unsigned *n_events, own_events; /* event vertices announced, with those of solvers before */
@@ -186,6 +199,23 @@ int rb_input_checksum(const struct rb_vertex *v, size_t input, const struct rb_s
 bool rb_input_content_key(struct rb_solver *s, const struct rb_vertex *v);
 /* Computes what is not known of the content of the vertex's inputs, and its content key. */
 int rb_input_compute(struct rb_solver *s, const struct rb_vertex *v, struct rb_error **err);
+
+/* Sources by URL and git (op-remote.c). */
+struct op_remote {
+	struct rb_solver *solver;
+	const struct rb_plan_remote *remote;
+};
+rb_worker_fn rb_op_remote;
+/* Takes over what the worker found; *ret_cached: nothing had to be fetched. */
+int rb_remote_adopt(struct rb_solver *s, struct rb_plan_remote *r, const char *result,
+		    bool *ret_cached, struct rb_error **err);
+/* Whether it is known without asking anybody, which it then is. */
+bool rb_remote_known(struct rb_solver *s, struct rb_plan_remote *r);
+/* Copies what `exclude` (may be NULL) leaves of it to where `base` says; what of base is about
+ * sources does not count. */
+int rb_remote_copy(struct rb_solver *s, const struct rb_vertex *v, const struct rb_plan_remote *r,
+		   const struct rb_ignore *exclude, const struct rb_copy_spec *base,
+		   struct rb_error **err);
 
 /* RUN (op-run.c). */
 int rb_op_run_start(struct rb_solver *s, struct job *job, struct rb_error **err);

@@ -112,6 +112,19 @@ static void add_stage(struct rb_solver *s, struct rb_plan_stage *stage)
 				s->stages[stage->base.stage->ast->index].elaborate_node);
 }
 
+static void add_remotes(struct rb_solver *s)
+{
+	const struct rb_plan *plan = s->in.plan;
+
+	s->remotes = rb_reallocarray(s->remotes, plan->n_remotes, sizeof(*s->remotes));
+	for (; s->n_remotes < plan->n_remotes; s->n_remotes++) {
+		struct remote_state *st = &s->remotes[s->n_remotes];
+
+		*st = (struct remote_state){0};
+		rb_solve_add_job(s, JOB_REMOTE, &st->node)->remote = plan->remotes[s->n_remotes];
+	}
+}
+
 void rb_solve_extend(struct rb_solver *s)
 {
 	struct rb_plan *plan = s->in.plan;
@@ -122,6 +135,7 @@ void rb_solve_extend(struct rb_solver *s)
 	for (size_t i = 0; i < plan->n_stages; i++)
 		if (plan->stages[i].needed && !s->stages[i].added)
 			add_stage(s, &plan->stages[i]);
+	add_remotes(s);
 	if (plan->n_vertices == s->n_vertices)
 		return;
 	s->vertices = rb_reallocarray(s->vertices, plan->n_vertices, sizeof(*s->vertices));
@@ -172,6 +186,7 @@ void rb_solver_free(struct rb_solver *s)
 	}
 	free(s->vertices);
 	free(s->images);
+	free(s->remotes);
 	free(s->stages);
 	for (size_t i = 0; i < rb_solve_n_contexts(s); i++)
 		rb_statcache_free(s->contexts[i].statcache);

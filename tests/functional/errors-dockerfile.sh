@@ -73,8 +73,8 @@ refused 2 "unsupported mount type \"cach\" (did you mean cache?)" \
 	<<<$'FROM busybox\nRUN --mount=type=cach,target=/c make'
 refused 2 "RUN --mount=type=cache is not supported yet by this version of rbuild" \
 	<<<$'FROM busybox\nRUN --mount=type=cache make'
-refused 2 "ADD of a URL is not supported yet by this version of rbuild" \
-	<<<$'FROM busybox\nADD https://example.com/x /x'
+refused 2 'checksum requires HTTP\(S\) or Git sources, not "x"' \
+	<<<$'FROM busybox\nADD --checksum=sha256:00 x /x'
 
 # --- 4: stages
 

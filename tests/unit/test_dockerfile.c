@@ -918,17 +918,12 @@ static void test_dockerfile__copy(void)
 		     "2-2 ADD exclude=*.$x exclude=!y [a] -> [b]\n"),
 		GOOD("ADD --link a b\n",
 		     "2-2 ADD link [a] -> [b] !ADD --link is not supported yet by this version of rbuild\n"),
-		GOOD("ADD --checksum=sha256:x a b\n",
-		     "2-2 ADD [a] -> [b] !ADD --checksum is not supported yet by this version of rbuild\n"),
+		GOOD("ADD --checksum=sha256:x a b\n", "2-2 ADD [a] -> [b]\n"),
 		GOOD("ADD --checksum= --keep-git-dir=false a b\n", "2-2 ADD [a] -> [b]\n"),
-		GOOD("ADD --keep-git-dir a b\n",
-		     "2-2 ADD [a] -> [b] !ADD --keep-git-dir is not supported yet by this version of rbuild\n"),
-		GOOD("ADD http://h/x b\n",
-		     "2-2 ADD [http://h/x] -> [b] !ADD of a URL is not supported yet by this version of rbuild\n"),
-		GOOD("ADD https://h/x.git b\n",
-		     "2-2 ADD [https://h/x.git] -> [b] !ADD of a git repository is not supported yet by this version of rbuild\n"),
-		GOOD("ADD a git@h:x b\n",
-		     "2-2 ADD [a] [git@h:x] -> [b] !ADD of a git repository is not supported yet by this version of rbuild\n"),
+		GOOD("ADD --keep-git-dir a b\n", "2-2 ADD [a] -> [b]\n"),
+		GOOD("ADD http://h/x b\n", "2-2 ADD [http://h/x] -> [b]\n"),
+		GOOD("ADD https://h/x.git b\n", "2-2 ADD [https://h/x.git] -> [b]\n"),
+		GOOD("ADD a git@h:x b\n", "2-2 ADD [a] [git@h:x] -> [b]\n"),
 		GOOD("ADD $URL b\n", "2-2 ADD [$URL] -> [b]\n"),
 		BAD("COPY\n",
 		    "COPY requires at least two arguments, but only one was provided. Destination could not be determined",
@@ -1312,13 +1307,10 @@ static void test_values__sources(void)
 			printf("# %s\n", rows[i].text);
 		CHECK_INT(rb_dockerfile_source_kind(rows[i].text), rows[i].want);
 	}
-	CHECK_INT(rb_dockerfile_check_source(true, "https://h/x", &err), -1);
-	CHECK_INT(err->code, RB_ERR_UNSUPPORTED);
-	CHECK_ERR(&err, "ADD of a URL is not supported yet by this version of rbuild");
-	CHECK_INT(rb_dockerfile_check_source(false, "https://h/x", &err), -1);
+	CHECK_INT(rb_dockerfile_check_copy_source("https://h/x", &err), -1);
 	CHECK_INT(err->code, RB_ERR_DOCKERFILE);
 	CHECK_ERR(&err, "source can't be a URL for COPY");
-	CHECK_INT(rb_dockerfile_check_source(false, "a", &err), 0);
+	CHECK_INT(rb_dockerfile_check_copy_source("a", &err), 0);
 	CHECK_OK(&err);
 }
 

@@ -292,7 +292,8 @@ static const struct bad bad[] = {
 	 RB_ERR_DOCKERFILE},
 	{"FROM a\nRUN --mount=type=bind,from=a make\n", NULL, "RUN --mount=type=bind", 2,
 	 RB_ERR_UNSUPPORTED},
-	{"FROM a\nADD https://example.com/x /x\n", NULL, "ADD", 2, RB_ERR_UNSUPPORTED},
+	{"FROM a\nADD --checksum=sha256:00 x /x\n", NULL,
+	 "checksum requires HTTP(S) or Git sources", 2, RB_ERR_DOCKERFILE},
 };
 
 static void test_plan__refuses_with_message_and_line(void)
