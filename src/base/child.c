@@ -51,6 +51,11 @@ static void RB_NORETURN exec_child(const struct rb_spawn *spec, const char *path
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (!setuid_ok && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		goto fail;
+	/* EINVAL: the kernel has no more of them. */
+	for (unsigned cap = 0; spec->bounding && cap < 64; cap++)
+		if (!(spec->bounding >> cap & 1) && prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0 &&
+		    errno != EINVAL)
+			goto fail;
 	null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 	if (null_fd < 0)
 		goto fail;

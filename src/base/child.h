@@ -29,7 +29,9 @@ struct rb_spawn {
 	int stderr_fd;           /* -1: /dev/null; 2 to inherit */
 	const int *keep_fds;     /* further descriptors kept open under their own numbers */
 	size_t n_keep_fds;
-	const char *cwd; /* NULL: inherited */
+	const char *cwd;   /* NULL: inherited */
+	uint64_t bounding; /* the capabilities it can get by being root, a bit each; 0: as they are
+			    */
 };
 
 /*

@@ -7,6 +7,10 @@
 const struct rb_option *rb_build_options_table(struct rb_build_options *o)
 {
 	const struct rb_option table[] = {
+		{"add-host", 0, RB_OPT_LIST, &o->steps.hosts, "NAME:IP",
+		 "line of /etc/hosts in RUN; IP may be host-gateway"},
+		{"allow", 0, RB_OPT_LIST, &o->steps.allow, "WHAT",
+		 "what RUN may ask for: network.host, security.insecure"},
 		{"build-arg", 0, RB_OPT_LIST, &o->build_args, "NAME[=VALUE]",
 		 "value of an ARG; without =, the variable's"},
 		{"build-context", 0, RB_OPT_LIST, &o->build_contexts, "NAME=VALUE",
@@ -16,11 +20,12 @@ const struct rb_option *rb_build_options_table(struct rb_build_options *o)
 		{"check", 0, RB_OPT_FLAG, &o->check, NULL, "the same as --call=check"},
 		{"file", 'f', RB_OPT_STRING, &o->file, "FILE",
 		 "Dockerfile (default: CONTEXT/Dockerfile); -: standard input"},
+		{"hostname", 0, RB_OPT_STRING, &o->steps.hostname, "NAME", "host name in RUN"},
 		{"iidfile", 0, RB_OPT_STRING, &o->iidfile, "FILE", "write the image ID to FILE"},
 		{"jobs", 'j', RB_OPT_COUNT, &o->jobs, "N",
 		 "steps at a time (default: number of processors)"},
 		{"label", 0, RB_OPT_LIST, &o->labels, "KEY=VALUE", "label of the image"},
-		{"network", 0, RB_OPT_STRING, &o->network, "MODE",
+		{"network", 0, RB_OPT_STRING, &o->steps.network, "MODE",
 		 "default, none or host: network of RUN"},
 		{"no-cache", 0, RB_OPT_FLAG, &o->no_cache, NULL, "run every step again"},
 		{"output", 'o', RB_OPT_LIST, &o->outputs, "SPEC",
@@ -33,32 +38,42 @@ const struct rb_option *rb_build_options_table(struct rb_build_options *o)
 		{"quiet", 'q', RB_OPT_FLAG, &o->quiet, NULL, "print the image ID only"},
 		{"secret", 0, RB_OPT_LIST, &o->secrets, "id=ID[,...]",
 		 "secret for RUN, with src=FILE or env=NAME"},
+		{"shm-size", 0, RB_OPT_STRING, &o->steps.shm_size, "BYTES",
+		 "size of /dev/shm in RUN (default: 64m)"},
 		{"ssh", 0, RB_OPT_LIST, &o->ssh, "ID[=PATH,...]",
 		 "agent (socket) or keys (files) for RUN"},
 		{"tag", 't', RB_OPT_LIST, &o->tags, "NAME[:TAG]", "name of the image in the store"},
 		{"target", 0, RB_OPT_STRING, &o->target, "STAGE",
 		 "stage to build (name in any case, or number)"},
+		{"ulimit", 0, RB_OPT_LIST, &o->steps.ulimits, "NAME=SOFT[:HARD]",
+		 "limit of RUN, such as nofile=1024"},
 
-		{"add-host", 0, RB_OPT_REFUSED, NULL, "HOST:IP", NULL},
-		{"allow", 0, RB_OPT_REFUSED, NULL, "ENTITLEMENT", NULL},
 		{"annotation", 0, RB_OPT_REFUSED, NULL, "KEY=VALUE", NULL},
 		{"attest", 0, RB_OPT_REFUSED, NULL, "SPEC", NULL},
 		{"builder", 0, RB_OPT_REFUSED, NULL, "NAME", NULL},
 		{"cache-from", 0, RB_OPT_REFUSED, NULL, "SPEC", NULL},
 		{"cache-to", 0, RB_OPT_REFUSED, NULL, "SPEC", NULL},
-		{"cgroup-parent", 0, RB_OPT_REFUSED, NULL, "PATH", NULL},
+		{"cgroup-parent", 0, RB_OPT_STRING, &o->steps.cgroup_parent, "PATH", NULL},
 		{"load", 0, RB_OPT_REFUSED, NULL, NULL, NULL},
 		{"metadata-file", 0, RB_OPT_REFUSED, NULL, "FILE", NULL},
 		{"no-cache-filter", 0, RB_OPT_REFUSED, NULL, "STAGE", NULL},
 		{"policy", 0, RB_OPT_REFUSED, NULL, "SPEC", NULL},
 		{"provenance", 0, RB_OPT_REFUSED, NULL, "SPEC", NULL},
 		{"push", 0, RB_OPT_REFUSED, NULL, NULL, NULL},
-		{"resource", 0, RB_OPT_REFUSED, NULL, "SPEC", NULL},
+		{"resource", 0, RB_OPT_LIST, &o->steps.resources, "SPEC", NULL},
 		{"sbom", 0, RB_OPT_REFUSED, NULL, "SPEC", NULL},
-		{"shm-size", 0, RB_OPT_REFUSED, NULL, "BYTES", NULL},
-		{"ulimit", 0, RB_OPT_REFUSED, NULL, "SPEC", NULL},
 		{"print", 0, RB_OPT_STRING, &o->call, "METHOD", NULL},
 		{"compress", 0, RB_OPT_IGNORED, NULL, NULL, NULL},
+		{"cpu-period", 0, RB_OPT_IGNORED, NULL, "N", NULL},
+		{"cpu-quota", 0, RB_OPT_IGNORED, NULL, "N", NULL},
+		{"cpu-shares", 'c', RB_OPT_IGNORED, NULL, "N", NULL},
+		{"cpuset-cpus", 0, RB_OPT_IGNORED, NULL, "LIST", NULL},
+		{"cpuset-mems", 0, RB_OPT_IGNORED, NULL, "LIST", NULL},
+		{"isolation", 0, RB_OPT_IGNORED, NULL, "KIND", NULL},
+		{"memory", 'm', RB_OPT_IGNORED, NULL, "BYTES", NULL},
+		{"memory-swap", 0, RB_OPT_IGNORED, NULL, "BYTES", NULL},
+		{"security-opt", 0, RB_OPT_IGNORED, NULL, "OPTION", NULL},
+		{"squash", 0, RB_OPT_IGNORED, NULL, NULL, NULL},
 		{"force-rm", 0, RB_OPT_IGNORED, NULL, NULL, NULL},
 		{"rm", 0, RB_OPT_IGNORED, NULL, NULL, NULL},
 		{0},
@@ -72,7 +87,7 @@ const struct rb_option *rb_build_options_table(struct rb_build_options *o)
 /* An empty value is none, as docker has it: scripts write --platform "$PLATFORM". */
 static void drop_empty(struct rb_build_options *o)
 {
-	const char **values[] = {&o->network, &o->file, &o->iidfile, &o->target, &o->call};
+	const char **values[] = {&o->file, &o->iidfile, &o->target, &o->call};
 
 	for (size_t i = 0; i < RB_ARRAY_LEN(values); i++)
 		if (*values[i] && !**values[i])
@@ -109,21 +124,6 @@ static int check_labels(struct rb_build_options *o, struct rb_error **err)
 			return rb_fail(err, RB_ERR_USAGE, "--label %s has no key", label);
 		rb_labels_set(&o->label_map, key, eq ? eq + 1 : "");
 	}
-	return 0;
-}
-
-static int check_network(const struct rb_build_options *o, enum rb_network_mode *ret,
-			 struct rb_error **err)
-{
-	if (!o->network || rb_streq(o->network, "default"))
-		*ret = RB_NETWORK_DEFAULT;
-	else if (rb_streq(o->network, "none"))
-		*ret = RB_NETWORK_NONE;
-	else if (rb_streq(o->network, "host"))
-		*ret = RB_NETWORK_HOST;
-	else
-		return rb_fail(err, RB_ERR_USAGE, "--network is default, none or host, not \"%s\"",
-			       o->network);
 	return 0;
 }
 
@@ -174,7 +174,7 @@ int rb_build_options_check(struct rb_build_options *o, struct rb_plan_options *r
 	memset(ret, 0, sizeof(*ret));
 	drop_empty(o);
 	if (check_args(o, err) < 0 || check_labels(o, err) < 0 ||
-	    check_network(o, &ret->network, err) < 0)
+	    rb_step_options_check(&o->steps, ret, err) < 0)
 		return -1;
 	if (check_platforms(o, err) < 0)
 		return rb_wrap(err, "--platform");
@@ -202,6 +202,7 @@ void rb_build_options_clear(struct rb_build_options *o)
 
 	for (size_t i = 0; i < RB_ARRAY_LEN(lists); i++)
 		rb_strv_clear(lists[i]);
+	rb_step_options_clear(&o->steps);
 	rb_env_clear(&o->args);
 	rb_strv_clear(&o->build_contexts);
 	rb_named_contexts_clear(&o->named);

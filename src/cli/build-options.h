@@ -5,15 +5,17 @@
 
 #include "cli/contexts.h"
 #include "cli/options.h"
+#include "cli/step-options.h"
 #include "plan/plan.h"
 
 enum { RB_BUILD_PLATFORMS_MAX = 64 };
 
 struct rb_build_options {
 	struct rb_strv tags, build_args, labels, outputs, platforms, secrets, ssh, build_contexts;
-	const char *file, *target, *iidfile, *progress, *network;
+	const char *file, *target, *iidfile, *progress;
 	const char *call; /* --call and --print */
 	bool check;       /* --check */
+	struct rb_step_options steps;
 	bool no_cache, pull, quiet;
 	unsigned jobs; /* 0: number of processors */
 

@@ -464,6 +464,7 @@ static int prepare(struct build *b, struct rb_error **err)
 	if (b->options.jobs)
 		s->options.jobs = b->options.jobs;
 	s->options.pull = b->options.pull;
+	s->options.settings = &b->options.steps.settings;
 	return 0;
 }
 

@@ -401,6 +401,7 @@ int rb_call_run(struct rb_cli *cli, struct rb_build_options *o, const char *cont
 	a.session.cli = cli;
 	if (rb_build_options_check(o, &a.plan, err) < 0 || open_session(&a, err) < 0)
 		return -1;
+	a.plan.allow = ~0U; /* nothing is run */
 	a.plan.all_stages = call->method == RB_CALL_CHECK && !a.plan.target;
 	return rb_session_start(&a.session, o, context, read_and_answer, &a, err);
 }

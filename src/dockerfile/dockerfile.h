@@ -69,6 +69,12 @@ struct rb_heredoc {
 	const char *raw;  /* the lines as written, without the terminator line */
 };
 
+/* RUN --device: a device by its CDI name. */
+struct rb_device {
+	const char *name;
+	bool required;
+};
+
 struct rb_inst {
 	enum rb_inst_kind kind;
 	const char *word;            /* as written: "run" */
@@ -104,6 +110,9 @@ struct rb_inst {
 			 * goes: see rb_run_mount_parse() in mount.h. */
 			const struct rb_kvs *mounts;
 			size_t n_mounts;
+			bool insecure; /* --security=insecure */
+			const struct rb_device *devices;
+			size_t n_devices;
 		} run;
 		struct {
 			struct rb_words sources; /* unexpanded; without heredocs */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/csv.h"
 #include "dockerfile/dockerfile-internal.h"
 #include "dockerfile/expand.h"
 #include "dockerfile/mount.h"
@@ -39,7 +40,7 @@ static const struct rb_flag_spec from_flags[] = {{"platform", RB_FLAG_STRING, fa
 static const struct rb_flag_spec run_flags[] = {{"mount", RB_FLAG_LIST, false},
 						{"network", RB_FLAG_STRING, false},
 						{"security", RB_FLAG_STRING, false},
-						{"device", RB_FLAG_LIST, true},
+						{"device", RB_FLAG_LIST, false},
 						{0}};
 static const struct rb_flag_spec copy_flags[] = {{"from", RB_FLAG_STRING, false},
 						 {"chown", RB_FLAG_STRING, false},
@@ -215,6 +216,62 @@ static int parse_mounts(struct statement *st, struct rb_error **err)
 	return 0;
 }
 
+/* name=NAME, required and required=BOOL; a first field without "=" is the name. */
+static int parse_device_field(struct rb_device *d, const char *field, bool first,
+			      struct rb_arena *arena, struct rb_error **err)
+{
+	const char *eq = strchr(field, '=');
+	RB_CLEANUP(rb_strp)
+	char *key = rb_strndup(field, eq ? (size_t)(eq - field) : strlen(field));
+
+	bool is_required = rb_ascii_strcaseeq(key, "required");
+
+	/* A CDI name has a "=" itself: vendor.com/class=name. */
+	if (eq && rb_ascii_strcaseeq(key, "name"))
+		d->name = rb_arena_strdup(arena, eq + 1);
+	else if (!is_required && first)
+		d->name = rb_arena_strdup(arena, field);
+	else if (!is_required)
+		return rb_fail(err, RB_ERR_DOCKERFILE, "unexpected key '%s' in '%s'", key, field);
+	else if (!eq || rb_ascii_strcaseeq(eq + 1, "true") || rb_streq(eq + 1, "1"))
+		d->required = true;
+	else if (rb_ascii_strcaseeq(eq + 1, "false") || rb_streq(eq + 1, "0"))
+		d->required = false;
+	else
+		return rb_fail(err, RB_ERR_DOCKERFILE, "invalid value for required: %s", eq + 1);
+	return 0;
+}
+
+static int parse_device(struct statement *st, const char *record, struct rb_device *ret,
+			struct rb_error **err)
+{
+	RB_CLEANUP(rb_strv_clear) struct rb_strv fields = RB_STRV_INIT;
+
+	if (rb_csv_split(record, RB_ERR_DOCKERFILE, &fields, err) < 0)
+		return -1;
+	for (size_t i = 0; i < fields.n; i++)
+		if (parse_device_field(ret, fields.v[i], i == 0, st->lx->arena, err) < 0)
+			return rb_wrap(err, "--device");
+	if (!ret->name || !*ret->name)
+		return rb_fail(err, RB_ERR_DOCKERFILE, "--device=%s names no device", record);
+	return 0;
+}
+
+static int parse_devices(struct statement *st, struct rb_error **err)
+{
+	static const char flag[] = "--device=";
+	struct rb_device *v = rb_arena_array(st->lx->arena, st->flag_words.n + 1, sizeof(*v));
+	size_t n = 0;
+
+	for (size_t i = 0; i < st->flag_words.n; i++)
+		if (rb_starts_with(st->flag_words.v[i], flag) &&
+		    parse_device(st, st->flag_words.v[i] + strlen(flag), &v[n++], err) < 0)
+			return -1;
+	st->inst->run.devices = v;
+	st->inst->run.n_devices = n;
+	return 0;
+}
+
 static int parse_run_flags(struct statement *st, struct rb_error **err)
 {
 	static const char *const networks[] = {"default", "none", "host", NULL};
@@ -225,12 +282,11 @@ static int parse_run_flags(struct statement *st, struct rb_error **err)
 		return rb_fail(err, RB_ERR_DOCKERFILE, "invalid network mode \"%s\"",
 			       network->value);
 	st->inst->run.network = keep_flag(st, "network");
-	if (security->given && rb_streq(security->value, "insecure"))
-		refuse_flag(st, "security=insecure");
-	else if (security->given && !rb_streq(security->value, "sandbox"))
+	st->inst->run.insecure = security->given && rb_streq(security->value, "insecure");
+	if (security->given && !st->inst->run.insecure && !rb_streq(security->value, "sandbox"))
 		return rb_fail(err, RB_ERR_DOCKERFILE, "security \"%s\" is not valid",
 			       security->value);
-	return parse_mounts(st, err);
+	return parse_mounts(st, err) < 0 ? -1 : parse_devices(st, err);
 }
 
 static int parse_run(struct statement *st, struct rb_error **err)

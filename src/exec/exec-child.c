@@ -6,15 +6,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/seccomp.h>
-#include <net/if.h>
-#include <netinet/in.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/capability.h>
-#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -133,18 +131,29 @@ static int op_unlink(struct child *c, const struct rb_op *op)
 	return unlinkat(get_fd(c, op->dst), op->path, (int)op->attrs) < 0 ? -errno : 0;
 }
 
+static int op_netns(struct child *c, const struct rb_op *op)
+{
+	return setns(get_fd(c, op->src), CLONE_NEWNET) < 0 ? -errno : 0;
+}
+
 static int op_loopback(struct child *c, const struct rb_op *op)
 {
-	struct ifreq req = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), r;
-
 	(void)c;
-	(void)op;
-	if (fd < 0)
-		return -errno;
-	r = ioctl(fd, SIOCSIFFLAGS, &req) < 0 ? -errno : 0;
-	(void)close(fd);
-	return r;
+	return unshare((int)op->attrs) < 0 ? -errno : rb_loopback_up();
+}
+
+static int op_own(struct child *c, const struct rb_op *op)
+{
+	(void)c;
+	return unshare((int)op->attrs) < 0 ? -errno : 0;
+}
+
+static int op_limit(struct child *c, const struct rb_op *op)
+{
+	const struct rb_exec_limit *l = &c->step->spec->settings->limits[op->src];
+	const struct rlimit limit = {.rlim_cur = l->soft, .rlim_max = l->hard};
+
+	return setrlimit((enum __rlimit_resource)l->resource, &limit) < 0 ? -errno : 0;
 }
 
 static int op_hostname(struct child *c, const struct rb_op *op)
@@ -343,25 +352,17 @@ static int op_exec(struct child *c, const struct rb_op *op)
 }
 
 static int (*const handlers[])(struct child *, const struct rb_op *) = {
-	[RB_OP_MOVE] = op_move,
-	[RB_OP_BIND] = op_bind,
-	[RB_OP_MOUNT] = op_mount,
-	[RB_OP_PREPARE] = op_prepare,
-	[RB_OP_ENTER] = op_enter,
-	[RB_OP_UNLINK] = op_unlink,
-	[RB_OP_ATTACH] = op_attach,
-	[RB_OP_ATTACH_PART] = op_attach_part,
-	[RB_OP_RELEASE] = op_release,
-	[RB_OP_LOOPBACK] = op_loopback,
-	[RB_OP_HOSTNAME] = op_hostname,
-	[RB_OP_USERNS] = op_userns,
-	[RB_OP_SESSION] = op_session,
-	[RB_OP_STDIO] = op_stdio,
-	[RB_OP_CWD] = op_cwd,
-	[RB_OP_CAPS] = op_caps,
-	[RB_OP_IDS] = op_ids,
-	[RB_OP_FILTER] = op_filter,
-	[RB_OP_SUPERVISE] = op_supervise,
+	[RB_OP_MOVE] = op_move,         [RB_OP_BIND] = op_bind,
+	[RB_OP_MOUNT] = op_mount,       [RB_OP_PREPARE] = op_prepare,
+	[RB_OP_ENTER] = op_enter,       [RB_OP_UNLINK] = op_unlink,
+	[RB_OP_ATTACH] = op_attach,     [RB_OP_ATTACH_PART] = op_attach_part,
+	[RB_OP_RELEASE] = op_release,   [RB_OP_NETNS] = op_netns,
+	[RB_OP_HOSTNAME] = op_hostname, [RB_OP_USERNS] = op_userns,
+	[RB_OP_SESSION] = op_session,   [RB_OP_LOOPBACK] = op_loopback,
+	[RB_OP_OWN] = op_own,           [RB_OP_STDIO] = op_stdio,
+	[RB_OP_CWD] = op_cwd,           [RB_OP_LIMIT] = op_limit,
+	[RB_OP_CAPS] = op_caps,         [RB_OP_IDS] = op_ids,
+	[RB_OP_FILTER] = op_filter,     [RB_OP_SUPERVISE] = op_supervise,
 	[RB_OP_EXEC] = op_exec,
 };
 

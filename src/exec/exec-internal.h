@@ -63,12 +63,15 @@ enum rb_op_kind {
 	RB_OP_ATTACH_PART, /* the same with a clone of src, an entry of a mount */
 	RB_OP_RELEASE,     /* unmount dst/path */
 	RB_OP_UNLINK,      /* remove dst/path, a directory when attrs says AT_REMOVEDIR */
-	RB_OP_LOOPBACK,
-	RB_OP_HOSTNAME, /* `from` */
+	RB_OP_NETNS,       /* enter the network namespace src */
+	RB_OP_HOSTNAME,    /* `from` */
 	RB_OP_USERNS,
+	RB_OP_LOOPBACK, /* brought up, in a new namespace where attrs says CLONE_NEWNET */
+	RB_OP_OWN,      /* the namespaces of `attrs`, copied into such that the step owns */
 	RB_OP_SESSION,
 	RB_OP_STDIO,
-	RB_OP_CWD, /* `from`, below src */
+	RB_OP_CWD,   /* `from`, below src */
+	RB_OP_LIMIT, /* settings->limits[src] */
 	RB_OP_CAPS,
 	RB_OP_IDS,
 	RB_OP_FILTER,
@@ -123,7 +126,7 @@ struct rb_step {
 	struct rb_strv candidates; /* what execve is tried with, in this order */
 	struct sock_fprog filter, supervision;
 	enum rb_supervision_level supervision_level;
-	uint64_t caps; /* what root of the step has */
+	uint64_t caps; /* what root of the step has; the kernel has those up to cap_last */
 	unsigned cap_last;
 	int stdio[3]; /* borrowed or made; -1 as 0: the step's /dev/null */
 	int channel;  /* the child's end */
@@ -133,7 +136,16 @@ struct rb_step {
 int rb_step_fd(struct rb_step *s, int fd);
 struct rb_op *rb_step_op(struct rb_step *s, enum rb_op_kind kind, const char *what);
 
+/* Brings lo of our network namespace up. 0 or -errno; may be called in the child. */
+int rb_loopback_up(void);
+
 /* --- the parts of prepare --- */
+
+/* The texts of the step's /etc/hosts and /etc/resolv.conf (exec-names.c). */
+void rb_step_hosts(const struct rb_exec_spec *spec, struct rb_buf *ret);
+void rb_step_resolv(const struct rb_exec_spec *spec, struct rb_buf *ret);
+/* What becomes of the text of the host's resolv.conf. */
+void rb_resolv_adapt(const char *text, enum rb_network network, struct rb_buf *ret);
 
 /* Mounts: from RB_OP_PREPARE of /proc to the last mask. */
 int rb_step_add_mounts(struct rb_step *s, struct rb_error **err);

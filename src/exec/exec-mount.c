@@ -20,7 +20,6 @@
 #define SCRIPT_DIR "pipes"
 
 enum {
-	RESOLV_CONF_MAX = 1 << 20,
 	NOTHING = RB_MOUNT_ATTR_NOSUID | RB_MOUNT_ATTR_NODEV | RB_MOUNT_ATTR_NOEXEC,
 	/* For device nodes, and for /dev/null over a file: NODEV would make them unreadable. */
 	NODE = RB_MOUNT_ATTR_RDONLY | RB_MOUNT_ATTR_NOSUID | RB_MOUNT_ATTR_NOEXEC,
@@ -160,18 +159,12 @@ static int put_script(const struct rb_exec_spec *spec, int dev_fd, struct rb_err
 /* The two generated files, in memory: an image never holds them. */
 static int put_network_files(const struct rb_exec_spec *spec, int dev_fd, struct rb_error **err)
 {
+	RB_CLEANUP(rb_buf_clear) struct rb_buf hosts = RB_BUF_INIT;
 	RB_CLEANUP(rb_buf_clear) struct rb_buf resolv = RB_BUF_INIT;
-	struct rb_error *why = NULL;
-	RB_CLEANUP(rb_strp)
-	char *hosts =
-		rb_asprintf("127.0.0.1\tlocalhost %s\n::1\tlocalhost ip6-localhost ip6-loopback\n",
-			    spec->hostname);
 
-	/* Without the host's file there are no servers to name. */
-	if (spec->network == RB_NET_HOST &&
-	    rb_read_file_at(AT_FDCWD, "/etc/resolv.conf", RESOLV_CONF_MAX, &resolv, &why) < 0)
-		rb_error_drop(&why);
-	if (put_file(dev_fd, HOSTS_TMP, hosts, strlen(hosts), 0644, err) < 0)
+	rb_step_hosts(spec, &hosts);
+	rb_step_resolv(spec, &resolv);
+	if (put_file(dev_fd, HOSTS_TMP, hosts.ptr, hosts.len, 0644, err) < 0)
 		return -1;
 	return put_file(dev_fd, RESOLV_TMP, resolv.ptr, resolv.len, 0644, err);
 }
@@ -201,9 +194,13 @@ static int new_pts(const struct rb_host *host, struct rb_error **err)
 			 RB_MOUNT_ATTR_NOSUID | RB_MOUNT_ATTR_NOEXEC, err);
 }
 
-static int new_shm(struct rb_error **err)
+static int new_shm(const struct rb_exec_settings *settings, struct rb_error **err)
 {
-	static const char *const options[][2] = {{"size", DEV_BYTES}, {"mode", "1777"}};
+	RB_CLEANUP(rb_strp)
+	char *size = settings && settings->shm_bytes
+			     ? rb_asprintf("%llu", (unsigned long long)settings->shm_bytes)
+			     : rb_strdup(DEV_BYTES);
+	const char *const options[][2] = {{"size", size}, {"mode", "1777"}};
 
 	return new_mount("tmpfs", options, RB_ARRAY_LEN(options), NOTHING, err);
 }
@@ -248,7 +245,7 @@ static int add_dev(struct rb_step *s, int dev, int target, struct rb_error **err
 	if (fd < 0)
 		return -1;
 	int pts = rb_step_fd(s, fd);
-	if ((fd = new_shm(err)) < 0)
+	if ((fd = new_shm(s->spec->settings, err)) < 0)
 		return -1;
 	int shm = rb_step_fd(s, fd);
 
@@ -328,7 +325,7 @@ static int prepare_sys(struct rb_step *s, struct rb_error **err)
 	unsigned attrs = RB_MOUNT_ATTR_RDONLY | NOTHING;
 
 	/* sysfs shows the network namespace it was mounted in and is refused in one of others. */
-	if (s->spec->network == RB_NET_NONE && !sys_refused)
+	if (s->spec->network != RB_NET_HOST && !sys_refused)
 		return add_prepare(s, "sysfs", attrs, "making a /sys");
 	int fd = clone_host_tree("/sys", attrs, err);
 	return fd < 0 ? -1 : rb_step_fd(s, fd);
@@ -372,6 +369,18 @@ static int open_targets(struct rb_step *s, struct targets *t, struct rb_error **
 	return 0;
 }
 
+/* Before /sys is made, which shows it. */
+static int add_network(struct rb_step *s, struct rb_error **err)
+{
+	if (s->spec->network != RB_NET_PRIVATE)
+		return 0;
+	int fd = fcntl(s->spec->net_fd, F_DUPFD_CLOEXEC, 3);
+	if (fd < 0)
+		return rb_fail_errno(err, "cannot use the network of the step");
+	rb_step_op(s, RB_OP_NETNS, "entering the step's network")->src = rb_step_fd(s, fd);
+	return 0;
+}
+
 int rb_step_add_mounts(struct rb_step *s, struct rb_error **err)
 {
 	struct targets t;
@@ -383,6 +392,8 @@ int rb_step_add_mounts(struct rb_step *s, struct rb_error **err)
 	if (open_targets(s, &t, err) < 0 || (fd = new_dev(s->spec, err)) < 0)
 		return -1;
 	s->dev = rb_step_fd(s, fd);
+	if (add_network(s, err) < 0)
+		return -1;
 	int proc = prepare_proc(s, err), sys = proc < 0 ? -1 : prepare_sys(s, err);
 	if (sys < 0)
 		return -1;

@@ -30,7 +30,8 @@ enum rb_supervision_level rb_supervision_choose(const struct rb_exec_spec *spec,
 	for (size_t i = 0; i < u->n_groups; i++)
 		if (u->groups[i] >= gids)
 			return RB_SUPERVISE_ALL;
-	return RB_SUPERVISE_OWNERS;
+	/* It may mount, which the supervisor does not follow. */
+	return spec->insecure ? RB_SUPERVISE_NONE : RB_SUPERVISE_OWNERS;
 }
 
 static int start(struct rb_supervision *v, struct rb_error **err)

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/capability.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -163,6 +164,32 @@ static void choose_capabilities(struct rb_step *s)
 		s->caps |= (uint64_t)1 << cap;
 	}
 	s->cap_last = (unsigned)cap_max_bits() - 1;
+	if (s->spec->insecure)
+		s->caps = ((uint64_t)1 << (s->cap_last + 1)) - 1;
+}
+
+/*
+ * What an insecure step's capabilities are for. The network is the host's or shared with later
+ * steps, or its own already. Where all ids are emulated the supervisor answers by the mounts that
+ * it knows.
+ */
+static unsigned own_namespaces(const struct rb_step *s)
+{
+	unsigned flags = CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
+
+	return s->supervision_level == RB_SUPERVISE_NONE ? flags | CLONE_NEWNS : flags;
+}
+
+static void add_limits(struct rb_step *s)
+{
+	const struct rb_exec_settings *settings = s->spec->settings;
+
+	for (size_t i = 0; settings && i < settings->n_limits; i++)
+		/* The kernel does not heed that one; to the supervisor it is somebody's identity.
+		 */
+		if (settings->limits[i].resource != RLIMIT_LOCKS ||
+		    s->supervision_level != RB_SUPERVISE_ALL)
+			rb_step_op(s, RB_OP_LIMIT, "setting limits (--ulimit)")->src = (int)i;
 }
 
 /* Namespaces and mounts, then the nested user namespace, then what a process is. */
@@ -174,14 +201,23 @@ static int add_operations(struct rb_step *s, struct rb_error **err)
 	if (rb_step_add_mounts(s, err) < 0)
 		return -1;
 	rb_step_op(s, RB_OP_USERNS, "making the step's user namespace");
+	/* /sys shows the network of the clone, because only the owner of that could mount it. The
+	 * step moves on to one where its own capabilities count: low ports, raw sockets. */
+	if (s->spec->network == RB_NET_NONE)
+		rb_step_op(s, RB_OP_LOOPBACK, "making an empty network")->attrs = CLONE_NEWNET;
 	rb_step_op(s, RB_OP_SESSION, "starting a session");
 	struct rb_op *cwd = rb_step_op(s, RB_OP_CWD, "entering the working directory");
 	cwd->from = s->spec->cwd;
 	cwd->src = 0; /* the root, added first */
 	rb_step_op(s, RB_OP_STDIO, "connecting the output");
+	if (s->spec->insecure)
+		rb_step_op(s, RB_OP_OWN, "making the step's own namespaces")->attrs =
+			own_namespaces(s);
+	add_limits(s);
 	rb_step_op(s, RB_OP_CAPS, "dropping capabilities");
 	rb_step_op(s, RB_OP_IDS, "becoming the user of the step");
-	rb_step_op(s, RB_OP_FILTER, "loading the system call filter");
+	if (!s->spec->insecure)
+		rb_step_op(s, RB_OP_FILTER, "loading the system call filter");
 	if (s->supervision_level != RB_SUPERVISE_NONE)
 		rb_step_op(s, RB_OP_SUPERVISE, "sending calls to the supervisor");
 	rb_step_op(s, RB_OP_EXEC, "starting the command");
@@ -287,6 +323,18 @@ static ssize_t receive(int fd, struct rb_child_message *m, int *ret_fd)
 	return n < 0 ? -errno : n;
 }
 
+/* The limits of the step before it set them are those of this process. */
+static int explain_limit(const struct rb_exec_limit *l, struct rb_error **err)
+{
+	struct rlimit ours = {0};
+
+	(void)getrlimit((enum __rlimit_resource)l->resource, &ours);
+	return rb_fail(err, RB_ERR_UNSUPPORTED,
+		       "--ulimit: a limit above the hard limit of this process (%llu) takes root; "
+		       "raise that first (ulimit -H, or limits.conf), or ask for less",
+		       (unsigned long long)ours.rlim_max);
+}
+
 /* Sentence for an operation that failed. */
 static int explain(const struct rb_step *s, const struct rb_child_message *m, struct rb_error **err)
 {
@@ -301,6 +349,8 @@ static int explain(const struct rb_step *s, const struct rb_child_message *m, st
 				   "cannot use the working directory %s of the step", s->spec->cwd);
 	if (op->kind == RB_OP_ATTACH || op->kind == RB_OP_ATTACH_PART)
 		return rb_fail_sys(err, -m->sys_errno, "cannot mount anything at %s", op->path);
+	if (op->kind == RB_OP_LIMIT && m->sys_errno == EPERM)
+		return explain_limit(&s->spec->settings->limits[op->src], err);
 	return rb_fail_sys(err, -m->sys_errno, "cannot set the step up: %s", op->what);
 }
 

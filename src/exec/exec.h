@@ -6,9 +6,9 @@
  *
  * Order in the child: own mount, pid, ipc, uts, cgroup (and network, when asked) namespaces; mounts
  * by descriptor; pivot_root; nested user namespace (the parent writes its maps, so that mounts are
- * locked); cwd; bounding set dropped; ids set with KEEPCAPS; filter loaded while CAP_SYS_ADMIN of
- * the nested namespace is effective; final capset; execve. no_new_privs stays off: sudo and su work
- * inside.
+ * locked); cwd; bounding set dropped; limits; ids set with KEEPCAPS; filter loaded while
+ * CAP_SYS_ADMIN of the nested namespace is effective; final capset; execve. no_new_privs stays off:
+ * sudo and su work inside.
  *
  * Messages child -> parent on the status pipe: struct { uint32_t op; int32_t sys_errno } once on
  * failure; the byte sequence of op RB_EXEC_WANT_MAPS to ask for the maps; end of file means execve
@@ -24,7 +24,28 @@
 #include "host/host.h"
 #include "layer/ledger.h"
 
-enum rb_network { RB_NET_HOST, RB_NET_NONE };
+enum rb_network {
+	RB_NET_HOST,
+	RB_NET_NONE,    /* a namespace with nothing but a loopback that is up */
+	RB_NET_PRIVATE, /* that of net_fd, see exec/network.h */
+};
+
+/* What the user says of all steps (dockerfile.md 8.1). All borrowed. */
+struct rb_exec_host {
+	const char *name;
+	const char *address; /* NULL: that of the host, as the step sees it */
+};
+struct rb_exec_limit {
+	int resource; /* RLIMIT_* */
+	uint64_t soft, hard;
+};
+struct rb_exec_settings {
+	const struct rb_exec_host *hosts; /* lines of /etc/hosts */
+	size_t n_hosts;
+	const struct rb_exec_limit *limits; /* all others are ours */
+	size_t n_limits;
+	uint64_t shm_bytes; /* 0: 64 MiB */
+};
 
 /* A mount beside those that every step has. */
 struct rb_exec_mount {
@@ -54,7 +75,12 @@ struct rb_exec_spec {
 	const char *cwd;         /* made 0755, owned by the user, when missing */
 	const char *user;        /* config.User as text; NULL or "" is root (10.3) */
 	enum rb_network network;
+	int net_fd;           /* RB_NET_PRIVATE: borrowed */
 	const char *hostname; /* NULL: "buildkitsandbox" */
+	/* All capabilities of the step's user namespace and no filter (12). It has namespaces of
+	 * its own to use them on, except where ids are emulated: its mounts stay ours then. */
+	bool insecure;
+	const struct rb_exec_settings *settings; /* NULL: none */
 	/* Mounted in this order, so parents come before what lies in them. Mount points that are
 	 * missing are made, and removed by finish when the step has not changed them. */
 	const struct rb_exec_mount *mounts;

@@ -167,29 +167,51 @@ static void check_proc(struct rb_host *h)
 		  : NULL);
 }
 
+/* The helpers need the device; a container has none, and some distributions keep it for root. */
+static void check_network_helpers(struct rb_host *h, const char *helper)
+{
+	bool by_hand;
+
+	if (!helper)
+		rb_host_add_check(
+			h, "network helpers", false,
+			rb_strdup("neither pasta nor slirp4netns is installed: steps have no "
+				  "network of their own"),
+			rb_host_install_line("passt", &by_hand));
+	else if (access("/dev/net/tun", R_OK | W_OK) < 0)
+		rb_host_add_check(h, "network helpers", false,
+				  rb_asprintf("%s is there, but cannot open /dev/net/tun (%s)",
+					      helper, strerrordesc_np(errno)),
+				  errno == EACCES
+					  ? rb_asprintf("%schmod 666 /dev/net/tun", rb_host_sudo())
+					  : rb_asprintf("%smodprobe tun (in a container: start it "
+							"with --device /dev/net/tun)",
+							rb_host_sudo()));
+	else
+		rb_host_add_check(h, "network helpers", true, rb_strdup(helper), NULL);
+}
+
 static void check_network(struct rb_host *h)
 {
 	int e = inside(h, try_network);
 	RB_CLEANUP(rb_strp) char *pasta = rb_find_program("pasta");
 	RB_CLEANUP(rb_strp) char *slirp = rb_find_program("slirp4netns");
 	const char *helper = pasta ? pasta : slirp;
-	bool by_hand;
+	bool own = !e && helper && access("/dev/net/tun", R_OK | W_OK) == 0;
 
-	/* What is so by design and should be known (threats S20). */
-	rb_host_add_check(h, "network", e == 0,
-			  rb_asprintf("steps share this host's network: they reach services on "
-				      "localhost and abstract sockets; RUN --network=none %s%s%s",
-				      e ? "is not possible (" : "does not",
-				      e ? strerrordesc_np(e) : "", e ? ")" : ""),
-			  e == ENOSPC ? rb_asprintf("%ssysctl -w user.max_net_namespaces=15000",
-						    rb_host_sudo())
-				      : NULL);
+	/* What is so by design and should be known (threats S44). */
 	rb_host_add_check(
-		h, "network helpers", helper != NULL,
-		helper ? rb_asprintf("%s is there (this version does not use it yet)", helper)
-		       : rb_strdup("neither pasta nor slirp4netns is installed; this "
-				   "version does without"),
-		helper ? NULL : rb_host_install_line("passt", &by_hand));
+		h, "network", e == 0,
+		own ? rb_strdup("steps have networks of their own: services on this host's "
+				"localhost and abstract sockets are out of their reach")
+		    : rb_asprintf("steps share this host's network: they reach services on "
+				  "localhost and abstract sockets; RUN --network=none %s%s%s",
+				  e ? "is not possible (" : "does not", e ? strerrordesc_np(e) : "",
+				  e ? ")" : ""),
+		e == ENOSPC
+			? rb_asprintf("%ssysctl -w user.max_net_namespaces=15000", rb_host_sudo())
+			: NULL);
+	check_network_helpers(h, helper);
 }
 
 static void check_bootstrap(struct rb_host *h)

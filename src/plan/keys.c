@@ -45,6 +45,13 @@ static void add_run(struct rb_hash *h, const struct rb_vertex *v)
 	rb_hash_addstr(h, run->user);
 	/* The mode asked for, not what the host could give (design 3.5). */
 	rb_hash_addu64(h, run->network);
+	rb_hash_addu64(h, run->insecure);
+	rb_hash_addstr(h, run->hostname);
+	rb_hash_addu64(h, run->n_devices);
+	for (size_t i = 0; i < run->n_devices; i++)
+		rb_hash_addstr(h, run->devices[i].name);
+	if (run->extra_key)
+		add_strv(h, run->extra_key);
 	rb_hash_addstr(h, run->script_name);
 	rb_hash_addstr(h, run->script_body);
 	rb_hash_addstr(h, rb_platform_text(&v->stage->platform, platform));

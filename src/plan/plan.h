@@ -28,6 +28,13 @@
 
 enum rb_network_mode { RB_NETWORK_DEFAULT, RB_NETWORK_NONE, RB_NETWORK_HOST };
 
+/* --allow: what a Dockerfile may only have when the command line says so (threats S24). */
+enum rb_entitlement {
+	RB_ALLOW_NETWORK_HOST = 1,
+	RB_ALLOW_SECURITY_INSECURE = 2,
+	RB_ALLOW_DEVICE = 4,
+};
+
 /*
  * A build context beside the main one (--build-context, 4.5). What it is called and what it stands
  * for; opening it is the solver's matter.
@@ -54,6 +61,11 @@ struct rb_plan_options {
 	bool platform_is_default; /* nobody asked for one: the target's is that of this machine */
 	bool several_platforms;   /* of one build: names of steps tell which */
 	enum rb_network_mode network; /* --network: default of RUN */
+	unsigned allow;               /* of enum rb_entitlement */
+	const char *hostname;         /* of RUN; NULL: the usual one. A build argument wins */
+	/* What else the command line says of all RUNs and belongs into their keys; NULL: nothing.
+	 */
+	const struct rb_strv *run_key;
 	bool no_cache;
 	const struct rb_plan_context *contexts; /* --build-context; of one name the last counts */
 	size_t n_contexts;
@@ -115,7 +127,12 @@ struct rb_vertex_run {
 	size_t n_mounts;
 	struct rb_vertex_mount **trees; /* those that have one, in this order */
 	size_t n_trees;
-	const char *script_name; /* one-heredoc RUN with "#!" or NULL */
+	bool insecure;        /* --security=insecure */
+	const char *hostname; /* NULL: the usual one */
+	const struct rb_device *devices;
+	size_t n_devices;
+	const struct rb_strv *extra_key; /* may be NULL */
+	const char *script_name;         /* one-heredoc RUN with "#!" or NULL */
 	const char *script_body;
 };
 
@@ -263,6 +280,9 @@ const struct rb_root_ref *rb_vertex_input(const struct rb_vertex *v, size_t i);
 
 /* The root below all vertices of the stage and its parent stages: scratch or an image. */
 struct rb_root_ref rb_plan_stage_root(const struct rb_plan_stage *stage);
+
+/* Whether a step can be given this host name: 1 to 64 letters, digits and "-", "_", ".". */
+bool rb_plan_is_hostname(const char *name);
 
 /* --- keys (plan/keys.c)
  * --------------------------------------------------------------------------------------------- */

@@ -180,11 +180,66 @@ static void name_with_secrets(struct rb_elab *e, struct rb_vertex *v)
 	rb_env_clear(&env);
 }
 
+bool rb_plan_is_hostname(const char *name)
+{
+	enum { HOSTNAME_MAX = 64 }; /* __NEW_UTS_LEN */
+	size_t n = 0;
+
+	for (; name[n]; n++)
+		if (!rb_ascii_isalnum(name[n]) && !strchr("-_.", name[n]))
+			return false;
+	return n > 0 && n <= HOSTNAME_MAX;
+}
+
+/* The name of the host is written into /etc/hosts: nothing that means something there. */
+static int run_hostname(struct rb_elab *e, const char **ret, struct rb_error **err)
+{
+	static const char arg[] = "BUILDKIT_SANDBOX_HOSTNAME";
+	const char *given = rb_env_get(e->plan->options.build_args, arg);
+
+	*ret = NULL;
+	if (given && *given) {
+		if (!rb_plan_is_hostname(given))
+			return rb_fail(
+				err, RB_ERR_USAGE,
+				"--build-arg %s=%.80s: a host name has letters, digits, \"-\", "
+				"\"_\" and \".\", 64 at most",
+				arg, given);
+		*ret = keep(e, given);
+	} else {
+		*ret = e->plan->options.hostname;
+	}
+	return 0;
+}
+
+/* What takes a word of the user (8.1, 10.9). */
+static int check_entitlements(struct rb_elab *e, const struct rb_vertex_run *run,
+			      struct rb_error **err)
+{
+	const char *own = e->inst->run.network;
+	unsigned allow = e->plan->options.allow;
+
+	if (run->network == RB_NETWORK_HOST && !(allow & RB_ALLOW_NETWORK_HOST))
+		return rb_fail(
+			err, RB_ERR_DOCKERFILE,
+			"%s--network=host needs the entitlement network.host: the step could "
+			"reach all services of this host; if that is meant, add --allow "
+			"network.host",
+			own ? "RUN " : "");
+	if (run->insecure && !(allow & RB_ALLOW_SECURITY_INSECURE))
+		return rb_fail(
+			err, RB_ERR_DOCKERFILE,
+			"RUN --security=insecure needs the entitlement security.insecure: the "
+			"step would run with all capabilities and without a system call "
+			"filter; if that is meant, add --allow security.insecure");
+	return 0;
+}
+
 int rb_elab_run(struct rb_elab *e, struct rb_error **err)
 {
 	RB_CLEANUP(rb_buf_clear) struct rb_buf by = RB_BUF_INIT;
-
 	struct rb_vertex *v = add_vertex(e, RB_VERTEX_RUN);
+
 	run_argv(e, &v->run);
 	rb_env_to_strv(&e->state->env, &v->run.env);
 	add_proxies(e, &v->run.proxy_env);
@@ -194,7 +249,12 @@ int rb_elab_run(struct rb_elab *e, struct rb_error **err)
 	v->run.cwd = keep(e, cwd);
 	v->run.user = keep(e, e->config->user ? e->config->user : "");
 	v->run.network = run_network(e);
-	if (rb_elab_mounts(e, &v->run, err) < 0)
+	v->run.insecure = e->inst->run.insecure;
+	v->run.devices = e->inst->run.devices;
+	v->run.n_devices = e->inst->run.n_devices;
+	v->run.extra_key = e->plan->options.run_key;
+	if (check_entitlements(e, &v->run, err) < 0 || run_hostname(e, &v->run.hostname, err) < 0 ||
+	    rb_elab_mounts(e, &v->run, err) < 0)
 		return -1;
 	name_with_secrets(e, v);
 

@@ -272,11 +272,12 @@ static void reap_orphans(struct rb_solver *s)
 	siginfo_t si;
 
 	for (;;) {
-		bool ours = false;
+		bool ours;
 
 		si.si_pid = 0;
 		if (waitid(P_ALL, 0, &si, WEXITED | WNOHANG | WNOWAIT) < 0 || !si.si_pid)
 			return;
+		ours = rb_networks_owns(s->networks, si.si_pid);
 		for (size_t i = 0; i < s->n_jobs && !ours; i++) {
 			const struct job *job = s->jobs[i];
 

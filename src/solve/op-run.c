@@ -19,6 +19,8 @@ enum { COMMAND_SHOWN_MAX = 1000 }; /* bytes of it in the error */
 
 struct op_run {
 	struct rb_active *active;
+	struct rb_netns *netns; /* NULL: not a private network */
+	struct rb_networks *networks;
 	int root_fd;
 	struct rb_exec exec;
 	bool ended;
@@ -37,6 +39,7 @@ static void op_run_free(struct op_run *run)
 	rb_active_free(run->active);
 	rb_mask_free(run->mask);
 	rb_loan_clear(&run->loan);
+	rb_networks_give_back(run->networks, run->netns);
 	free(run->log_path);
 	free(run);
 }
@@ -54,6 +57,14 @@ static void set_variable(struct rb_strv *env, const char *text)
 		return;
 	}
 	rb_strv_add(env, text);
+}
+
+/* A proxy's variable replaces an ENV of its name (10.2): of two, programs would take the first. */
+static void run_environment(const struct rb_vertex_run *run, struct rb_strv *ret)
+{
+	rb_strv_copy(ret, &run->env);
+	for (size_t i = 0; i < run->proxy_env.n; i++)
+		set_variable(ret, run->proxy_env.v[i]);
 }
 
 struct mounts {
@@ -92,20 +103,79 @@ static const char *foreign_arch(const struct rb_vertex *v)
 	return rb_streq(arch, host.arch) ? NULL : arch;
 }
 
-static int start(struct rb_solver *s, const struct rb_vertex *v, struct op_run *run,
+static bool wants_gateway(const struct rb_exec_settings *settings)
+{
+	for (size_t i = 0; settings && i < settings->n_hosts; i++)
+		if (!settings->hosts[i].address)
+			return true;
+	return false;
+}
+
+/* The mode asked for, as far as this host has it: instead of a private network the host's serves,
+ * and is told of once (12). */
+static enum rb_network choose_network(struct rb_solver *s, const struct job *job,
+				      struct op_run *run)
+{
+	enum rb_network_mode mode = job->vertex->run.network;
+	const char *why;
+
+	if (mode != RB_NETWORK_DEFAULT)
+		return mode == RB_NETWORK_NONE ? RB_NET_NONE : RB_NET_HOST;
+	if (!s->networks)
+		s->networks = rb_networks_new(s->in.host, wants_gateway(s->in.options->settings));
+	run->networks = s->networks;
+	run->netns = rb_networks_take(s->networks, &why);
+	if (run->netns)
+		return RB_NET_PRIVATE;
+	if (!s->network_noticed) {
+		RB_CLEANUP(rb_strp)
+		char *text =
+			rb_asprintf("steps share this host's network and what listens on its "
+				    "loopback: %s (--network=none closes it; see rbuild doctor)",
+				    why);
+		rb_solve_emit(s, job->ev, RB_EV_WARN, text);
+	}
+	s->network_noticed = true;
+	return RB_NET_HOST;
+}
+
+/* Nobody gives devices: what a step can do without is left out, and said. */
+static int check_devices(struct rb_solver *s, const struct job *job, struct rb_error **err)
+{
+	const struct rb_vertex_run *run = &job->vertex->run;
+
+	for (size_t i = 0; i < run->n_devices; i++) {
+		const char *name = run->devices[i].name;
+
+		if (run->devices[i].required)
+			return rb_fail(
+				err, RB_ERR_UNSUPPORTED,
+				"RUN --device: the step requires the CDI device %s, and this "
+				"version of rbuild gives steps no devices of the host",
+				name);
+		RB_CLEANUP(rb_strp)
+		char *text = rb_asprintf("the CDI device %s is not available to steps; the step "
+					 "does without, as it is not required",
+					 name);
+		rb_solve_emit(s, job->ev, RB_EV_WARN, text);
+	}
+	return 0;
+}
+
+static int start(struct rb_solver *s, const struct job *job, struct op_run *run,
 		 struct rb_error **err)
 {
 	RB_CLEANUP(rb_strv_clear) struct rb_strv env = RB_STRV_INIT;
+	const struct rb_vertex *v = job->vertex;
 
 	if (rb_snapshot_prepare(s->in.snapshots, rb_solve_parent_id(s, v), &run->active, err) < 0 ||
 	    (run->root_fd = rb_active_mount(run->active, err)) < 0)
 		return -1;
-	rb_strv_copy(&env, &v->run.env);
-	for (size_t i = 0; i < v->run.proxy_env.n; i++)
-		rb_strv_add(&env, v->run.proxy_env.v[i]);
+	run_environment(&v->run, &env);
 	struct mounts mounts = {.n = 0};
 	if (add_mounts(s, &v->run, run, &env, &mounts, err) < 0)
 		return -1;
+	enum rb_network network = choose_network(s, job, run);
 	const struct rb_exec_spec spec = {
 		.root_fd = run->root_fd,
 		.host = s->in.host,
@@ -117,7 +187,11 @@ static int start(struct rb_solver *s, const struct rb_vertex *v, struct op_run *
 		.arch = foreign_arch(v),
 		.cwd = v->run.cwd,
 		.user = v->run.user,
-		.network = v->run.network == RB_NETWORK_NONE ? RB_NET_NONE : RB_NET_HOST,
+		.network = network,
+		.net_fd = run->netns ? rb_netns_fd(run->netns) : -1,
+		.hostname = v->run.hostname,
+		.insecure = v->run.insecure,
+		.settings = s->in.options->settings,
 		.script_name = v->run.script_name,
 		.script_body = v->run.script_body,
 		.mounts = mounts.v,
@@ -153,7 +227,8 @@ int rb_op_run_start(struct rb_solver *s, struct job *job, struct rb_error **err)
 	run->root_fd = run->log_fd = -1;
 	run->loan = (struct rb_loan)RB_LOAN_INIT;
 	run->exec = (struct rb_exec){.pidfd = -1, .out_fd = -1, .err_fd = -1, .attend_fd = -1};
-	if (prepare_filter(s, err) < 0 || start(s, v, run, err) < 0) {
+	if (prepare_filter(s, err) < 0 || check_devices(s, job, err) < 0 ||
+	    start(s, job, run, err) < 0) {
 		op_run_free(run);
 		return rb_error_at(err, v->inst->line_first, v->inst->line_last);
 	}

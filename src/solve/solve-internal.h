@@ -7,6 +7,7 @@
 
 #include "context/remote.h"
 #include "exec/exec.h"
+#include "exec/network.h"
 #include "layer/copy.h"
 #include "solve/scheduler.h"
 #include "solve/solve.h"
@@ -98,10 +99,12 @@ struct rb_solver {
 	unsigned *n_events, own_events; /* event vertices announced, with those of solvers before */
 	size_t n_warned;                /* warnings of the plan's checks that were emitted */
 	int64_t start_ns;
-	int signal_fd;          /* -1: not opened */
-	sigset_t unblocked;     /* the signal mask before that */
-	bool filter_ready;      /* rb_exec_filter_prepare() was called */
-	struct rb_error *error; /* first failure */
+	int signal_fd;                /* -1: not opened */
+	sigset_t unblocked;           /* the signal mask before that */
+	bool filter_ready;            /* rb_exec_filter_prepare() was called */
+	struct rb_networks *networks; /* NULL: no step wanted one yet */
+	bool network_noticed;         /* that steps have the host's instead */
+	struct rb_error *error;       /* first failure */
 };
 
 /* Nodes and jobs (solve.c). */

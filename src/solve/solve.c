@@ -191,6 +191,7 @@ void rb_solver_free(struct rb_solver *s)
 	for (size_t i = 0; i < rb_solve_n_contexts(s); i++)
 		rb_statcache_free(s->contexts[i].statcache);
 	free(s->contexts);
+	rb_networks_free(s->networks);
 	rb_sched_free(s->sched);
 	rb_closep(&s->signal_fd);
 	rb_error_free(s->error);

@@ -26,12 +26,14 @@
 #include "store/store.h"
 
 struct rb_solver;
+struct rb_exec_settings; /* exec/exec.h */
 
 struct rb_solve_options {
 	unsigned jobs; /* steps that run at a time; at least 1 */
 	bool pull;     /* ask the registry even for names that the store knows */
 	bool debug;
-	const char *build_id; /* names the directory of logs */
+	const char *build_id;                    /* names the directory of logs */
+	const struct rb_exec_settings *settings; /* of all steps; NULL: none */
 };
 
 /*

@@ -118,6 +118,11 @@ static void add_inst(struct rb_buf *b, const struct rb_inst *inst)
 		break;
 	case RB_INST_RUN:
 		add_flag(b, "network", inst->run.network);
+		if (inst->run.insecure)
+			rb_buf_addstr(b, " insecure");
+		for (size_t i = 0; i < inst->run.n_devices; i++)
+			rb_buf_addf(b, " device %s%s", inst->run.devices[i].name,
+				    inst->run.devices[i].required ? " required" : "");
 		for (size_t i = 0; i < inst->run.n_mounts; i++)
 			add_mount(b, &inst->run.mounts[i]);
 		if (inst->run.script_file)
@@ -876,14 +881,17 @@ static void test_dockerfile__run_flags(void)
 		GOOD("RUN --network=host x\n", "2-2 RUN network=host sh [x]\n"),
 		GOOD("RUN --network=default x\n", "2-2 RUN network=default sh [x]\n"),
 		GOOD("RUN --security=sandbox x\n", "2-2 RUN sh [x]\n"),
-		GOOD("RUN --security=insecure x\n",
-		     "2-2 RUN sh [x] !RUN --security=insecure is not supported yet by this version of rbuild\n"),
+		GOOD("RUN --security=insecure x\n", "2-2 RUN insecure sh [x]\n"),
 		GOOD("RUN --mount=type=cache,target=/x y\n",
 		     "2-2 RUN mount type=cache target=/x sh [y]\n"),
 		GOOD("RUN --mount=Dst=$1 --mount=target='/x y',RO y\n",
 		     "2-2 RUN mount dst=$1 mount target=/x y ro sh [y]\n"),
-		GOOD("RUN --device=x y\n",
-		     "2-2 RUN sh [y] !RUN --device is not supported yet by this version of rbuild\n"),
+		GOOD("RUN --device=x y\n", "2-2 RUN device x sh [y]\n"),
+		GOOD("RUN --device=a/b=c,required --device=required,Name=d,required=false y\n",
+		     "2-2 RUN device a/b=c required device d sh [y]\n"),
+		BAD("RUN --device=a,x=1 y\n", "--device: unexpected key 'x' in 'x=1'", 2, 2),
+		BAD("RUN --device=a,required=x y\n", "--device: invalid value for required: x", 2, 2),
+		BAD("RUN --device=required y\n", "--device=required names no device", 2, 2),
 		GOOD("RUN --mount=ro <<EOF\nb\nEOF\n", "2-4 RUN mount ro sh [b\n]\n"),
 		BAD("RUN --mount=a x\n", "invalid field 'a' must be a key=value pair", 2, 2),
 		BAD("RUN --network=x y\n", "invalid network mode \"x\"", 2, 2),

@@ -470,9 +470,53 @@ static void test_exec__network(void)
 	check_output(__FILE__, __LINE__, &root, &spec, "connect: ok\n");
 	spec.network = RB_NET_NONE;
 	check_output(__FILE__, __LINE__, &root, &spec, "connect: ECONNREFUSED\n");
-	spec.argv = ARGV("/init", "cat", "/etc/resolv.conf", "/sys/class/net/lo/flags");
+	spec.argv = ARGV("/init", "cat", "/sys/class/net/lo/flags");
 	check_output(__FILE__, __LINE__, &root, &spec, "0x9\n"); /* IFF_UP | IFF_LOOPBACK */
 	root_clear(&root);
+}
+
+static void test_exec__names(void)
+{
+	static const struct {
+		const char *host, *none, *private_;
+	} rows[] = {
+		{"", "", ""},
+		{"search a b\nnameserver 192.0.2.1\nnameserver 2001:db8::1\noptions x",
+		 "search a b\nnameserver 192.0.2.1\nnameserver 2001:db8::1\noptions x",
+		 "search a b\nnameserver 192.0.2.1\nnameserver 2001:db8::1\noptions x"},
+		{"nameserver 127.0.0.53\noptions edns0\n", "options edns0\n",
+		 "nameserver 10.0.2.3\noptions edns0\n"},
+		{"nameserver\t127.0.0.1 \nnameserver ::1\nnameserver fe80::1%eth0\nnameserver 8.8.8.8\n",
+		 "nameserver 8.8.8.8\n", "nameserver 10.0.2.3\nnameserver 8.8.8.8\n"},
+		{"# nameserver 127.0.0.1\nnameservers 127.0.0.1\nnameserver\n",
+		 "# nameserver 127.0.0.1\nnameservers 127.0.0.1\nnameserver\n",
+		 "# nameserver 127.0.0.1\nnameservers 127.0.0.1\nnameserver\n"},
+	};
+	static const struct rb_exec_host hosts[] = {{"a.b", "192.0.2.1"}, {"hub", NULL}};
+	static const struct rb_exec_settings settings = {.hosts = hosts, .n_hosts = 2};
+	struct rb_exec_spec spec = {.hostname = "name", .settings = &settings};
+
+	for (size_t i = 0; i < RB_ARRAY_LEN(rows); i++) {
+		const char *want[] = {[RB_NET_HOST] = rows[i].host,
+				      [RB_NET_NONE] = rows[i].none,
+				      [RB_NET_PRIVATE] = rows[i].private_};
+
+		for (size_t n = 0; n < RB_ARRAY_LEN(want); n++) {
+			RB_CLEANUP(rb_buf_clear) struct rb_buf got = RB_BUF_INIT;
+
+			rb_resolv_adapt(rows[i].host, (enum rb_network)n, &got);
+			CHECK_STR(got.ptr, want[n]);
+		}
+	}
+	RB_CLEANUP(rb_buf_clear) struct rb_buf text = RB_BUF_INIT;
+	rb_step_hosts(&spec, &text);
+	CHECK_STR(text.ptr, "127.0.0.1\tlocalhost name\n"
+			    "::1\tlocalhost ip6-localhost ip6-loopback\n"
+			    "192.0.2.1\ta.b\n127.0.0.1\thub\n");
+	spec.network = RB_NET_PRIVATE;
+	rb_buf_truncate(&text, 0);
+	rb_step_hosts(&spec, &text);
+	CHECK(rb_ends_with(text.ptr, "\n10.0.2.2\thub\n"));
 }
 
 static void test_exec__environment(void)
@@ -929,6 +973,7 @@ static const struct tap_test tests[] = {
 	TAP(test_exec__system_calls),
 	TAP(test_exec__files_and_devices),
 	TAP(test_exec__network),
+	TAP(test_exec__names),
 	TAP(test_exec__environment),
 	TAP(test_exec__working_directory),
 	TAP(test_exec__exit_status),
