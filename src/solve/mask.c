@@ -102,7 +102,9 @@ static size_t match(const struct rb_mask_set *set, const char *text, size_t len,
 	for (size_t i = 0; i < set->n[b]; i++) {
 		const struct pattern *p = &set->v[b][i];
 
-		if (memcmp(p->ptr, text, rb_min_size(p->len, len)) != 0)
+		/* Most differ at once, and a call would cost more than all the rest. */
+		if ((len > 1 && p->ptr[1] != text[1]) ||
+		    memcmp(p->ptr, text, rb_min_size(p->len, len)) != 0)
 			continue;
 		if (p->len > len)
 			*ret_more = true;
@@ -162,8 +164,10 @@ static void scan(const struct rb_mask_set *set, struct sequence *q, bool at_end,
 
 	for (i = 0; i < q->text.len; i++) {
 		bool more;
-		size_t n = match(set, q->text.ptr + i, q->text.len - i, &more);
 
+		if (!set->n[(unsigned char)q->text.ptr[i]])
+			continue;
+		size_t n = match(set, q->text.ptr + i, q->text.len - i, &more);
 		if (more && !at_end)
 			break;
 		if (!n || i + n <= covered)
@@ -182,9 +186,14 @@ static void scan(const struct rb_mask_set *set, struct sequence *q, bool at_end,
 
 static void add(struct sequence *q, int stream, const char *data, size_t len)
 {
+	char tags[1024];
+
+	memset(tags, stream, sizeof(tags));
 	rb_buf_add(&q->text, data, len);
-	for (size_t i = 0; i < len; i++)
-		rb_buf_addch(&q->tags, (char)stream);
+	for (size_t n; len; len -= n) {
+		n = rb_min_size(len, sizeof(tags));
+		rb_buf_add(&q->tags, tags, n);
+	}
 }
 
 static void emit_to_buf(void *ctx, int stream, const char *data, size_t len)
