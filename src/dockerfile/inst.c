@@ -45,13 +45,13 @@ static const struct rb_flag_spec run_flags[] = {{"mount", RB_FLAG_LIST, false},
 static const struct rb_flag_spec copy_flags[] = {{"from", RB_FLAG_STRING, false},
 						 {"chown", RB_FLAG_STRING, false},
 						 {"chmod", RB_FLAG_STRING, false},
-						 {"link", RB_FLAG_BOOL, true},
+						 {"link", RB_FLAG_BOOL, false},
 						 {"parents", RB_FLAG_BOOL, false},
 						 {"exclude", RB_FLAG_LIST, false},
 						 {0}};
 static const struct rb_flag_spec add_flags[] = {
 	{"chown", RB_FLAG_STRING, false},      {"chmod", RB_FLAG_STRING, false},
-	{"unpack", RB_FLAG_BOOL, false},       {"link", RB_FLAG_BOOL, true},
+	{"unpack", RB_FLAG_BOOL, false},       {"link", RB_FLAG_BOOL, false},
 	{"exclude", RB_FLAG_LIST, false},      {"checksum", RB_FLAG_STRING, false},
 	{"keep-git-dir", RB_FLAG_BOOL, false}, {0}};
 static const struct rb_flag_spec health_flags[] = {

@@ -114,6 +114,25 @@ static int copy_root(struct rb_active *a, int parent_fd)
 	return futimens(a->diff_fd, times) < 0 ? -errno : 0;
 }
 
+/*
+ * The tree whose root directory is that of the stack: one that was placed (COPY --link) says
+ * nothing about the directory it was put into.
+ */
+static int root_tree(const struct rb_active *a, const char **ret, struct rb_error **err)
+{
+	struct rb_snapshot_meta m;
+
+	for (size_t i = a->lowers.n - 1; i > 0; i--) {
+		if (rb_snapshot_stat(a->s, a->lowers.v[i], &m, err) < 0)
+			return -1;
+		*ret = a->lowers.v[i];
+		if (m.depth > 1)
+			return 0;
+	}
+	*ret = a->lowers.v[0];
+	return 0;
+}
+
 static int fill(struct rb_active *a, const char *parent, struct rb_error **err)
 {
 	struct rb_snapshotter *s = a->s;
@@ -127,11 +146,14 @@ static int fill(struct rb_active *a, const char *parent, struct rb_error **err)
 		int r = rb_ledger_chown(a->ledger, a->diff_fd, "", "", 0, 0);
 		return r < 0 ? rb_fail_sys(err, r, "cannot set the owner of a root directory") : 0;
 	}
-	RB_CLEANUP(rb_strp) char *name = rb_asprintf("%s/diff", parent);
+	const char *tree;
+	if (root_tree(a, &tree, err) < 0)
+		return -1;
+	RB_CLEANUP(rb_strp) char *name = rb_asprintf("%s/diff", tree);
 	RB_CLEANUP(rb_closep)
 	int fd = openat(s->dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
-		return rb_fail_errno(err, "cannot open snapshot %s in %s", parent, s->path);
+		return rb_fail_errno(err, "cannot open snapshot %s in %s", tree, s->path);
 	int r = copy_root(a, fd);
 	if (r < 0)
 		return rb_snapshot_fail_disk(err, r, "cannot take over the root directory's owner",
@@ -152,11 +174,8 @@ int rb_snapshot_prepare(struct rb_snapshotter *s, const char *parent, struct rb_
 	    (*parent && rb_snapshot_stat(s, parent, &below, err) < 0))
 		return -1;
 	a->below_has_owners = below.has_owners;
-	if (a->lowers.n >= RB_SNAPSHOT_DEPTH_MAX)
-		return rb_fail(
-			err, RB_ERR_UNSUPPORTED,
-			"more than %d layers and steps on top of each other, which is all that the kernel's overlay takes: join RUN instructions, or copy the result so far into a new stage with COPY --from",
-			RB_SNAPSHOT_DEPTH_MAX);
+	if (rb_snapshot_check_depth(a->lowers.n + 1, err) < 0)
+		return -1;
 	int r = make_locked(a);
 	if (r < 0)
 		return rb_snapshot_fail_disk(err, r, "cannot make a snapshot", s->path);

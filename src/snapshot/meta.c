@@ -4,11 +4,12 @@
  *
  *	{"lowers": ["<bottom id>", …, "<parent id>"], "created_s": N, "created_ns": N,
  *	 "diff_id": "sha256:…", "diff_size": N,
- *	 "owners": 1,
+ *	 "owners": 1, "placed": 1,
  *	 "blob": "sha256:…", "blob_size": N, "media_type": "…"}
  *
  * All ids below are in every file, so that a stack of any depth is known after one read. The last
- * two lines are missing until they are known.
+ * two lines are missing until they are known. Of a placed snapshot the last of `lowers` is the tree
+ * that it shares.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -76,7 +77,7 @@ static int get_text(const struct rb_json *j, const char *key, const char *what, 
 static int decode(const struct rb_json *j, const char *id, struct rb_snapshot_meta *m,
 		  struct rb_strv *lowers, struct rb_error **err)
 {
-	uint64_t ns = 0, owners = 0;
+	uint64_t ns = 0, owners = 0, placed = 0;
 
 	if (!rb_json_is_object(j) || !rb_json_member(j, "lowers"))
 		return damaged(err, id, "no list of lower snapshots");
@@ -84,6 +85,7 @@ static int decode(const struct rb_json *j, const char *id, struct rb_snapshot_me
 	    rb_json_get_i64(j, "created_s", "meta", &m->created_s, err) < 0 ||
 	    get_size(j, "created_ns", "meta", &ns, err) < 0 ||
 	    get_size(j, "owners", "meta", &owners, err) < 0 ||
+	    get_size(j, "placed", "meta", &placed, err) < 0 ||
 	    get_digest(j, "diff_id", "meta", &m->has_diff, &m->diff_id, err) < 0 ||
 	    get_size(j, "diff_size", "meta", &m->diff_size, err) < 0 ||
 	    get_digest(j, "blob", "meta", &m->has_blob, &m->blob, err) < 0 ||
@@ -94,15 +96,18 @@ static int decode(const struct rb_json *j, const char *id, struct rb_snapshot_me
 		return damaged(err, id, "impossible time");
 	m->created_ns = (uint32_t)ns;
 	m->has_owners = owners != 0;
-	if (lowers->n >= RB_SNAPSHOT_DEPTH_MAX)
+	m->placed = placed != 0;
+	m->depth = (unsigned)lowers->n + !m->placed;
+	if (m->depth > RB_SNAPSHOT_DEPTH_MAX)
 		return damaged(err, id, "stack too deep");
+	if (m->depth == 0)
+		return damaged(err, id, "no tree");
 	for (size_t i = 0; i < lowers->n; i++)
 		if (!rb_snapshot_id_valid(lowers->v[i]))
 			return damaged(err, id, "bad id of a lower snapshot");
-	m->depth = (unsigned)lowers->n + 1;
 	(void)snprintf(m->id, sizeof(m->id), "%s", id);
 	(void)snprintf(m->parent, sizeof(m->parent), "%s",
-		       lowers->n ? lowers->v[lowers->n - 1] : "");
+		       m->depth > 1 ? lowers->v[m->depth - 2] : "");
 	return 0;
 }
 
@@ -148,6 +153,8 @@ int rb_snapshot_meta_write(int dirfd, const struct rb_snapshot_meta *meta,
 	rb_json_set_i64(j, "created_ns", meta->created_ns);
 	if (meta->has_owners)
 		rb_json_set_i64(j, "owners", 1);
+	if (meta->placed)
+		rb_json_set_i64(j, "placed", 1);
 	if (meta->has_diff) {
 		set_digest(j, "diff_id", &meta->diff_id);
 		rb_json_set_i64(j, "diff_size", (int64_t)meta->diff_size);

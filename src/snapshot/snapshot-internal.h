@@ -10,6 +10,7 @@
 #include "snapshot/snapshot.h"
 
 #define RB_SNAPSHOT_ACTIVE_PREFIX ".active-"
+#define RB_SNAPSHOT_PLACED_PREFIX "l-"
 #define RB_SNAPSHOT_DEAD_PREFIX   ".dead-" /* being removed, or to be by the next reaping */
 
 /* A directory that stays empty: the lowest layer where a stack alone is too small to be mounted. */
@@ -76,6 +77,8 @@ int rb_snapshot_mount(struct rb_snapshotter *s, const struct rb_strv *chain, con
 /* Adds the trees of a chain to a ledger, topmost first, as far down as there are tables. */
 int rb_snapshot_add_trees(struct rb_snapshotter *s, struct rb_ledger *l,
 			  const struct rb_strv *chain, struct rb_error **err);
+/* UNSUPPORTED when a stack of so many cannot be mounted. */
+int rb_snapshot_check_depth(size_t depth, struct rb_error **err);
 /* settle.c: rb_active_settle() for the upperdir `diff_fd` over `lowers` (ids, bottom first). */
 int rb_snapshot_settle(struct rb_snapshotter *s, const struct rb_strv *lowers, int diff_fd,
 		       const struct rb_ledger *ledger, struct rb_error **err);

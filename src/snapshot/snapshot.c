@@ -111,6 +111,16 @@ int rb_snapshot_update(struct rb_snapshotter *s, const struct rb_snapshot_meta *
 	return 0;
 }
 
+int rb_snapshot_check_depth(size_t depth, struct rb_error **err)
+{
+	if (depth <= RB_SNAPSHOT_DEPTH_MAX)
+		return 0;
+	return rb_fail(
+		err, RB_ERR_UNSUPPORTED,
+		"more than %d layers and steps on top of each other, which is all that the kernel's overlay takes: join RUN instructions, or copy the result so far into a new stage with COPY --from",
+		RB_SNAPSHOT_DEPTH_MAX);
+}
+
 int rb_snapshot_chain(struct rb_snapshotter *s, const char *id, struct rb_strv *ret,
 		      struct rb_error **err)
 {
@@ -123,7 +133,8 @@ int rb_snapshot_chain(struct rb_snapshotter *s, const char *id, struct rb_strv *
 		return -1;
 	for (size_t i = 0; i < lowers.n; i++)
 		rb_strv_add(ret, lowers.v[i]);
-	rb_strv_add(ret, id);
+	if (!m.placed)
+		rb_strv_add(ret, id);
 	return 0;
 }
 
@@ -164,6 +175,14 @@ static int make_empties(int trees_fd)
 	return 0;
 }
 
+static bool occurs(const struct rb_strv *list, size_t from, const char *s)
+{
+	for (size_t i = from; i < list->n; i++)
+		if (rb_streq(list->v[i], s))
+			return true;
+	return false;
+}
+
 int rb_snapshot_mount(struct rb_snapshotter *s, const struct rb_strv *chain, const char *upper,
 		      const char *work, struct rb_error **err)
 {
@@ -173,8 +192,11 @@ int rb_snapshot_mount(struct rb_snapshotter *s, const struct rb_strv *chain, con
 
 	if (trees_fd < 0)
 		return -1;
+	/* A tree that was placed twice counts where it is higher, and what is below is in it. The
+	 * kernel takes no directory twice. */
 	for (size_t i = chain->n; i > 0; i--)
-		rb_strv_addf(&lowers, "%s/diff", chain->v[i - 1]);
+		if (!occurs(chain, i, chain->v[i - 1]))
+			rb_strv_addf(&lowers, "%s/diff", chain->v[i - 1]);
 	int r = make_empties(s->dirfd);
 	if (r < 0)
 		return rb_snapshot_fail_disk(err, r, "cannot make a directory", s->path);

@@ -7,6 +7,7 @@
  *	trees/<rung>/<id>/ledger     table of the ownership ledger (layer/ledger.h), missing when
  *	                             empty
  *	trees/<rung>/<id>/meta       JSON: ids below, created, and later diff ID and blob (meta.c)
+ *	trees/<rung>/l-<hex>/meta    a placed one: another one's diff over other trees
  *	trees/<rung>/.active-<rnd>/  diff, work, lock (flock held by the maker: what nobody locks is
  *	                             a left-over)
  *	trees/<rung>/.dead-<rnd>/    being removed
@@ -31,11 +32,14 @@ enum { RB_SNAPSHOT_DEPTH_MAX = 499 };
 struct rb_snapshotter;
 struct rb_active; /* an active snapshot */
 
+#define RB_SNAPSHOT_ID_BYTES 80
+
 struct rb_snapshot_meta {
-	char id[80];
-	char parent[80];   /* "" for a bottom one */
-	unsigned depth;    /* 1 for a bottom one */
-	int64_t created_s; /* when it was committed, seconds since the epoch */
+	char id[RB_SNAPSHOT_ID_BYTES];
+	char parent[RB_SNAPSHOT_ID_BYTES]; /* "" for a bottom one */
+	unsigned depth;                    /* 1 for a bottom one */
+	bool placed;                       /* has no diff of its own: rb_snapshot_place() */
+	int64_t created_s;                 /* when it was committed, seconds since the epoch */
 	uint32_t created_ns;
 	bool has_diff; /* diff_id and diff_size are known */
 	struct rb_digest diff_id;
@@ -61,9 +65,21 @@ int rb_snapshot_stat(struct rb_snapshotter *s, const char *id, struct rb_snapsho
 /* Adds diff ID and blob to the metadata of a committed snapshot (atomic replacement). */
 int rb_snapshot_update(struct rb_snapshotter *s, const struct rb_snapshot_meta *meta,
 		       struct rb_error **err);
-/* The ids from the bottom to `id`, appended. */
+/* The ids of the trees from the bottom to `id`, appended; the last one is another than `id` when
+ * that is placed. */
 int rb_snapshot_chain(struct rb_snapshotter *s, const char *id, struct rb_strv *ret,
 		      struct rb_error **err);
+
+/* The id of what rb_snapshot_place() makes of the two. */
+void rb_snapshot_placed_id(const char *parent, const char *layer,
+			   char ret[static RB_SNAPSHOT_ID_BYTES]);
+/*
+ * Puts what `layer` changes, which was made on nothing, over `parent`: a snapshot that shares the
+ * layer's diff, and its time. The same two always give the same one. Errors: UNSUPPORTED when the
+ * stack would be deeper than RB_SNAPSHOT_DEPTH_MAX.
+ */
+int rb_snapshot_place(struct rb_snapshotter *s, const char *parent, const char *layer,
+		      struct rb_snapshot_meta *ret, struct rb_error **err);
 
 /* From here on: inside the user namespace. */
 

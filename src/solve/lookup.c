@@ -31,6 +31,8 @@ const char *rb_solve_parent_id(struct rb_solver *s, const struct rb_vertex *v)
 {
 	struct rb_root_ref root = rb_plan_stage_root(v->stage);
 
+	if (rb_vertex_is_detached(v))
+		return "";
 	return v->parent ? s->vertices[v->parent->index].id : rb_solve_root_id(s, &root);
 }
 
@@ -62,6 +64,8 @@ static unsigned add_vertex(struct rb_solver *s, struct rb_vertex *v)
 		else if (from->kind == RB_ROOT_IMAGE)
 			rb_sched_depend(s->sched, node, s->images[from->image->index]->config_node);
 	}
+	if (v->kind == RB_VERTEX_LINK)
+		rb_sched_depend(s->sched, node, s->vertices[v->link.layer->index].node);
 	return node;
 }
 
@@ -113,6 +117,9 @@ static int examine_elaborate(struct rb_solver *s, unsigned node, struct rb_plan_
 	for (size_t i = 0; i < stage->n_vertices; i++) {
 		unsigned n = add_vertex(s, stage->vertices[i]);
 
+		/* Waits for nothing in its stage, where its LINK alone waits for it. */
+		if (rb_vertex_is_detached(stage->vertices[i]))
+			continue;
 		if (has_before)
 			rb_sched_depend(s->sched, n, before);
 		before = n;
@@ -330,8 +337,13 @@ static struct vertex_state *find_twin(struct rb_solver *s, const struct rb_verte
 	return find_earlier_twin(s, &s->vertices[v->index]);
 }
 
-static bool cached(struct rb_solver *s, struct vertex_state *st)
+static bool cached(struct rb_solver *s, const struct rb_vertex *v, struct vertex_state *st)
 {
+	if (v->kind == RB_VERTEX_LINK) {
+		rb_snapshot_placed_id(rb_solve_parent_id(s, v),
+				      s->vertices[v->link.layer->index].id, st->id);
+		return rb_snapshot_exists(s->in.snapshots, st->id);
+	}
 	return (st->has_definition && rb_cache_get(s, &st->definition_key, st->id)) ||
 	       (st->has_content && rb_cache_get(s, &st->content_key, st->id));
 }
@@ -347,7 +359,8 @@ static bool wait_for_tree(struct rb_solver *s, unsigned node, struct rb_root_ref
 /* Trees that the work needs on disk; returns true when the node has to wait for one. */
 static bool wait_for_trees(struct rb_solver *s, unsigned node, const struct rb_vertex *v)
 {
-	bool waits = wait_for_tree(s, node, rb_plan_stage_root(v->stage));
+	bool waits =
+		!rb_vertex_is_detached(v) && wait_for_tree(s, node, rb_plan_stage_root(v->stage));
 
 	for (size_t i = 0; i < rb_vertex_n_inputs(v); i++) {
 		struct rb_root_ref from = *rb_vertex_input(v, i);
@@ -377,7 +390,7 @@ static int examine_vertex(struct rb_solver *s, unsigned node, struct job *job,
 		rb_sched_depend(s->sched, node, twin->node);
 		return 0;
 	}
-	if (!st->missed && !v->no_cache && cached(s, st)) {
+	if (!st->missed && !v->no_cache && cached(s, v, st)) {
 		hit(s, node, job);
 		return 0;
 	}

@@ -97,13 +97,16 @@ static int start_worker(struct rb_solver *s, struct job *job, struct rb_error **
 		return rb_worker_start(rb_op_remote, &op, &job->worker, err);
 	}
 	case JOB_VERTEX: {
+		static rb_worker_fn *const ops[] = {
+			[RB_VERTEX_COPY] = rb_op_copy,
+			[RB_VERTEX_WORKDIR] = rb_op_workdir,
+			[RB_VERTEX_LINK] = rb_op_link,
+		};
 		struct op_files op = {.solver = s, .vertex = job->vertex};
 
 		if (job->vertex->kind == RB_VERTEX_RUN)
 			return rb_op_run_start(s, job, err);
-		return rb_worker_start(job->vertex->kind == RB_VERTEX_COPY ? rb_op_copy
-									   : rb_op_workdir,
-				       &op, &job->worker, err);
+		return rb_worker_start(ops[job->vertex->kind], &op, &job->worker, err);
 	}
 	case JOB_TASK:
 	case JOB_ELABORATE:

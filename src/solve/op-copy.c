@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* COPY, ADD and WORKDIR, each in a worker of its own. */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -151,6 +152,20 @@ static int content_hit(struct rb_solver *s, const struct rb_vertex *v, struct so
 	return put_records(s, st, st->id, err) < 0 ? -1 : 1;
 }
 
+/*
+ * Where files are made: in the merged view, or without anything below in the plain directory. In
+ * an overlay on nothing new directories would be marked opaque, and hide those of the stages that
+ * the result is placed over.
+ */
+static int open_destination(const struct rb_vertex *v, struct rb_active *active,
+			    struct rb_error **err)
+{
+	if (!rb_vertex_is_detached(v))
+		return rb_active_mount(active, err);
+	int fd = fcntl(rb_active_diff_fd(active), F_DUPFD_CLOEXEC, 0);
+	return fd < 0 ? rb_fail_errno(err, "cannot duplicate a descriptor") : fd;
+}
+
 static int copy_and_commit(struct rb_solver *s, const struct rb_vertex *v, struct source_tree *src,
 			   struct rb_worker_port *port, struct rb_error **err)
 {
@@ -160,7 +175,7 @@ static int copy_and_commit(struct rb_solver *s, const struct rb_vertex *v, struc
 	struct rb_snapshot_meta meta;
 
 	if (rb_snapshot_prepare(s->in.snapshots, rb_solve_parent_id(s, v), &active, err) < 0 ||
-	    (mount = rb_active_mount(active, err)) < 0 ||
+	    (mount = open_destination(v, active, err)) < 0 ||
 	    copy_sources(s, v, src, mount, rb_active_ledger(active), err) < 0)
 		return -1;
 	rb_closep(&mount);
@@ -205,6 +220,23 @@ int rb_op_copy(void *ctx, struct rb_worker_port *port, struct rb_error **err)
 	else if (r == 0)
 		r = copy_and_commit(op->solver, v, &src, port, err);
 	rb_source_tree_clear(&src);
+	return place(v, r, err);
+}
+
+/* --- COPY --link: its result over the stage
+ * ----------------------------------------------------------------------------------------- */
+
+int rb_op_link(void *ctx, struct rb_worker_port *port, struct rb_error **err)
+{
+	const struct op_files *op = ctx;
+	const struct rb_vertex *v = op->vertex;
+	struct rb_solver *s = op->solver;
+	struct rb_snapshot_meta meta;
+	int r = rb_snapshot_place(s->in.snapshots, rb_solve_parent_id(s, v),
+				  s->vertices[v->link.layer->index].id, &meta, err);
+
+	if (r == 0)
+		send_result(port, false, meta.id);
 	return place(v, r, err);
 }
 

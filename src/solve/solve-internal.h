@@ -184,7 +184,7 @@ struct op_files {
 	struct rb_solver *solver;
 	struct rb_vertex *vertex;
 };
-rb_worker_fn rb_op_copy, rb_op_workdir;
+rb_worker_fn rb_op_copy, rb_op_workdir, rb_op_link;
 
 /* What vertices take from other trees (inputs.c). */
 

@@ -142,7 +142,7 @@ static int plan_file(struct file *f, bool all, struct rb_error **err)
 
 static void add_steps(struct rb_buf *b, const struct rb_plan_stage *stage)
 {
-	static const char *const names[] = {"RUN", "COPY", "WORKDIR"};
+	static const char *const names[] = {"RUN", "COPY", "WORKDIR", "LINK"};
 	size_t n[RB_ARRAY_LEN(names)] = {0};
 
 	for (size_t i = 0; i < stage->n_vertices; i++)

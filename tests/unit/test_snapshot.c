@@ -732,6 +732,83 @@ static void test_snapshot__outside(void)
 	teardown(&f);
 }
 
+static void place(struct fixture *f)
+{
+	RB_CLEANUP(rb_strv_clear) struct rb_strv chain = RB_STRV_INIT;
+	struct rb_error *err = NULL;
+	struct rb_snapshot_meta m, again, layer;
+
+	step(f, "", "c-layer", "new");
+	step(f, "", "c-below", "old");
+	step(f, "c-below", "c-below2", "older");
+	CHECK_INT(rb_snapshot_stat(f->s, "c-layer", &layer, &err), 0);
+	CHECK_INT(rb_snapshot_place(f->s, "c-below2", "c-layer", &m, &err), 0);
+	CHECK_OK(&err);
+	CHECK_INT(m.depth, 3);
+	CHECK_STR(m.parent, "c-below2");
+	CHECK_INT(m.created_s, layer.created_s);
+	CHECK_INT(m.created_ns, layer.created_ns);
+	CHECK(rb_snapshot_exists(f->s, m.id));
+	CHECK_INT(rb_snapshot_stat(f->s, m.id, &again, &err), 0);
+	CHECK_OK(&err);
+	CHECK(again.placed && again.depth == 3 && again.created_ns == m.created_ns);
+	CHECK_STR(again.parent, "c-below2");
+	CHECK_INT(rb_snapshot_place(f->s, "c-below2", "c-layer", &again, &err), 0);
+	CHECK_STR(again.id, m.id);
+	/* Its tree is the layer's, also for what is made on it. */
+	CHECK_INT(rb_snapshot_chain(f->s, m.id, &chain, &err), 0);
+	CHECK_INT(chain.n, 3);
+	CHECK_STR(chain.v[2], "c-layer");
+	RB_CLEANUP(rb_closep) int fd = view(f, m.id);
+	CHECK(has(fd, "new") && has(fd, "old") && has(fd, "older"));
+	rb_closep(&fd);
+	/* Twice in one stack. */
+	step(f, m.id, "c-on-it", "more");
+	CHECK_INT(rb_snapshot_place(f->s, "c-on-it", "c-layer", &m, &err), 0);
+	CHECK_OK(&err);
+	CHECK_INT(m.depth, 5);
+	fd = view(f, m.id);
+	CHECK(has(fd, "new") && has(fd, "old") && has(fd, "more"));
+	rb_closep(&fd);
+	step(f, m.id, "c-on-both", "most");
+	fd = view(f, "c-on-both");
+	CHECK(has(fd, "new") && has(fd, "most"));
+	rb_closep(&fd);
+	/* Over nothing. */
+	CHECK_INT(rb_snapshot_place(f->s, "", "c-layer", &m, &err), 0);
+	CHECK_INT(m.depth, 1);
+	CHECK_STR(m.parent, "");
+	fd = view(f, m.id);
+	CHECK(has(fd, "new") && !has(fd, "old"));
+	CHECK_INT(rb_snapshot_place(f->s, "c-missing", "c-layer", &m, &err), -1);
+	CHECK_INT(err ? err->code : 0, RB_ERR_NOTFOUND);
+	rb_error_drop(&err);
+}
+
+/* A placed tree says nothing about the root directory. */
+static void place_root(struct fixture *f)
+{
+	struct rb_snapshot_meta m;
+	struct rb_error *err = NULL;
+	struct stat st;
+
+	step(f, "", "c-plain", "file");
+	struct rb_active *a = prepare(f, "");
+	CHECK_INT(fchmod(rb_active_diff_fd(a), 01777), 0);
+	commit(a, "c-sticky", NULL);
+	CHECK_INT(rb_snapshot_place(f->s, "c-sticky", "c-plain", &m, &err), 0);
+	a = prepare(f, m.id);
+	CHECK_INT(fstat(rb_active_diff_fd(a), &st), 0);
+	CHECK_INT(st.st_mode & 07777, 01777);
+	rb_active_free(a);
+}
+
+static void test_snapshot__place(void)
+{
+	inside(place);
+	inside(place_root);
+}
+
 static void test_snapshot__damaged_metadata(void)
 {
 	static const struct {
@@ -744,6 +821,7 @@ static void test_snapshot__damaged_metadata(void)
 		{"{\"lowers\":[\"../x\"]}", "bad id"},
 		{"{\"lowers\":[1]}", "expected"},
 		{"{\"lowers\":[],\"created_ns\":2000000000}", "impossible time"},
+		{"{\"lowers\":[],\"placed\":1}", "no tree"},
 		{"{\"lowers\":[],\"diff_size\":-1}", "negative"},
 		{"{\"lowers\":[],\"diff_id\":\"sha256:12\"}", "not a digest"},
 	};
@@ -842,7 +920,7 @@ int main(void)
 		TAP(test_snapshot__settle), TAP(test_snapshot__settle_refuses),
 		TAP(test_snapshot__deep), TAP(test_snapshot__legacy_mount),
 		TAP(test_snapshot__existing_wins), TAP(test_snapshot__reap),
-		TAP(test_snapshot__remove), TAP(test_snapshot__outside),
+		TAP(test_snapshot__remove), TAP(test_snapshot__outside), TAP(test_snapshot__place),
 		TAP(test_snapshot__damaged_metadata), TAP(test_snapshot__no_backend),
 		TAP(test_snapshot__full_disk), TAP_END});
 	if (rb_host_enter(&host, clean, NULL, &err) != 0)
