@@ -381,6 +381,16 @@ static int add_network(struct rb_step *s, struct rb_error **err)
 	return 0;
 }
 
+/* Unless the caller mounts there: what is mounted over cannot be tidied away. */
+static void add_network_file(struct rb_step *s, const char *from, int target, const char *path)
+{
+	for (size_t i = 0; i < s->spec->n_mounts; i++)
+		if (rb_streq(s->spec->mounts[i].target, path))
+			return;
+	add_bind(s, s->dev, from, target, "", RB_MOUNT_ATTR_RDONLY | NOTHING,
+		 "mounting a file about the network");
+}
+
 int rb_step_add_mounts(struct rb_step *s, struct rb_error **err)
 {
 	struct targets t;
@@ -400,10 +410,8 @@ int rb_step_add_mounts(struct rb_step *s, struct rb_error **err)
 	rb_step_op(s, RB_OP_ENTER, "entering the root of the step")->src = root;
 	if (add_dev(s, s->dev, t.dev, err) < 0)
 		return -1;
-	add_bind(s, s->dev, HOSTS_TMP, t.hosts, "", RB_MOUNT_ATTR_RDONLY | NOTHING,
-		 "mounting /etc/hosts");
-	add_bind(s, s->dev, RESOLV_TMP, t.resolv, "", RB_MOUNT_ATTR_RDONLY | NOTHING,
-		 "mounting /etc/resolv.conf");
+	add_network_file(s, HOSTS_TMP, t.hosts, "/etc/hosts");
+	add_network_file(s, RESOLV_TMP, t.resolv, "/etc/resolv.conf");
 	add_proc(s, s->dev, proc, t.proc);
 	add_move(s, sys, t.sys, "", "mounting /sys");
 	add_masks(s, s->dev, sys, "/sys", sys_masked, RB_ARRAY_LEN(sys_masked),
