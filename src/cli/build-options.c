@@ -18,6 +18,10 @@ const struct rb_option *rb_build_options_table(struct rb_build_options *o)
 		{"call", 0, RB_OPT_STRING, &o->call, "METHOD",
 		 "check, outline, targets, subrequests.describe; [,format=json]"},
 		{"check", 0, RB_OPT_FLAG, &o->check, NULL, "the same as --call=check"},
+		{"cache-from", 0, RB_OPT_LIST, &o->cache_from, "SPEC",
+		 "use results of other builds: REF, type=local,src=DIR"},
+		{"cache-to", 0, RB_OPT_LIST, &o->cache_to, "SPEC",
+		 "keep results for other builds: type=local,dest=DIR, type=inline"},
 		{"file", 'f', RB_OPT_STRING, &o->file, "FILE",
 		 "Dockerfile (default: CONTEXT/Dockerfile); -: standard input"},
 		{"hostname", 0, RB_OPT_STRING, &o->steps.hostname, "NAME", "host name in RUN"},
@@ -51,8 +55,6 @@ const struct rb_option *rb_build_options_table(struct rb_build_options *o)
 		{"annotation", 0, RB_OPT_REFUSED, NULL, "KEY=VALUE", NULL},
 		{"attest", 0, RB_OPT_REFUSED, NULL, "SPEC", NULL},
 		{"builder", 0, RB_OPT_REFUSED, NULL, "NAME", NULL},
-		{"cache-from", 0, RB_OPT_REFUSED, NULL, "SPEC", NULL},
-		{"cache-to", 0, RB_OPT_REFUSED, NULL, "SPEC", NULL},
 		{"cgroup-parent", 0, RB_OPT_STRING, &o->steps.cgroup_parent, "PATH", NULL},
 		{"load", 0, RB_OPT_REFUSED, NULL, NULL, NULL},
 		{"metadata-file", 0, RB_OPT_REFUSED, NULL, "FILE", NULL},
@@ -196,9 +198,10 @@ int rb_build_options_check(struct rb_build_options *o, struct rb_plan_options *r
 
 void rb_build_options_clear(struct rb_build_options *o)
 {
-	struct rb_strv *lists[] = {&o->tags,    &o->build_args,     &o->labels,
-				   &o->outputs, &o->platforms,      &o->secrets,
-				   &o->ssh,     &o->label_map.keys, &o->label_map.values};
+	struct rb_strv *lists[] = {&o->cache_from,     &o->cache_to,        &o->tags,
+				   &o->build_args,     &o->labels,          &o->outputs,
+				   &o->platforms,      &o->secrets,         &o->ssh,
+				   &o->label_map.keys, &o->label_map.values};
 
 	for (size_t i = 0; i < RB_ARRAY_LEN(lists); i++)
 		rb_strv_clear(lists[i]);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "cli/build-cache.h"
 #include "cli/build-options.h"
 #include "cli/call.h"
 #include "cli/session.h"
@@ -25,6 +26,7 @@ struct build {
 	struct rb_strv names; /* of -t, normalised */
 	struct rb_output_spec *outputs;
 	size_t n_outputs;
+	struct rb_build_cache cache;
 	bool complete; /* the look-up answered everything */
 };
 
@@ -33,6 +35,7 @@ static void build_clear(struct build *b)
 	for (size_t i = 0; i < b->n_outputs; i++)
 		rb_output_spec_clear(&b->outputs[i]);
 	free(b->outputs);
+	rb_build_cache_clear(&b->cache);
 	rb_strv_clear(&b->names);
 	rb_session_clear(&b->session);
 	rb_build_options_clear(&b->options);
@@ -256,6 +259,9 @@ static int export_one(struct export *e, const struct rb_output_spec *spec,
 		return export_local(e, spec, port, err);
 	case RB_OUTPUT_CACHEONLY:
 		return 0;
+	case RB_OUTPUT_CACHE_LOCAL:
+	case RB_OUTPUT_CACHE_INLINE:
+		break; /* no --output has them */
 	}
 	rb_bug("unknown output type");
 }
@@ -291,7 +297,12 @@ static int export_all(void *ctx, struct rb_worker_port *port, struct rb_error **
 		blobs_of = &b->outputs[0];
 	if (wants_image(b)) {
 		rb_worker_status(port, "exporting layers");
-		if (make_layers(e, blobs_of, err) < 0 || result_id(e, port, &id, err) < 0)
+		if (make_layers(e, blobs_of, err) < 0)
+			return -1;
+		for (size_t i = 0; i < e->n; i++)
+			rb_build_cache_add_inline(&b->cache, b->session.platforms[i].solver,
+						  &e->images[i]);
+		if (result_id(e, port, &id, err) < 0)
 			return -1;
 		if (!rb_digest_is_zero(&id))
 			(void)rb_digest_text(&id, text);
@@ -314,6 +325,8 @@ static const char *export_name(const struct build *b)
 		return "exporting to client directory";
 	case RB_OUTPUT_IMAGE:
 	case RB_OUTPUT_CACHEONLY:
+	case RB_OUTPUT_CACHE_LOCAL:
+	case RB_OUTPUT_CACHE_INLINE:
 		break;
 	}
 	return "exporting to image";
@@ -376,7 +389,7 @@ static int outputs_need_namespace(struct build *b, bool *ret, struct rb_error **
 
 	if (solved_images(b, &e, err) < 0)
 		return -1;
-	*ret = has_output(b, RB_OUTPUT_LOCAL);
+	*ret = has_output(b, RB_OUTPUT_LOCAL) || rb_build_cache_has_directory(&b->cache);
 	for (size_t i = 0; i < e.n; i++)
 		*ret |= wants_image(b) && !layers_are_known(b, &e.images[i]);
 	int r = complete_bases(&e, false, &work, err);
@@ -402,14 +415,15 @@ static int make_outputs(struct build *b, struct rb_error **err)
 	bool worked;
 
 	if (b->n_outputs == 1 && b->outputs[0].type == RB_OUTPUT_CACHEONLY)
-		return 0;
+		return rb_build_cache_export(&b->cache, s, err);
 	if (solved_images(b, &e, err) < 0)
 		return -1;
 	int r = complete_bases(&e, true, &worked, err);
 	if (r == 0)
 		r = rb_solve_task(s->solver, export_name(b), export_all, &e, &id, err);
 	clear_images(&e);
-	if (r < 0 || write_iidfile(b, id.ptr, err) < 0)
+	if (r < 0 || write_iidfile(b, id.ptr, err) < 0 ||
+	    rb_build_cache_export(&b->cache, s, err) < 0)
 		return -1;
 	if (b->options.quiet && id.len && (printf("%s\n", id.ptr) < 0 || fflush(stdout) != 0))
 		return rb_fail_errno(err, "cannot write the image ID to the standard output");
@@ -457,6 +471,7 @@ static int prepare(struct build *b, struct rb_error **err)
 
 	if (rb_build_options_check(&b->options, &b->plan_options, err) < 0 ||
 	    parse_outputs(b, err) < 0 || check_outputs(b, err) < 0 ||
+	    rb_build_cache_parse(&b->options, &b->cache, err) < 0 ||
 	    rb_session_lend(s, &b->options.secrets, &b->options.ssh, err) < 0)
 		return -1;
 	if (rb_session_open(s, s->cli, err) < 0 || rb_session_progress(s, progress, err) < 0)
@@ -465,6 +480,8 @@ static int prepare(struct build *b, struct rb_error **err)
 		s->options.jobs = b->options.jobs;
 	s->options.pull = b->options.pull;
 	s->options.settings = &b->options.steps.settings;
+	s->options.cache_sources = b->cache.sources;
+	s->options.n_cache_sources = b->cache.n_sources;
 	return 0;
 }
 

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "image/config.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/json.h"
 #include "image/manifest.h"
+
+#define INLINE_CACHE_KEY "moby.buildkit.cache.v0"
 
 static const char what[] = "image config";
 
@@ -351,8 +354,8 @@ void rb_image_config_copy(struct rb_image_config *dst, const struct rb_image_con
 
 void rb_image_config_clear(struct rb_image_config *c)
 {
-	char *const strings[] = {c->created, c->author,      c->os_version,
-				 c->user,    c->working_dir, c->stop_signal};
+	char *const strings[] = {c->created,     c->author,      c->os_version,  c->user,
+				 c->working_dir, c->stop_signal, c->inline_cache};
 	struct rb_strv *const lists[] = {
 		&c->os_features, &c->env,           &c->entrypoint,    &c->cmd,
 		&c->shell,       &c->onbuild,       &c->exposed_ports, &c->volumes,
@@ -515,7 +518,19 @@ char *rb_image_config_dump(const struct rb_image_config *c)
 	rb_json_set(doc, "rootfs", write_rootfs(c));
 	if (c->n_history)
 		rb_json_set(doc, "history", write_history(c));
+	write_str(doc, INLINE_CACHE_KEY, c->inline_cache);
 	return rb_json_dump(doc, 0);
+}
+
+char *rb_image_config_inline_cache(const char *text, size_t len)
+{
+	struct rb_error *ignored = NULL;
+	RB_CLEANUP(rb_json_freep) struct rb_json *doc = rb_json_parse(text, len, "", &ignored);
+	const char *found =
+		doc ? rb_json_string(rb_json_member(doc, INLINE_CACHE_KEY), NULL) : NULL;
+
+	rb_error_drop(&ignored);
+	return found ? rb_strdup(found) : NULL;
 }
 
 struct rb_digest rb_chain_id(const struct rb_digest *parent, const struct rb_digest *diff_id)
@@ -559,4 +574,31 @@ char *rb_rfc3339(int64_t sec, uint32_t nsec)
 	return rb_asprintf("%04lld-%02lld-%02lldT%02lld:%02lld:%02lld%sZ", (long long)year,
 			   (long long)month, (long long)mday, (long long)(second / 3600),
 			   (long long)(second / 60 % 60), (long long)(second % 60), fraction);
+}
+
+int rb_rfc3339_parse(const char *text, int64_t *ret_sec, uint32_t *ret_nsec)
+{
+	unsigned year, month, day, hour, minute, second, nsec = 0, scale = 100000000;
+	int used = 0;
+
+	if (strlen(text) > 40 || sscanf(text, "%4u-%2u-%2uT%2u:%2u:%2u%n", &year, &month, &day,
+					&hour, &minute, &second, &used) != 6)
+		return -EINVAL;
+	if (month < 1 || month > 12 || day < 1 || day > 31 || hour > 23 || minute > 59 ||
+	    second > 60)
+		return -EINVAL;
+	text += used;
+	if (*text == '.')
+		for (text++; rb_ascii_isdigit(*text); text++, scale /= 10)
+			nsec += (unsigned)(*text - '0') * scale;
+	if (!rb_streq(text, "Z"))
+		return -EINVAL;
+	/* Days since 1970 as above, the other way round. */
+	unsigned y = month <= 2 ? year - 1 : year, m = month <= 2 ? month + 9 : month - 3;
+	int64_t era = y / 400, in_era = y % 400;
+	int64_t days = era * 146097 + in_era * 365 + in_era / 4 - in_era / 100 + (153 * m + 2) / 5 +
+		       day - 1 - 719468;
+	*ret_sec = days * 86400 + hour * 3600 + minute * 60 + second;
+	*ret_nsec = nsec;
+	return 0;
 }

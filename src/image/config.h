@@ -53,6 +53,9 @@ struct rb_image_config {
 	size_t n_diff_ids, cap_diff_ids;
 	struct rb_history *history;
 	size_t n_history, cap_history;
+	char *inline_cache; /* written, never read: no base hands its own down
+			     * (image/cache-config.h)
+			     */
 };
 
 /* Zero-initialised storage of the caller, filled; errors RB_ERR_CORRUPT naming the field. */
@@ -63,6 +66,9 @@ void rb_image_config_copy(struct rb_image_config *dst, const struct rb_image_con
 void rb_image_config_clear(struct rb_image_config *c);
 /* The document; its SHA-256 is the image ID. Empty values are omitted. Caller frees. */
 char *rb_image_config_dump(const struct rb_image_config *c);
+
+/* The inline cache of an image's config, or NULL; caller frees. */
+char *rb_image_config_inline_cache(const char *text, size_t len);
 
 void rb_image_config_add_diff(struct rb_image_config *c, const struct rb_digest *diff_id);
 /* Strings are copied; NULL is fine. */
@@ -78,6 +84,8 @@ void rb_strset_add(struct rb_strv *set, const char *s);
 struct rb_digest rb_chain_id(const struct rb_digest *parent /* NULL for the first */,
 			     const struct rb_digest *diff_id);
 
+/* Seconds and nanoseconds of an RFC 3339 time in UTC ("...Z"); 0 or -EINVAL. */
+int rb_rfc3339_parse(const char *text, int64_t *ret_sec, uint32_t *ret_nsec);
 /* RFC 3339 with the nanoseconds needed, UTC: "2026-11-23T11:25:45.5Z"; caller frees. */
 char *rb_rfc3339(int64_t sec, uint32_t nsec);
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "image/cache-config.h"
 
 #define REF_NAME_KEY   "org.opencontainers.image.ref.name"
 #define IMAGE_NAME_KEY "io.containerd.image.name"
@@ -24,6 +25,7 @@ static const struct media_type {
 	{RB_MT_DOCKER_INDEX, ROLE_INDEX, RB_MT_OCI_INDEX},
 	{RB_MT_OCI_CONFIG, ROLE_CONFIG, RB_MT_OCI_CONFIG},
 	{RB_MT_DOCKER_CONFIG, ROLE_CONFIG, RB_MT_OCI_CONFIG},
+	{RB_MT_CACHE_CONFIG, ROLE_CONFIG, RB_MT_CACHE_CONFIG},
 	{RB_MT_OCI_LAYER, ROLE_LAYER, RB_MT_OCI_LAYER},
 	{RB_MT_OCI_LAYER_GZIP, ROLE_LAYER, RB_MT_OCI_LAYER_GZIP},
 	{RB_MT_OCI_LAYER_ZSTD, ROLE_LAYER, RB_MT_OCI_LAYER_ZSTD},
@@ -295,6 +297,12 @@ static void descriptor_clear(struct rb_descriptor *d)
 	free(d->media_type);
 	free(d->ref_name);
 	free(d->image_name);
+}
+
+bool rb_manifest_is_cache(const struct rb_manifest *m)
+{
+	return m->kind == RB_DOC_MANIFEST && m->config.media_type &&
+	       rb_streq(m->config.media_type, RB_MT_CACHE_CONFIG);
 }
 
 void rb_manifest_clear(struct rb_manifest *m)

@@ -51,6 +51,8 @@ enum { RB_MANIFEST_LAYERS_MAX = 4096 };
 int rb_manifest_parse(const char *text, size_t len, const char *media_type, struct rb_manifest *ret,
 		      struct rb_error **err);
 void rb_manifest_clear(struct rb_manifest *m);
+/* Whether it is that of a build cache, whose config is no image config (image/cache-config.h). */
+bool rb_manifest_is_cache(const struct rb_manifest *m);
 /* Best entry of an index for the platform, or NULL; attestation entries (unknown/unknown) and
  * nested indexes are never chosen. An entry without a platform serves when no other does: compare
  * the config's. */

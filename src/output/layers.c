@@ -51,6 +51,39 @@ bool rb_output_layers_known(struct rb_store *store, const struct rb_solved_image
 	return true;
 }
 
+int rb_output_copy_blob(struct rb_store *store, const struct rb_digest *digest, uint64_t size,
+			int (*write)(void *ctx, const void *data, size_t len,
+				     struct rb_error **err),
+			void *ctx, struct rb_error **err)
+{
+	enum { COPY_BYTES = 256 << 10 };
+	char text[RB_DIGEST_TEXT_BYTES];
+	RB_CLEANUP(rb_closep) int in = rb_store_open_blob(store, digest, err);
+	RB_CLEANUP(rb_hash_freep) struct rb_hash *hash = rb_hash_new();
+	RB_CLEANUP(rb_strp) char *buf = rb_malloc(COPY_BYTES);
+	uint64_t left = size;
+	ssize_t n;
+
+	if (in < 0)
+		return -1;
+	while ((n = rb_read_full(in, buf, COPY_BYTES)) > 0 && (uint64_t)n <= left) {
+		rb_hash_add(hash, buf, (size_t)n);
+		left -= (uint64_t)n;
+		if (write(ctx, buf, (size_t)n, err) < 0)
+			return -1;
+	}
+	if (n < 0)
+		return rb_fail_sys(err, (int)n, "cannot read blob %s",
+				   rb_digest_text(digest, text));
+	struct rb_digest got = rb_hash_final(hash);
+	if (n > 0 || left || !rb_digest_eq(&got, digest))
+		return rb_fail(err, RB_ERR_CORRUPT,
+			       "blob %s in the store %s is damaged: its content does not hash to "
+			       "its name",
+			       rb_digest_text(digest, text), rb_store_path(store));
+	return 0;
+}
+
 static int add_to_blob(void *ctx, const void *data, size_t len, struct rb_error **err)
 {
 	return rb_blob_writer_add(ctx, data, len, err);
@@ -135,6 +168,21 @@ static int complete_layer(struct rb_store *store, struct rb_snapshotter *snapsho
 		memcpy(l->media_type, meta.media_type, sizeof(l->media_type));
 	}
 	return rb_snapshot_update(snapshots, &meta, err);
+}
+
+int rb_output_snapshot_layer(struct rb_store *store, struct rb_snapshotter *snapshots,
+			     const char *id, const struct rb_output_blobs *blobs,
+			     struct rb_solved_layer *ret, char **ret_created, struct rb_error **err)
+{
+	struct rb_snapshot_meta meta;
+
+	if (rb_snapshot_stat(snapshots, id, &meta, err) < 0)
+		return -1;
+	rb_solved_layer_set(ret, &meta);
+	if (!is_known(store, ret, blobs) && complete_layer(store, snapshots, ret, blobs, err) < 0)
+		return -1;
+	*ret_created = rb_rfc3339(meta.created_s, meta.created_ns);
+	return 0;
 }
 
 int rb_output_layers(struct rb_store *store, struct rb_snapshotter *snapshots,

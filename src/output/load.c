@@ -276,8 +276,12 @@ static int check_image(struct loader *l, const struct image *im, struct rb_image
 	const struct rb_layout layout = layout_of(l);
 
 	if (rb_layout_read(&layout, &im->manifest.digest, im->manifest.size, &text, err) < 0 ||
-	    rb_manifest_parse(text.ptr, text.len, im->manifest.media_type, &m, err) < 0 ||
-	    rb_layout_read(&layout, &m.config.digest, m.config.size, &text, err) < 0 ||
+	    rb_manifest_parse(text.ptr, text.len, im->manifest.media_type, &m, err) < 0)
+		return -1;
+	if (rb_manifest_is_cache(&m))
+		return rb_fail(err, RB_ERR_UNSUPPORTED,
+			       "this is a build cache, not an image: name it with --cache-from");
+	if (rb_layout_read(&layout, &m.config.digest, m.config.size, &text, err) < 0 ||
 	    rb_image_config_parse(text.ptr, text.len, &config, err) < 0)
 		return -1;
 	if (m.n_layers != config.n_diff_ids)

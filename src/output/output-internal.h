@@ -10,6 +10,19 @@
 /* The OCI media type of a layer. */
 const char *rb_output_layer_type(enum rb_compression c);
 
+/* The layer of one snapshot, completed as in rb_output_layers(), and when it was made. */
+int rb_output_snapshot_layer(struct rb_store *store, struct rb_snapshotter *snapshots,
+			     const char *id, const struct rb_output_blobs *blobs,
+			     struct rb_solved_layer *ret, char **ret_created,
+			     struct rb_error **err);
+
+/* Hands the bytes of a blob on and hashes what it hands on (threats S35: verified on the bytes
+ * used). */
+int rb_output_copy_blob(struct rb_store *store, const struct rb_digest *digest, uint64_t size,
+			int (*write)(void *ctx, const void *data, size_t len,
+				     struct rb_error **err),
+			void *ctx, struct rb_error **err);
+
 /* --- image.c */
 
 /* The manifest of an image whose layers all have blobs; caller frees. */

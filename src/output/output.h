@@ -17,7 +17,14 @@
 #include "solve/solve.h"
 #include "store/store.h"
 
-enum rb_output_type { RB_OUTPUT_IMAGE, RB_OUTPUT_OCI, RB_OUTPUT_LOCAL, RB_OUTPUT_CACHEONLY };
+enum rb_output_type {
+	RB_OUTPUT_IMAGE,
+	RB_OUTPUT_OCI,
+	RB_OUTPUT_LOCAL,
+	RB_OUTPUT_CACHEONLY,
+	RB_OUTPUT_CACHE_LOCAL,  /* --cache-to */
+	RB_OUTPUT_CACHE_INLINE, /* --cache-to */
+};
 
 /*
  * --output, a line of CSV whose fields may be quoted ("dest=a,b"):
@@ -27,6 +34,12 @@ enum rb_output_type { RB_OUTPUT_IMAGE, RB_OUTPUT_OCI, RB_OUTPUT_LOCAL, RB_OUTPUT
  *	type=oci,dest=PATH[,name=NAMES][,tar=BOOL][,compression=C][,compression-level=N]
  *	type=local,dest=DIR[,keep-special=BOOL][,platform-split=BOOL]
  *	type=cacheonly
+ *
+ * --cache-to likewise:
+ *
+ *	type=local,dest=DIR[,mode=min|max][,tag=NAME][,reset=BOOL][,ignore-error=BOOL]
+ *		[,compression=C][,compression-level=N]
+ *	type=inline
  */
 struct rb_output_spec {
 	enum rb_output_type type;
@@ -37,11 +50,16 @@ struct rb_output_spec {
 	int level;                       /* oci: -1: default of the compressor */
 	bool keep_special;               /* local */
 	int platform_split;              /* local: a directory for each platform; -1: for several */
+	bool all_steps;                  /* cache: mode=max */
+	bool ignore_error;               /* cache */
+	bool reset;                      /* cache: blobs that nothing names any more are removed */
+	char *tag;                       /* cache; NULL: latest */
 };
 
 /* Errors: USAGE (unknown type, key or value, with a suggestion), UNSUPPORTED (known elsewhere, not
  * here yet). */
 int rb_output_spec_parse(const char *text, struct rb_output_spec *ret, struct rb_error **err);
+int rb_output_cache_parse(const char *text, struct rb_output_spec *ret, struct rb_error **err);
 /*
  * Whether the result could be written to spec->dest now, so that nobody builds for an hour to hear
  * that there is no such directory. Leaves nothing behind. Errors: USAGE, SYS.
@@ -108,6 +126,18 @@ struct rb_digest rb_output_image_id(const struct rb_solved_image *im);
 int rb_output_oci(struct rb_store *store, const struct rb_solved_image *images, size_t n,
 		  bool as_index, const struct rb_output_spec *spec, const struct rb_strv *names,
 		  struct rb_digest *ret, struct rb_error **err);
+
+/*
+ * Writes the layers and keys of steps (of all, or of the target's own, as spec->all_steps says) to
+ * spec->dest, an OCI layout that is made when missing; what other tags name there stays. Inside the
+ * user namespace: layers may have to be made.
+ */
+int rb_output_cache(struct rb_store *store, struct rb_snapshotter *snapshots,
+		    const struct rb_solved_step *steps, size_t n, const struct rb_output_spec *spec,
+		    unsigned threads, struct rb_error **err);
+/* The same as a text for the image's own config (inline_cache); caller frees. */
+char *rb_output_cache_inline(const struct rb_solved_image *im, const struct rb_solved_step *steps,
+			     size_t n);
 
 /*
  * Copies the tree of snapshot `top` into spec->dest, which is made when missing. Files belong to

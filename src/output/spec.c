@@ -7,10 +7,12 @@
 #include "image/reference.h"
 #include "output/output.h"
 
-static const struct {
+struct type_name {
 	const char *name;
 	int type; /* -1: known elsewhere, not here yet */
-} types[] = {
+};
+
+static const struct type_name image_types[] = {
 	{"image", RB_OUTPUT_IMAGE},
 	{"oci", RB_OUTPUT_OCI},
 	{"local", RB_OUTPUT_LOCAL},
@@ -20,6 +22,26 @@ static const struct {
 	{"registry", -1},
 	{"tar", -1},
 };
+
+static const struct type_name cache_types[] = {
+	{"local", RB_OUTPUT_CACHE_LOCAL},
+	{"inline", RB_OUTPUT_CACHE_INLINE},
+	{"registry", -1},
+	{"gha", -1},
+	{"s3", -1},
+	{"azblob", -1},
+};
+
+/* What may stand behind type=, and how a person is told. */
+struct family {
+	const struct type_name *types;
+	size_t n;
+	const char *here;
+};
+
+static const struct family images = {image_types, RB_ARRAY_LEN(image_types),
+				     "image, oci, local or cacheonly"};
+static const struct family caches = {cache_types, RB_ARRAY_LEN(cache_types), "local or inline"};
 
 /* Keys of the same options elsewhere: refused by name instead of as unknown. */
 static const char *const other_keys[] = {
@@ -32,6 +54,7 @@ static const char *const other_keys[] = {
 	"attestation-prefix",
 	"dangling-name-prefix",
 	"force-compression",
+	"image-manifest",
 	"mode",
 	"name-canonical",
 	"oci-artifact",
@@ -170,6 +193,33 @@ static int set_level(struct rb_output_spec *s, const char *value, struct rb_erro
 	return 0;
 }
 
+static int set_mode(struct rb_output_spec *s, const char *value, struct rb_error **err)
+{
+	if (!rb_streq(value, "min") && !rb_streq(value, "max"))
+		return bad_value("mode", value, "min or max", err);
+	s->all_steps = rb_streq(value, "max");
+	return 0;
+}
+
+static int set_tag(struct rb_output_spec *s, const char *value, struct rb_error **err)
+{
+	if (!*value)
+		return bad_value("tag", value, "a name", err);
+	free(s->tag);
+	s->tag = rb_strdup(value);
+	return 0;
+}
+
+static int set_ignore_error(struct rb_output_spec *s, const char *value, struct rb_error **err)
+{
+	return parse_bool("ignore-error", value, &s->ignore_error, err);
+}
+
+static int set_reset(struct rb_output_spec *s, const char *value, struct rb_error **err)
+{
+	return parse_bool("reset", value, &s->reset, err);
+}
+
 #define ON(type) (1u << (type))
 
 static const struct {
@@ -177,13 +227,17 @@ static const struct {
 	unsigned types;
 	int (*set)(struct rb_output_spec *s, const char *value, struct rb_error **err);
 } keys[] = {
-	{"dest", ON(RB_OUTPUT_OCI) | ON(RB_OUTPUT_LOCAL), set_dest},
+	{"dest", ON(RB_OUTPUT_OCI) | ON(RB_OUTPUT_LOCAL) | ON(RB_OUTPUT_CACHE_LOCAL), set_dest},
 	{"name", ON(RB_OUTPUT_OCI) | ON(RB_OUTPUT_IMAGE), set_names},
 	{"tar", ON(RB_OUTPUT_OCI), set_tar},
-	{"compression", ON(RB_OUTPUT_OCI), set_compression},
-	{"compression-level", ON(RB_OUTPUT_OCI), set_level},
+	{"compression", ON(RB_OUTPUT_OCI) | ON(RB_OUTPUT_CACHE_LOCAL), set_compression},
+	{"compression-level", ON(RB_OUTPUT_OCI) | ON(RB_OUTPUT_CACHE_LOCAL), set_level},
 	{"keep-special", ON(RB_OUTPUT_LOCAL), set_keep_special},
 	{"platform-split", ON(RB_OUTPUT_LOCAL), set_platform_split},
+	{"mode", ON(RB_OUTPUT_CACHE_LOCAL), set_mode},
+	{"tag", ON(RB_OUTPUT_CACHE_LOCAL), set_tag},
+	{"reset", ON(RB_OUTPUT_CACHE_LOCAL), set_reset},
+	{"ignore-error", ON(RB_OUTPUT_CACHE_LOCAL), set_ignore_error},
 };
 
 static int unknown_key(const struct rb_output_spec *s, const char *type, const char *key,
@@ -213,25 +267,25 @@ static int set_key(struct rb_output_spec *s, const char *type, const char *key, 
 	return unknown_key(s, type, key, err);
 }
 
-static int find_type(const char *name, enum rb_output_type *ret, struct rb_error **err)
+static int find_type(const struct family *f, const char *name, enum rb_output_type *ret,
+		     struct rb_error **err)
 {
 	RB_CLEANUP(rb_buf_clear) struct rb_buf hint = RB_BUF_INIT;
-	const char *candidates[RB_ARRAY_LEN(types)];
+	const char *candidates[8];
+	size_t n = rb_min_size(f->n, RB_ARRAY_LEN(candidates));
 
-	for (size_t i = 0; i < RB_ARRAY_LEN(types); i++) {
-		candidates[i] = types[i].name;
-		if (!rb_streq(types[i].name, name))
+	for (size_t i = 0; i < n; i++) {
+		candidates[i] = f->types[i].name;
+		if (!rb_streq(f->types[i].name, name))
 			continue;
-		if (types[i].type < 0)
+		if (f->types[i].type < 0)
 			return rb_fail(err, RB_ERR_UNSUPPORTED,
-				       "type=%s is not supported yet; image, oci, local "
-				       "and cacheonly are",
-				       name);
-		*ret = (enum rb_output_type)types[i].type;
+				       "type=%s is not supported yet: use %s", name, f->here);
+		*ret = (enum rb_output_type)f->types[i].type;
 		return 0;
 	}
 	return rb_fail(err, RB_ERR_USAGE, "unknown type \"%s\"%s", name,
-		       rb_suggest(&hint, name, candidates, RB_ARRAY_LEN(candidates)));
+		       rb_suggest(&hint, name, candidates, n));
 }
 
 /* Splits "key=value" in place; keys are lower-cased as buildx does. */
@@ -249,9 +303,11 @@ static char *split_value(char *field)
 
 static int check_complete(const struct rb_output_spec *s, const char *type, struct rb_error **err)
 {
-	if ((s->type == RB_OUTPUT_OCI || s->type == RB_OUTPUT_LOCAL) && !s->dest)
+	if ((s->type == RB_OUTPUT_OCI || s->type == RB_OUTPUT_LOCAL ||
+	     s->type == RB_OUTPUT_CACHE_LOCAL) &&
+	    !s->dest)
 		return rb_fail(err, RB_ERR_USAGE, "type=%s needs dest=%s", type,
-			       s->type == RB_OUTPUT_LOCAL || s->as_dir ? "DIR" : "FILE");
+			       s->type == RB_OUTPUT_OCI && !s->as_dir ? "FILE" : "DIR");
 	if (s->level >= 0 && s->compression == RB_COMPRESSION_NONE)
 		return rb_fail(err, RB_ERR_USAGE,
 			       "compression-level needs compression=gzip or zstd");
@@ -261,7 +317,8 @@ static int check_complete(const struct rb_output_spec *s, const char *type, stru
 	return 0;
 }
 
-static int parse_fields(struct rb_strv *fields, struct rb_output_spec *s, struct rb_error **err)
+static int parse_fields(const struct family *f, struct rb_strv *fields, struct rb_output_spec *s,
+			struct rb_error **err)
 {
 	const char *type = NULL;
 	RB_CLEANUP(rb_strv_clear) struct rb_strv values = RB_STRV_INIT;
@@ -277,9 +334,8 @@ static int parse_fields(struct rb_strv *fields, struct rb_output_spec *s, struct
 			type = values.v[i];
 	}
 	if (!type)
-		return rb_fail(err, RB_ERR_USAGE,
-			       "type is required (image, oci, local or cacheonly)");
-	if (find_type(type, &s->type, err) < 0)
+		return rb_fail(err, RB_ERR_USAGE, "type is required (%s)", f->here);
+	if (find_type(f, type, &s->type, err) < 0)
 		return -1;
 	for (size_t i = 0; i < fields->n; i++)
 		if (!rb_streq(fields->v[i], "type") &&
@@ -288,21 +344,19 @@ static int parse_fields(struct rb_strv *fields, struct rb_output_spec *s, struct
 	return check_complete(s, type, err);
 }
 
-int rb_output_spec_parse(const char *text, struct rb_output_spec *ret, struct rb_error **err)
+/* `bare`: what a text without key=value means. */
+static int parse(const struct family *f, const char *text,
+		 int (*bare)(struct rb_output_spec *s, const char *value, struct rb_error **err),
+		 struct rb_output_spec *ret, struct rb_error **err)
 {
 	RB_CLEANUP(rb_strv_clear) struct rb_strv fields = RB_STRV_INIT;
 	struct rb_output_spec s = {
 		.compression = RB_COMPRESSION_GZIP, .level = -1, .platform_split = -1};
-	int r;
 
 	if (rb_csv_split(text, RB_ERR_USAGE, &fields, err) < 0)
 		return -1;
-	if (fields.n == 1 && !strchr(fields.v[0], '=')) {
-		s.type = RB_OUTPUT_LOCAL;
-		r = set_dest(&s, fields.v[0], err);
-	} else {
-		r = parse_fields(&fields, &s, err);
-	}
+	int r = fields.n == 1 && !strchr(fields.v[0], '=') ? bare(&s, fields.v[0], err)
+							   : parse_fields(f, &fields, &s, err);
 	if (r < 0) {
 		rb_output_spec_clear(&s);
 		return -1;
@@ -311,9 +365,32 @@ int rb_output_spec_parse(const char *text, struct rb_output_spec *ret, struct rb
 	return 0;
 }
 
+static int bare_directory(struct rb_output_spec *s, const char *value, struct rb_error **err)
+{
+	s->type = RB_OUTPUT_LOCAL;
+	return set_dest(s, value, err);
+}
+
+int rb_output_spec_parse(const char *text, struct rb_output_spec *ret, struct rb_error **err)
+{
+	return parse(&images, text, bare_directory, ret, err);
+}
+
+static int bare_reference(struct rb_output_spec *s, const char *value, struct rb_error **err)
+{
+	(void)value;
+	return find_type(&caches, "registry", &s->type, err);
+}
+
+int rb_output_cache_parse(const char *text, struct rb_output_spec *ret, struct rb_error **err)
+{
+	return parse(&caches, text, bare_reference, ret, err);
+}
+
 void rb_output_spec_clear(struct rb_output_spec *spec)
 {
 	free(spec->dest);
+	free(spec->tag);
 	rb_strv_clear(&spec->names);
 	*spec = (struct rb_output_spec){.level = -1};
 }

@@ -173,9 +173,11 @@ int rb_output_spec_check(const struct rb_output_spec *spec, struct rb_error **er
 		return spec->as_dir ? rb_output_target_dir(spec->dest, &t, err)
 				    : rb_output_target_file(spec->dest, &t, err);
 	case RB_OUTPUT_LOCAL:
+	case RB_OUTPUT_CACHE_LOCAL:
 		return check_local(spec->dest, err);
 	case RB_OUTPUT_IMAGE:
 	case RB_OUTPUT_CACHEONLY:
+	case RB_OUTPUT_CACHE_INLINE:
 		break;
 	}
 	return 0;

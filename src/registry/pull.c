@@ -275,35 +275,49 @@ static int find_manifest(struct pull *p, const struct rb_platform *platform, str
 
 /* ---- blobs ---- */
 
-static int get_config(struct pull *p, const struct rb_manifest *m, struct rb_platform *ret,
-		      struct rb_error **err)
+/* The bytes of the config, which is a blob of the store then. */
+static int get_config_blob(struct pull *p, const struct rb_manifest *m, uint64_t max,
+			   struct rb_buf *ret, struct rb_error **err)
 {
 	RB_CLEANUP(rb_net_clear_fetch)
 	struct rb_net_fetch f = {.what = "image config",
 				 .max_bytes = m->config.size,
 				 .exact = true,
 				 .body = RB_BUF_INIT};
-	RB_CLEANUP(rb_image_config_clear) struct rb_image_config config = {0};
 	char text[RB_DIGEST_TEXT_BYTES];
 	struct rb_blob blob;
-	int stored;
 
-	if (m->config.size > RB_REGISTRY_CONFIG_MAX)
-		return rb_fail(err, RB_ERR_CORRUPT, "image config: %llu bytes are more than %d",
-			       (unsigned long long)m->config.size, RB_REGISTRY_CONFIG_MAX);
-	stored = read_stored(p, &m->config, RB_REGISTRY_CONFIG_MAX, &f.body, err);
+	if (m->config.size > max)
+		return rb_fail(err, RB_ERR_CORRUPT, "image config: %llu bytes are more than %llu",
+			       (unsigned long long)m->config.size, (unsigned long long)max);
+	int stored = read_stored(p, &m->config, max, &f.body, err);
 	if (stored < 0 ||
 	    (stored == 0 && get(p, &f, "blobs", rb_digest_text(&m->config.digest, text), err) < 0))
 		return -1;
 	if (check_bytes(p, f.what, &f.body, &m->config, err) < 0 ||
-	    rb_image_config_parse(f.body.ptr, f.body.len, &config, err) < 0)
+	    (!stored && rb_store_put_blob(p->store, f.body.ptr, f.body.len, &blob, err) < 0))
+		return -1;
+	*ret = f.body;
+	f.body = (struct rb_buf)RB_BUF_INIT;
+	return 0;
+}
+
+static int get_config(struct pull *p, const struct rb_manifest *m, struct rb_platform *ret,
+		      struct rb_error **err)
+{
+	RB_CLEANUP(rb_buf_clear) struct rb_buf text = RB_BUF_INIT;
+	RB_CLEANUP(rb_image_config_clear) struct rb_image_config config = {0};
+
+	if (rb_manifest_is_cache(m))
+		return rb_fail(err, RB_ERR_UNSUPPORTED,
+			       "this is a build cache, not an image: name it with --cache-from");
+	if (get_config_blob(p, m, RB_REGISTRY_CONFIG_MAX, &text, err) < 0 ||
+	    rb_image_config_parse(text.ptr, text.len, &config, err) < 0)
 		return -1;
 	if (config.n_diff_ids != m->n_layers)
 		return rb_fail(err, RB_ERR_CORRUPT,
 			       "image config: has diff IDs of %zu layers, the manifest has %zu",
 			       config.n_diff_ids, m->n_layers);
-	if (!stored && rb_store_put_blob(p->store, f.body.ptr, f.body.len, &blob, err) < 0)
-		return -1;
 	*ret = config.platform;
 	return 0;
 }
@@ -411,27 +425,70 @@ static int pull(struct pull *p, const struct rb_platform *want, bool config_only
 	return 0;
 }
 
-int rb_registry_pull(struct rb_store *store, const struct rb_ref *ref,
-		     const struct rb_platform *want, bool config_only,
-		     const struct rb_net_progress *progress, struct rb_pulled *ret,
-		     struct rb_error **err)
+static int explain_failure(const char *name, struct rb_error **err)
 {
-	RB_CLEANUP(rb_strp) char *name = rb_ref_familiar(ref);
-	RB_CLEANUP(clear_pull)
-	struct pull p = {
-		.store = store,
-		.remote = {.ref = ref,
-			   .name = rb_registry_host(ref->domain),
-			   .http = {.peer = "registry", .progress = progress},
-			   .auth_http.peer = "registry"},
-	};
-
-	if (pull(&p, want, config_only, ret, err) == 0)
-		return 0;
 	if ((*err)->code == RB_ERR_AUTH)
 		return rb_wrap(
 			err,
 			"cannot pull %s: it is private or does not exist (this version of rbuild has no login: it pulls public images only)",
 			name);
 	return rb_wrap(err, "cannot pull %s", name);
+}
+
+static struct pull new_pull(struct rb_store *store, const struct rb_ref *ref,
+			    const struct rb_net_progress *progress)
+{
+	return (struct pull){
+		.store = store,
+		.remote = {.ref = ref,
+			   .name = rb_registry_host(ref->domain),
+			   .http = {.peer = "registry", .progress = progress},
+			   .auth_http.peer = "registry"},
+	};
+}
+
+int rb_registry_pull(struct rb_store *store, const struct rb_ref *ref,
+		     const struct rb_platform *want, bool config_only,
+		     const struct rb_net_progress *progress, struct rb_pulled *ret,
+		     struct rb_error **err)
+{
+	RB_CLEANUP(rb_strp) char *name = rb_ref_familiar(ref);
+	RB_CLEANUP(clear_pull) struct pull p = new_pull(store, ref, progress);
+
+	return pull(&p, want, config_only, ret, err) < 0 ? explain_failure(name, err) : 0;
+}
+
+static int pull_cache(struct pull *p, const struct rb_platform *want, struct rb_pulled *ret,
+		      struct rb_error **err)
+{
+	RB_CLEANUP(clear_document) struct document doc = {0};
+	RB_CLEANUP(rb_buf_clear) struct rb_buf text = RB_BUF_INIT;
+
+	if (find_manifest(p, want, &doc, err) < 0 ||
+	    get_config_blob(p, &doc.m, RB_REGISTRY_CACHE_MAX, &text, err) < 0)
+		return -1;
+	*ret = (struct rb_pulled){
+		.manifest = doc.digest, .config = doc.m.config.digest, .platform = *want};
+	return 0;
+}
+
+int rb_registry_pull_cache(struct rb_store *store, const struct rb_ref *ref,
+			   const struct rb_platform *want, struct rb_pulled *ret,
+			   struct rb_error **err)
+{
+	RB_CLEANUP(rb_strp) char *name = rb_ref_familiar(ref);
+	RB_CLEANUP(clear_pull) struct pull p = new_pull(store, ref, NULL);
+
+	return pull_cache(&p, want, ret, err) < 0 ? explain_failure(name, err) : 0;
+}
+
+int rb_registry_pull_blobs(struct rb_store *store, const struct rb_ref *ref,
+			   struct rb_descriptor *blobs, size_t n,
+			   const struct rb_net_progress *progress, struct rb_error **err)
+{
+	RB_CLEANUP(rb_strp) char *name = rb_ref_familiar(ref);
+	RB_CLEANUP(clear_pull) struct pull p = new_pull(store, ref, progress);
+	const struct rb_manifest m = {.kind = RB_DOC_MANIFEST, .layers = blobs, .n_layers = n};
+
+	return get_layers(&p, &m, err) < 0 ? explain_failure(name, err) : 0;
 }

@@ -23,6 +23,7 @@
 enum {
 	RB_REGISTRY_MANIFEST_MAX = 4 << 20, /* bytes, as are all below */
 	RB_REGISTRY_CONFIG_MAX = 8 << 20,
+	RB_REGISTRY_CACHE_MAX = 32 << 20,
 	RB_REGISTRY_TOKEN_MAX = 64 << 10,
 	RB_REGISTRY_CHALLENGE_MAX = 8 << 10,
 };

@@ -31,4 +31,17 @@ int rb_registry_pull(struct rb_store *store, const struct rb_ref *ref,
 		     const struct rb_net_progress *progress, struct rb_pulled *ret,
 		     struct rb_error **err);
 
+/*
+ * What `ref` holds for --cache-from: a build cache (rb_manifest_is_cache), or an image, whose
+ * config may have one inside. Manifest and config become blobs of the store, whatever the config
+ * is; no layer is fetched. Errors as above.
+ */
+int rb_registry_pull_cache(struct rb_store *store, const struct rb_ref *ref,
+			   const struct rb_platform *want, struct rb_pulled *ret,
+			   struct rb_error **err);
+/* Blobs of the repository that the store has not, as digest and size say. */
+int rb_registry_pull_blobs(struct rb_store *store, const struct rb_ref *ref,
+			   struct rb_descriptor *blobs, size_t n,
+			   const struct rb_net_progress *progress, struct rb_error **err);
+
 #endif

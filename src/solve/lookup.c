@@ -258,15 +258,26 @@ static int context_checksum(struct rb_solver *s, struct rb_vertex *v, size_t inp
 	return 0;
 }
 
+/* Once; what is in directories, and what the store remembers of other trees. */
 static int find_content(struct rb_solver *s, struct rb_vertex *v, size_t input,
 			struct rb_error **err)
 {
 	struct vertex_state *st = &s->vertices[v->index];
 	struct rb_context *dir = rb_solve_local_dir(s, rb_vertex_input(v, input));
 
+	if (st->has_input[input])
+		return 0;
 	if (dir && context_checksum(s, v, input, dir, err) < 0)
 		return -1;
 	st->has_input[input] = dir || rb_cache_get_checksum(s, v, input, &st->content[input]);
+	return 0;
+}
+
+int rb_solve_know_content(struct rb_solver *s, struct rb_vertex *v, struct rb_error **err)
+{
+	for (size_t i = 0; i < rb_vertex_n_inputs(v); i++)
+		if (rb_solve_local_dir(s, rb_vertex_input(v, i)) && find_content(s, v, i, err) < 0)
+			return -1;
 	return 0;
 }
 
@@ -289,8 +300,9 @@ static int compute_keys(struct rb_solver *s, struct rb_vertex *v, struct rb_erro
 {
 	struct vertex_state *st = &s->vertices[v->index];
 
-	if (st->has_definition || st->has_content)
+	if (st->has_keys)
 		return 0;
+	st->has_keys = true;
 	definition_key(s, v);
 	for (size_t i = 0; i < rb_vertex_n_inputs(v); i++)
 		if (find_content(s, v, i, err) < 0)
@@ -372,12 +384,42 @@ static bool wait_for_trees(struct rb_solver *s, unsigned node, const struct rb_v
 	return waits;
 }
 
+/* Also the store's own result from now on, as far as its inputs have any: what only it needed was
+ * never made. */
+static int import_hit(struct rb_solver *s, unsigned node, struct job *job, struct rb_error **err)
+{
+	struct rb_vertex *v = job->vertex;
+	struct vertex_state *st = &s->vertices[v->index];
+	bool has_inputs = true;
+
+	for (size_t i = 0; i < rb_vertex_n_inputs(v); i++) {
+		const struct rb_root_ref *from = rb_vertex_input(v, i);
+		const struct rb_vertex *top =
+			from->kind == RB_ROOT_STAGE ? rb_plan_stage_top(from->stage) : NULL;
+
+		has_inputs &= !top || s->vertices[top->index].known;
+	}
+	if (has_inputs &&
+	    (compute_keys(s, v, err) < 0 ||
+	     (st->has_definition && rb_cache_put(s, &st->definition_key, st->id, err) < 0) ||
+	     (st->has_content && rb_cache_put(s, &st->content_key, st->id, err) < 0)))
+		return -1;
+	hit(s, node, job);
+	return 0;
+}
+
 static int examine_vertex(struct rb_solver *s, unsigned node, struct job *job,
 			  struct rb_error **err)
 {
 	struct rb_vertex *v = job->vertex;
 	struct vertex_state *st = &s->vertices[v->index];
 
+	if (rb_import_is_done(s) && !st->needed && !st->known) {
+		rb_sched_finish(s->sched, node);
+		return 0;
+	}
+	if (st->imported)
+		return import_hit(s, node, job, err);
 	if (compute_keys(s, v, err) < 0)
 		return -1;
 	struct vertex_state *twin = find_twin(s, v);
@@ -392,6 +434,10 @@ static int examine_vertex(struct rb_solver *s, unsigned node, struct job *job,
 	}
 	if (!st->missed && !v->no_cache && cached(s, v, st)) {
 		hit(s, node, job);
+		return 0;
+	}
+	if (!v->no_cache && rb_import_wants(s) && !rb_import_is_done(s)) {
+		rb_import_wait(s, node);
 		return 0;
 	}
 	st->missed = true;
@@ -417,6 +463,8 @@ int rb_solve_examine(struct rb_solver *s, unsigned node, struct rb_error **err)
 		return 0;
 	case JOB_VERTEX:
 		return examine_vertex(s, node, job, err);
+	case JOB_IMPORT:
+		return rb_import_examine(s, node, err);
 	case JOB_MATERIALIZE:
 		/* The solver of another platform may have unpacked it meanwhile. */
 		if (rb_image_is_unpacked(s, s->images[job->image->index])) {

@@ -70,6 +70,9 @@ static void announce_job(struct rb_solver *s, struct job *job)
 	case JOB_VERTEX:
 		job->ev = rb_solve_announce(s, job->vertex->name);
 		break;
+	case JOB_IMPORT:
+		job->ev = rb_solve_announce(s, rb_import_job_name(s));
+		break;
 	case JOB_TASK:
 	case JOB_ELABORATE:
 	case JOB_STAGE_END:
@@ -107,6 +110,11 @@ static int start_worker(struct rb_solver *s, struct job *job, struct rb_error **
 		if (job->vertex->kind == RB_VERTEX_RUN)
 			return rb_op_run_start(s, job, err);
 		return rb_worker_start(ops[job->vertex->kind], &op, &job->worker, err);
+	}
+	case JOB_IMPORT: {
+		struct op_import op = {.solver = s};
+
+		return rb_worker_start(rb_op_import, &op, &job->worker, err);
 	}
 	case JOB_TASK:
 	case JOB_ELABORATE:
@@ -155,6 +163,7 @@ static int adopt(struct rb_solver *s, struct job *job, bool *ret_cached, struct 
 			return -1;
 		s->vertices[job->vertex->index].known = true;
 		return 0;
+	case JOB_IMPORT:
 	case JOB_TASK:
 	case JOB_ELABORATE:
 	case JOB_STAGE_END:
@@ -163,12 +172,31 @@ static int adopt(struct rb_solver *s, struct job *job, bool *ret_cached, struct 
 	return 0;
 }
 
+/* Whatever became of it: a cache that fails is no failure of the build. */
+static void end_import(struct rb_solver *s, unsigned node, struct rb_error **err)
+{
+	struct job *job = s->jobs[node];
+
+	rb_error_drop(err);
+	bool done = rb_import_adopt(s, job);
+	rb_buf_clear(&job->worker.result);
+	rb_solve_emit(s, job->ev, RB_EV_DONE, NULL);
+	if (done)
+		rb_sched_finish(s->sched, node);
+	else
+		rb_sched_again(s->sched, node);
+}
+
 static void end_job(struct rb_solver *s, unsigned node, struct rb_error **err)
 {
 	struct job *job = s->jobs[node];
 	bool was_cached = false;
 
 	job->running = false;
+	if (job->kind == JOB_IMPORT) {
+		end_import(s, node, err);
+		return;
+	}
 	if (!*err && adopt(s, job, &was_cached, err) == 0) {
 		rb_sched_finish(s->sched, node);
 		rb_solve_emit(s, job->ev, was_cached ? RB_EV_CACHED : RB_EV_DONE, NULL);

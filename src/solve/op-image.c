@@ -16,8 +16,8 @@
 enum { CONFIG_BYTES_MAX = 8 << 20, MANIFEST_BYTES_MAX = 4 << 20 };
 
 /* Id of the tree made of the first n layers; shared by all images that begin with them. */
-static void chain_snapshot_id(const struct rb_image_config *config, size_t n,
-			      char id[static RB_ID_BYTES])
+void rb_chain_snapshot_id(const struct rb_image_config *config, size_t n,
+			  char id[static RB_ID_BYTES])
 {
 	struct rb_digest chain;
 	char hex[RB_DIGEST_TEXT_BYTES];
@@ -65,7 +65,7 @@ int rb_image_load(struct rb_solver *s, struct rb_plan_image *image, struct rb_er
 			rb_rung_name(s->in.host->rung),
 			st->record.rung ? st->record.rung : "range");
 	else
-		chain_snapshot_id(&st->config, st->config.n_diff_ids, st->id);
+		rb_chain_snapshot_id(&st->config, st->config.n_diff_ids, st->id);
 	image->config = &st->config;
 	return 0;
 }
@@ -205,12 +205,12 @@ static int pull_missing(const struct op_image *op, const struct rb_manifest *m,
 		       : 0;
 }
 
-static int unpack_into(const struct op_image *op, struct rb_active *active, bool bottom,
+static int unpack_into(struct rb_solver *s, struct rb_active *active, bool bottom,
 		       const struct rb_descriptor *layer, const struct rb_digest *diff_id,
 		       struct rb_apply_result *ret, struct rb_error **err)
 {
 	RB_CLEANUP(rb_closep)
-	int blob = rb_store_open_blob(op->solver->in.store, &layer->digest, err);
+	int blob = rb_store_open_blob(s->in.store, &layer->digest, err);
 	RB_CLEANUP(rb_closep) int mount = -1;
 
 	if (blob < 0)
@@ -231,17 +231,17 @@ static int unpack_into(const struct op_image *op, struct rb_active *active, bool
 	return rb_layer_apply(&spec, ret, err);
 }
 
-static int unpack_layer(const struct op_image *op, const char *parent, const char *id,
-			const struct rb_descriptor *layer, const struct rb_digest *diff_id,
-			struct rb_error **err)
+int rb_unpack_layer(struct rb_solver *s, const char *parent, const char *id,
+		    const struct rb_descriptor *layer, const struct rb_digest *diff_id,
+		    struct rb_error **err)
 {
-	struct rb_snapshotter *snapshots = op->solver->in.snapshots;
+	struct rb_snapshotter *snapshots = s->in.snapshots;
 	RB_CLEANUP(rb_active_freep) struct rb_active *active = NULL;
 	struct rb_apply_result applied;
 	struct rb_snapshot_meta meta;
 
 	if (rb_snapshot_prepare(snapshots, parent, &active, err) < 0 ||
-	    unpack_into(op, active, !*parent, layer, diff_id, &applied, err) < 0 ||
+	    unpack_into(s, active, !*parent, layer, diff_id, &applied, err) < 0 ||
 	    rb_active_commit(rb_steal_ptr(&active), id, &meta, err) < 0)
 		return -1;
 	meta.has_diff = meta.has_blob = true;
@@ -250,7 +250,7 @@ static int unpack_layer(const struct op_image *op, const char *parent, const cha
 	meta.blob = applied.blob;
 	meta.blob_size = applied.blob_size;
 	(void)snprintf(meta.media_type, sizeof(meta.media_type), "%s", layer->media_type);
-	if (rb_cache_put_verified(op->solver, &applied.blob, &applied.diff, err) < 0)
+	if (rb_cache_put_verified(s, &applied.blob, &applied.diff, err) < 0)
 		return -1;
 	return rb_snapshot_update(snapshots, &meta, err);
 }
@@ -275,11 +275,11 @@ static int unpack_layers(const struct op_image *op, const struct rb_manifest *m,
 	char parent[RB_ID_BYTES] = "", id[RB_ID_BYTES], digest[RB_DIGEST_TEXT_BYTES];
 
 	for (size_t i = 0; i < m->n_layers; i++) {
-		chain_snapshot_id(config, i + 1, id);
+		rb_chain_snapshot_id(config, i + 1, id);
 		if (!rb_snapshot_exists(op->solver->in.snapshots, id)) {
 			rb_worker_status(port, "extracting layer %zu/%zu", i + 1, m->n_layers);
-			if (unpack_layer(op, parent, id, &m->layers[i], &config->diff_ids[i], err) <
-				    0 &&
+			if (rb_unpack_layer(op->solver, parent, id, &m->layers[i],
+					    &config->diff_ids[i], err) < 0 &&
 			    drop_if_damaged(op, &m->layers[i], err) < 0)
 				return rb_wrap(err, "layer %zu of %zu (%s)", i + 1, m->n_layers,
 					       rb_digest_text(&m->layers[i].digest, digest));

@@ -7,6 +7,19 @@
 
 #include "solve/solve-internal.h"
 
+void rb_solved_layer_set(struct rb_solved_layer *l, const struct rb_snapshot_meta *meta)
+{
+	*l = (struct rb_solved_layer){
+		.has_diff = meta->has_diff,
+		.diff_id = meta->diff_id,
+		.has_blob = meta->has_blob,
+		.blob = meta->blob,
+		.blob_size = meta->blob_size,
+	};
+	(void)snprintf(l->snapshot, sizeof(l->snapshot), "%s", meta->id);
+	(void)snprintf(l->media_type, sizeof(l->media_type), "%s", meta->media_type);
+}
+
 /* Layers of the snapshots in `chain`, from `first` on, appended. */
 static int append_snapshots(struct rb_solver *s, const struct rb_strv *chain, size_t first,
 			    struct rb_solved_image *im, struct rb_error **err)
@@ -17,16 +30,7 @@ static int append_snapshots(struct rb_solver *s, const struct rb_strv *chain, si
 		if (rb_snapshot_stat(s->in.snapshots, chain->v[i], &meta, err) < 0)
 			return -1;
 		im->layers = rb_reallocarray(im->layers, im->n_layers + 1, sizeof(*im->layers));
-		struct rb_solved_layer *l = &im->layers[im->n_layers++];
-		*l = (struct rb_solved_layer){
-			.has_diff = meta.has_diff,
-			.diff_id = meta.diff_id,
-			.has_blob = meta.has_blob,
-			.blob = meta.blob,
-			.blob_size = meta.blob_size,
-		};
-		(void)snprintf(l->snapshot, sizeof(l->snapshot), "%s", meta.id);
-		(void)snprintf(l->media_type, sizeof(l->media_type), "%s", meta.media_type);
+		rb_solved_layer_set(&im->layers[im->n_layers++], &meta);
 	}
 	return 0;
 }

@@ -154,6 +154,17 @@ void rb_sched_finish(struct rb_sched *s, unsigned id)
 			make_ready(s, node->dependents[i]);
 }
 
+void rb_sched_again(struct rb_sched *s, unsigned id)
+{
+	struct node *node = get(s, id);
+
+	if (node->state != RB_NODE_RUNNING)
+		rb_bug("node %u is to be looked at again but does not run", id);
+	s->running--;
+	node->examined = false;
+	make_ready(s, id);
+}
+
 void rb_sched_drop(struct rb_sched *s, unsigned id)
 {
 	struct node *node = get(s, id);

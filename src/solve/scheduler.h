@@ -50,6 +50,8 @@ void rb_sched_reconsider(struct rb_sched *s);
 bool rb_sched_next_job(struct rb_sched *s, unsigned *ret);
 /* An examined or RUNNING node is done; its dependents may become READY. */
 void rb_sched_finish(struct rb_sched *s, unsigned node);
+/* A RUNNING node has to be looked at once more: READY. */
+void rb_sched_again(struct rb_sched *s, unsigned node);
 /* A RUNNING node gave up without a result (its slot is free); it never becomes DONE. */
 void rb_sched_drop(struct rb_sched *s, unsigned node);
 unsigned rb_sched_running(const struct rb_sched *s);

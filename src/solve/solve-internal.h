@@ -22,6 +22,7 @@ enum job_kind {
 	JOB_STAGE_END,   /* stage: its last vertex is done; never work */
 	JOB_REMOTE,      /* URL, git repository: what is there now is known; work: ask, fetch */
 	JOB_VERTEX,      /* work: RUN, COPY, WORKDIR */
+	JOB_IMPORT,      /* work: results of other builds (import.c) */
 	JOB_TASK,        /* work: whatever rb_solve_task() was given */
 };
 
@@ -44,13 +45,22 @@ struct job {
 
 struct vertex_state {
 	unsigned node;
-	bool known;  /* id is valid */
-	bool missed; /* looked up, not there */
+	bool known;    /* id is valid */
+	bool missed;   /* looked up, not there */
+	bool has_keys; /* those that can be known are */
 	char id[RB_ID_BYTES];
 	bool has_definition, has_content;
 	struct rb_digest definition_key, content_key;
 	struct rb_digest *content; /* of what is taken from each input (owned), as far as known: */
 	bool *has_input;
+
+	/* Set by import.c. */
+	bool learned;    /* the next three are known */
+	bool runs_again; /* itself, or something that it is made from */
+	bool has_chain_key;
+	struct rb_digest chain_key;
+	bool needed;   /* for the target, given what was imported */
+	bool imported; /* id is that of a tree that was built elsewhere */
 };
 
 struct image_state {
@@ -104,6 +114,7 @@ struct rb_solver {
 	bool filter_ready;            /* rb_exec_filter_prepare() was called */
 	struct rb_networks *networks; /* NULL: no step wanted one yet */
 	bool network_noticed;         /* that steps have the host's instead */
+	struct import *import;        /* --cache-from, once somebody wants it */
 	struct rb_error *error;       /* first failure */
 };
 
@@ -125,6 +136,29 @@ int rb_solve_examine(struct rb_solver *s, unsigned node, struct rb_error **err);
 /* Result id of the tree a vertex works on / a COPY takes from. */
 const char *rb_solve_parent_id(struct rb_solver *s, const struct rb_vertex *v);
 const char *rb_solve_root_id(struct rb_solver *s, const struct rb_root_ref *ref);
+
+/* Content of what a COPY takes from a context directory, once. */
+int rb_solve_know_content(struct rb_solver *s, struct rb_vertex *v, struct rb_error **err);
+
+/* Results that were built elsewhere (import.c). */
+/* Whether there are sources to ask. */
+bool rb_import_wants(const struct rb_solver *s);
+/* The node waits until they have been asked, which happens once. */
+void rb_import_wait(struct rb_solver *s, unsigned node);
+/* From then on every vertex state says whether it is needed and whether it was imported. */
+bool rb_import_is_done(const struct rb_solver *s);
+int rb_import_examine(struct rb_solver *s, unsigned node, struct rb_error **err);
+/* What its job does next, as a step of the display. */
+const char *rb_import_job_name(const struct rb_solver *s);
+/* Takes what the worker brought; false when it has to run again. */
+bool rb_import_adopt(struct rb_solver *s, struct job *job);
+void rb_import_free(struct import *import);
+/* The key under which every builder would know the step's result; false: there is none. */
+bool rb_solve_chain_key(struct rb_solver *s, const struct rb_vertex *v, struct rb_digest *ret);
+struct op_import {
+	struct rb_solver *solver;
+};
+rb_worker_fn rb_op_import;
 
 /* Where files come from (tree.c). */
 size_t rb_solve_n_contexts(const struct rb_solver *s);
@@ -163,6 +197,14 @@ int rb_cache_put_verified(struct rb_solver *s, const struct rb_digest *blob,
 			  const struct rb_digest *diff_id, struct rb_error **err);
 
 /* Images (op-image.c). */
+/* Id of the tree made of the first n layers; shared by all images that begin with them. */
+void rb_chain_snapshot_id(const struct rb_image_config *config, size_t n,
+			  char id[static RB_ID_BYTES]);
+struct rb_descriptor;
+/* Unpacks a blob of the store over `parent` as the snapshot `id`; it must have the diff ID. */
+int rb_unpack_layer(struct rb_solver *s, const char *parent, const char *id,
+		    const struct rb_descriptor *layer, const struct rb_digest *diff_id,
+		    struct rb_error **err);
 int rb_image_load(struct rb_solver *s, struct rb_plan_image *image, struct rb_error **err);
 rb_worker_fn rb_op_pull_config, rb_op_materialize;
 bool rb_image_is_unpacked(struct rb_solver *s, const struct image_state *st);

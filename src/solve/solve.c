@@ -184,6 +184,7 @@ void rb_solver_free(struct rb_solver *s)
 		free(s->vertices[i].content);
 		free(s->vertices[i].has_input);
 	}
+	rb_import_free(s->import);
 	free(s->vertices);
 	free(s->images);
 	free(s->remotes);

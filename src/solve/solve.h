@@ -20,6 +20,7 @@
 #include "host/host.h"
 #include "plan/plan.h"
 #include "snapshot/snapshot.h"
+#include "solve/cache-source.h"
 #include "solve/events.h"
 #include "solve/secrets.h"
 #include "solve/ssh.h"
@@ -32,8 +33,10 @@ struct rb_solve_options {
 	unsigned jobs; /* steps that run at a time; at least 1 */
 	bool pull;     /* ask the registry even for names that the store knows */
 	bool debug;
-	const char *build_id;                    /* names the directory of logs */
-	const struct rb_exec_settings *settings; /* of all steps; NULL: none */
+	const char *build_id;                        /* names the directory of logs */
+	const struct rb_exec_settings *settings;     /* of all steps; NULL: none */
+	const struct rb_cache_source *cache_sources; /* --cache-from; borrowed */
+	size_t n_cache_sources;
 };
 
 /*
@@ -99,6 +102,9 @@ struct rb_solved_layer {
 	char media_type[80];
 };
 
+/* What the metadata of a snapshot says of its layer. */
+void rb_solved_layer_set(struct rb_solved_layer *l, const struct rb_snapshot_meta *meta);
+
 struct rb_solved_image {
 	struct rb_image_config config;  /* history complete with times, `created` set, diff_ids only
 					   as far as known */
@@ -120,6 +126,15 @@ void rb_solved_image_clear(struct rb_solved_image *im);
  */
 int rb_solve_materialize(struct rb_solver *s, bool tree, bool blobs, bool may_work, bool *ret_work,
 			 struct rb_error **err);
+
+/* A step whose result is known, for --cache-to. */
+struct rb_solved_step {
+	struct rb_digest key; /* under which other builds look for it (import.c) */
+	char snapshot[80];
+	bool of_target; /* its layer is one of the result's */
+};
+/* After a complete look-up or run; the caller frees *ret. */
+void rb_solve_steps(struct rb_solver *s, struct rb_solved_step **ret, size_t *ret_n);
 
 /* Runs fn in a worker as a vertex of the progress ("exporting to oci image format"); its result
  * goes to *ret. */

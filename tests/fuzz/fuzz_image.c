@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Manifests, indexes and image configs as a registry may send them. What is accepted must come back
- * unchanged after it was written and read again: two readings of one document are two images.
+ * Manifests, indexes, image configs and build caches as a registry may send them. What is accepted
+ * must come back unchanged after it was written and read again: two readings of one document are
+ * two images.
  */
 #include <stdlib.h>
 #include <string.h>
 
+#include "image/cache-config.h"
 #include "image/config.h"
 #include "image/manifest.h"
 
@@ -45,6 +47,27 @@ static char *manifest_again(const char *text, size_t len)
 	return dump;
 }
 
+static char *cache_again(const char *text, size_t len)
+{
+	struct rb_cache_config c = {0};
+	struct rb_error *err = NULL;
+
+	if (rb_cache_config_parse(text, len, &c, &err) < 0) {
+		rb_error_drop(&err); /* refusing is fine */
+		return NULL;
+	}
+	for (size_t i = 0; i < c.n_records; i++)
+		if (!rb_cache_config_depth(&c, c.records[i].layer))
+			abort();
+	/* Layers that say too little of themselves belong to no record, and cannot be written. */
+	bool whole = true;
+	for (size_t i = 0; i < c.n_layers; i++)
+		whole &= c.layers[i].media_type && c.layers[i].size;
+	char *dump = whole ? rb_cache_config_dump(&c) : NULL;
+	rb_cache_config_clear(&c);
+	return dump;
+}
+
 static void check(char *(*again)(const char *text, size_t len), const char *text, size_t len)
 {
 	RB_CLEANUP(rb_strp) char *once = again(text, len);
@@ -60,5 +83,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	check(config_again, (const char *)data, size);
 	check(manifest_again, (const char *)data, size);
+	check(cache_again, (const char *)data, size);
 	return 0;
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tap.h"
 
+#include "base/base64.h"
+#include "image/cache-config.h"
 #include "image/config.h"
 #include "image/manifest.h"
 #include "image/platform.h"
@@ -470,6 +472,142 @@ static void test_index__keeps_names(void)
 	rb_manifest_clear(&again);
 }
 
+/* --- caches --- */
+
+#define D(c) "sha256:" c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c
+#define LAYER(blob, parent)                                                                        \
+	"{\"blob\":\"" D(blob) "\",\"parent\":" parent                                             \
+			       ",\"annotations\":{\"mediaType\":\"" RB_MT_OCI_LAYER                \
+			       "\",\"diffID\":\"" D(blob) "\",\"size\":7}}"
+#define RECORD(key, layer) "{\"digest\":\"" D(key) "\",\"layers\":[{\"layer\":" layer "}]}"
+
+static void test_cache_config__round_trips(void)
+{
+	static const char text[] = "{\"layers\":[" LAYER("aa", "-1") "," LAYER(
+		"bb", "0") "],"
+			   "\"records\":[" RECORD("11", "1") "," RECORD("22", "0") "]}";
+	struct rb_cache_config c = {0};
+	struct rb_error *err = NULL;
+	struct rb_digest key;
+	size_t chain[2];
+
+	CHECK_INT(rb_cache_config_parse(text, strlen(text), &c, &err), 0);
+	CHECK_OK(&err);
+	CHECK_INT(c.n_layers, 2);
+	CHECK_INT(rb_digest_parse(D("11"), &key), 0);
+	const struct rb_cache_record *r = rb_cache_config_find(&c, &key);
+	CHECK(r && r->layer == 1);
+	CHECK_INT(rb_cache_config_depth(&c, 1), 2);
+	rb_cache_config_chain(&c, 1, chain);
+	CHECK_INT(chain[0], 0);
+	CHECK_INT(chain[1], 1);
+	RB_CLEANUP(rb_strp) char *dump = rb_cache_config_dump(&c);
+	CHECK_STR(dump, text);
+
+	/* What is inside of an image names the image's own layers. */
+	RB_CLEANUP(rb_strp) char *inside = rb_cache_config_dump_inline(&c);
+	struct rb_cache_config again = {0};
+	for (size_t i = 0; i < 2; i++) {
+		struct rb_cache_layer l = c.layers[i];
+
+		l.media_type = rb_strdup(l.media_type);
+		(void)rb_cache_config_add_layer(&again, l);
+	}
+	CHECK_INT(rb_cache_config_parse_inline(inside, &again, &err), 0);
+	CHECK_OK(&err);
+	CHECK_INT(again.n_records, 2);
+	rb_cache_config_clear(&again);
+	rb_cache_config_clear(&c);
+}
+
+static void test_cache_config__refuses_and_leaves_out(void)
+{
+	static const struct {
+		const char *text;
+		int records; /* -1: refused */
+	} rows[] = {
+		{"{}", 0},
+		{"[]", -1},
+		{"{\"layers\":{}}", -1},
+		{"{\"layers\":[{}]}", -1},
+		{"{\"layers\":[" LAYER("aa", "0") "]}", -1},
+		{"{\"layers\":[" LAYER("aa", "1") "," LAYER("bb", "0") "]}", -1},
+		{"{\"layers\":[" LAYER("aa", "7") "]}", -1},
+		{"{\"layers\":[" LAYER("aa", "-2") "]}", -1},
+		{"{\"layers\":[" LAYER("aa", "-1") "],\"records\":[" RECORD("11", "1") "]}", -1},
+		{"{\"layers\":[" LAYER("aa", "-1") "],\"records\":[" RECORD("11", "-1") "]}", -1},
+		{"{\"layers\":[" LAYER("aa", "-1") "],\"records\":[{\"digest\":\"x\"},7]}", 0},
+		/* A layer that says too little of itself is of no use. */
+		{"{\"layers\":[{\"blob\":\"" D("aa") "\"}],\"records\":[" RECORD("11", "0") "]}",
+		 0},
+	};
+
+	for (size_t i = 0; i < RB_ARRAY_LEN(rows); i++) {
+		struct rb_cache_config c = {0};
+		struct rb_error *err = NULL;
+		int r = rb_cache_config_parse(rows[i].text, strlen(rows[i].text), &c, &err);
+
+		CHECK_INT(r < 0 ? -1 : (int)c.n_records, rows[i].records);
+		rb_error_drop(&err);
+		rb_cache_config_clear(&c);
+	}
+}
+
+static void test_rfc3339__is_read(void)
+{
+	static const struct {
+		const char *text;
+		int64_t sec;
+		uint32_t nsec;
+	} rows[] = {
+		{"1970-01-01T00:00:00Z", 0, 0},
+		{"2026-11-23T11:25:45.5Z", 1795433145, 500000000},
+		{"2000-02-29T23:59:59.000000001Z", 951868799, 1},
+		{"1969-12-31T23:59:59Z", -1, 0},
+	};
+	static const char *const bad[] = {"",
+					  "2026-11-23",
+					  "2026-13-23T11:25:45Z",
+					  "2026-11-23T11:25:45",
+					  "2026-11-23T11:25:45+01:00",
+					  "2026-11-23T25:25:45Z"};
+	int64_t sec;
+	uint32_t nsec;
+
+	for (size_t i = 0; i < RB_ARRAY_LEN(rows); i++) {
+		CHECK_INT(rb_rfc3339_parse(rows[i].text, &sec, &nsec), 0);
+		CHECK_INT(sec, rows[i].sec);
+		CHECK_INT(nsec, rows[i].nsec);
+		RB_CLEANUP(rb_strp) char *again = rb_rfc3339(sec, nsec);
+		CHECK_STR(again, rows[i].text);
+	}
+	for (size_t i = 0; i < RB_ARRAY_LEN(bad); i++)
+		CHECK(rb_rfc3339_parse(bad[i], &sec, &nsec) < 0);
+}
+
+static void test_base64__both_ways(void)
+{
+	char text[5000];
+
+	for (size_t i = 0; i < sizeof(text); i++)
+		text[i] = (char)(i * 7);
+	for (size_t n = 0; n < sizeof(text); n = n < 10 ? n + 1 : n * 3) {
+		RB_CLEANUP(rb_buf_clear) struct rb_buf out = RB_BUF_INIT;
+		RB_CLEANUP(rb_buf_clear) struct rb_buf back = RB_BUF_INIT;
+
+		rb_base64_encode(text, n, &out);
+		CHECK_INT(rb_base64_decode(out.ptr, out.len, &back), 0);
+		CHECK(back.len == n && memcmp(back.ptr, text, n) == 0);
+	}
+	static const char *const bad[] = {
+		"a", "ab", "abc", "ab=c", "a===", "====", "ab c", "ab\nc", "\x80\x80\x80\x80"};
+	for (size_t i = 0; i < RB_ARRAY_LEN(bad); i++) {
+		RB_CLEANUP(rb_buf_clear) struct rb_buf back = RB_BUF_INIT;
+
+		CHECK(rb_base64_decode(bad[i], strlen(bad[i]), &back) < 0);
+	}
+}
+
 int main(void)
 {
 	return tap_run((const struct tap_test[]){
@@ -489,6 +627,10 @@ int main(void)
 		TAP(test_manifest__limits_the_number_of_layers),
 		TAP(test_index__chooses),
 		TAP(test_index__keeps_names),
+		TAP(test_cache_config__round_trips),
+		TAP(test_cache_config__refuses_and_leaves_out),
+		TAP(test_rfc3339__is_read),
+		TAP(test_base64__both_ways),
 		TAP_END,
 	});
 }

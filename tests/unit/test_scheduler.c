@@ -148,6 +148,28 @@ static void test_scheduler__what_is_queued_can_be_looked_at_again(void)
 	CHECK(!rb_sched_next_job(s, &n));
 }
 
+static void test_scheduler__a_running_node_can_go_on_later(void)
+{
+	RB_CLEANUP(rb_sched_freep) struct rb_sched *s = rb_sched_new();
+	unsigned a = rb_sched_add(s), b = rb_sched_add(s), n;
+
+	rb_sched_depend(s, b, a);
+	rb_sched_set_slots(s, 1);
+	for (int round = 0; round < 3; round++) {
+		queue_all(s);
+		CHECK(rb_sched_next_job(s, &n));
+		CHECK_INT(n, a);
+		rb_sched_again(s, a);
+		CHECK_INT(rb_sched_running(s), 0);
+		CHECK_INT(rb_sched_state(s, b), RB_NODE_WAITING);
+	}
+	queue_all(s);
+	CHECK(rb_sched_next_job(s, &n));
+	rb_sched_finish(s, a);
+	CHECK(rb_sched_next(s, &n));
+	CHECK_INT(n, b);
+}
+
 static void test_scheduler__a_long_chain(void)
 {
 	enum { N = 20000 };
@@ -179,6 +201,7 @@ int main(void)
 		TAP(test_scheduler__an_examined_node_can_find_a_new_input),
 		TAP(test_scheduler__a_dropped_node_frees_its_slot),
 		TAP(test_scheduler__what_is_queued_can_be_looked_at_again),
+		TAP(test_scheduler__a_running_node_can_go_on_later),
 		TAP(test_scheduler__a_long_chain),
 		TAP_END,
 	});

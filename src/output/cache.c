@@ -1,0 +1,342 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * --cache-to (dockerfile.md 6.3): the steps' layers and keys, for builds elsewhere.
+ *
+ * As a directory it is an OCI layout whose index names one manifest a tag; the manifest's config is
+ * the cache config (image/cache-config.h). Files are published one by one, the index last, so that
+ * readers see the cache before or after, also when several builds write to one directory.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "context/layout.h"
+#include "image/cache-config.h"
+#include "image/manifest.h"
+#include "output/output-internal.h"
+
+struct cache_writer {
+	struct rb_store *store;
+	struct rb_snapshotter *snapshots;
+	const struct rb_output_blobs *blobs;
+	struct rb_cache_config config;
+};
+
+/* --- what is in it --- */
+
+/* The layers of a tree; *ret is the index of the topmost one. */
+static int add_chain(struct cache_writer *w, const char *id, size_t *ret, struct rb_error **err)
+{
+	RB_CLEANUP(rb_strv_clear) struct rb_strv chain = RB_STRV_INIT;
+
+	*ret = RB_CACHE_NO_PARENT;
+	if (rb_snapshot_chain(w->snapshots, id, &chain, err) < 0)
+		return -1;
+	for (size_t i = 0; i < chain.n; i++) {
+		RB_CLEANUP(rb_strp) char *created = NULL;
+		struct rb_solved_layer l;
+
+		if (rb_output_snapshot_layer(w->store, w->snapshots, chain.v[i], w->blobs, &l,
+					     &created, err) < 0)
+			return -1;
+		*ret = rb_cache_config_add_layer(&w->config,
+						 (struct rb_cache_layer){
+							 .blob = l.blob,
+							 .size = l.blob_size,
+							 .media_type = rb_strdup(l.media_type),
+							 .diff_id = l.diff_id,
+							 .created = rb_steal_ptr(&created),
+							 .parent = *ret,
+						 });
+	}
+	return 0;
+}
+
+static int collect(struct cache_writer *w, const struct rb_solved_step *steps, size_t n, bool all,
+		   struct rb_error **err)
+{
+	for (size_t i = 0; i < n; i++) {
+		size_t layer;
+
+		if (!all && !steps[i].of_target)
+			continue;
+		if (add_chain(w, steps[i].snapshot, &layer, err) < 0)
+			return -1;
+		rb_cache_config_add_record(&w->config, &steps[i].key, layer);
+	}
+	return 0;
+}
+
+char *rb_output_cache_inline(const struct rb_solved_image *im, const struct rb_solved_step *steps,
+			     size_t n)
+{
+	struct rb_cache_config config = {0};
+
+	for (size_t i = 0; i < im->n_layers; i++)
+		(void)rb_cache_config_add_layer(&config,
+						(struct rb_cache_layer){
+							.blob = im->layers[i].diff_id,
+							.parent = i ? i - 1 : RB_CACHE_NO_PARENT,
+						});
+	for (size_t i = 0; i < n; i++)
+		for (size_t k = 0; k < im->n_layers && steps[i].of_target; k++)
+			if (rb_streq(im->layers[k].snapshot, steps[i].snapshot))
+				rb_cache_config_add_record(&config, &steps[i].key, k);
+	char *text = rb_cache_config_dump_inline(&config);
+	rb_cache_config_clear(&config);
+	return text;
+}
+
+/* --- the directory --- */
+
+static int fail(const struct rb_output_spec *spec, int neg, struct rb_error **err)
+{
+	return rb_fail_sys(err, neg, "cannot write the cache %s%s", spec->dest,
+			   neg == -ENOSPC || neg == -EDQUOT
+				   ? " (free some space or choose another place)"
+				   : "");
+}
+
+static int open_dest(const struct rb_output_spec *spec, struct rb_error **err)
+{
+	if (mkdir(spec->dest, 0777) < 0 && errno != EEXIST)
+		return fail(spec, -errno, err);
+	RB_CLEANUP(rb_closep) int fd = open(spec->dest, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int r = fd < 0 ? -errno : rb_mkdirs_at(fd, "blobs/sha256", 0777);
+
+	return r < 0 ? fail(spec, r, err) : rb_steal_fd(&fd);
+}
+
+static void blob_path(const struct rb_digest *d, char path[static 96])
+{
+	char hex[RB_DIGEST_TEXT_BYTES];
+
+	(void)snprintf(path, 96, "blobs/sha256/%s", rb_digest_hex(d, hex));
+}
+
+static bool has_file(int dir, const char *path, uint64_t size)
+{
+	struct stat st;
+
+	return fstatat(dir, path, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
+	       (uint64_t)st.st_size == size;
+}
+
+struct blob_target {
+	const struct rb_output_spec *spec;
+	int fd;
+};
+
+static int write_blob(void *ctx, const void *data, size_t len, struct rb_error **err)
+{
+	const struct blob_target *t = ctx;
+	int r = rb_write_full(t->fd, data, len);
+
+	return r < 0 ? fail(t->spec, r, err) : 0;
+}
+
+/* Beside its place, then renamed: whoever reads the cache sees whole blobs only. */
+static int put_blob(struct cache_writer *w, int dir, const struct rb_output_spec *spec,
+		    const struct rb_cache_layer *l, struct rb_error **err)
+{
+	char path[96], temp[128], rnd[17];
+
+	blob_path(&l->blob, path);
+	if (has_file(dir, path, l->size))
+		return 0;
+	rb_random_hex(rnd, 8);
+	(void)snprintf(temp, sizeof(temp), "blobs/sha256/.rbuild-%s", rnd);
+	RB_CLEANUP(rb_closep)
+	int fd = openat(dir, temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+	if (fd < 0)
+		return fail(spec, -errno, err);
+	struct blob_target t = {.spec = spec, .fd = fd};
+	int r = rb_output_copy_blob(w->store, &l->blob, l->size, write_blob, &t, err);
+	if (r == 0 && renameat(dir, temp, dir, path) < 0)
+		r = fail(spec, -errno, err);
+	if (r < 0)
+		(void)unlinkat(dir, temp, 0);
+	return r;
+}
+
+static int put_text(int dir, const char *text, struct rb_digest *ret, struct rb_error **err)
+{
+	char path[96];
+
+	*ret = rb_digest_of(text, strlen(text));
+	blob_path(ret, path);
+	return has_file(dir, path, strlen(text))
+		       ? 0
+		       : rb_publish_at(dir, path, text, strlen(text), 0644, err);
+}
+
+static char *make_manifest(const struct cache_writer *w, const struct rb_digest *config,
+			   uint64_t size)
+{
+	struct rb_manifest m = {
+		.kind = RB_DOC_MANIFEST,
+		.config = {.media_type = rb_strdup(RB_MT_CACHE_CONFIG),
+			   .digest = *config,
+			   .size = size},
+		.layers = rb_calloc(w->config.n_layers, sizeof(*m.layers)),
+	};
+
+	for (size_t i = 0; i < w->config.n_layers; i++) {
+		const struct rb_cache_layer *l = &w->config.layers[i];
+		bool listed = false;
+
+		for (size_t k = 0; k < m.n_layers && !listed; k++)
+			listed = rb_digest_eq(&m.layers[k].digest, &l->blob);
+		if (!listed)
+			m.layers[m.n_layers++] = (struct rb_descriptor){
+				.media_type = rb_strdup(l->media_type),
+				.digest = l->blob,
+				.size = l->size,
+			};
+	}
+	char *text = rb_manifest_dump(&m);
+	rb_manifest_clear(&m);
+	return text;
+}
+
+/* The index that is there, without the entry of our tag. A damaged one is made anew. */
+static void read_index(int dir, const char *tag, struct rb_manifest *ret)
+{
+	RB_CLEANUP(rb_buf_clear) struct rb_buf text = RB_BUF_INIT;
+	struct rb_error *err = NULL;
+	size_t kept = 0;
+
+	*ret = (struct rb_manifest){.kind = RB_DOC_INDEX};
+	if (rb_read_file_at(dir, "index.json", RB_LAYOUT_JSON_MAX, &text, &err) < 0 ||
+	    rb_manifest_parse(text.ptr, text.len, RB_MT_OCI_INDEX, ret, &err) < 0) {
+		rb_error_drop(&err);
+		*ret = (struct rb_manifest){.kind = RB_DOC_INDEX};
+		return;
+	}
+	for (size_t i = 0; i < ret->n_layers; i++) {
+		struct rb_descriptor *d = &ret->layers[i];
+
+		if (!d->ref_name || !rb_streq(d->ref_name, tag)) {
+			ret->layers[kept++] = *d;
+			continue;
+		}
+		free(d->media_type);
+		free(d->ref_name);
+		free(d->image_name);
+	}
+	ret->n_layers = kept;
+}
+
+static int put_index(int dir, const struct rb_output_spec *spec, const struct rb_digest *manifest,
+		     uint64_t size, struct rb_manifest *index, struct rb_error **err)
+{
+	static const char layout[] = "{\"imageLayoutVersion\":\"1.0.0\"}";
+	const char *tag = spec->tag ? spec->tag : "latest";
+
+	read_index(dir, tag, index);
+	index->layers = rb_reallocarray(index->layers, index->n_layers + 1, sizeof(*index->layers));
+	index->layers[index->n_layers++] = (struct rb_descriptor){
+		.media_type = rb_strdup(RB_MT_OCI_MANIFEST),
+		.digest = *manifest,
+		.size = size,
+		.ref_name = rb_strdup(tag),
+	};
+	RB_CLEANUP(rb_strp) char *text = rb_manifest_dump(index);
+	return rb_publish_at(dir, "oci-layout", layout, strlen(layout), 0644, err) < 0
+		       ? -1
+		       : rb_publish_at(dir, "index.json", text, strlen(text), 0644, err);
+}
+
+/* --- reset: what no manifest of the index names --- */
+
+static void add_name(struct rb_strv *names, const struct rb_digest *d)
+{
+	char hex[RB_DIGEST_TEXT_BYTES];
+
+	rb_strv_add(names, rb_digest_hex(d, hex));
+}
+
+/* A manifest that cannot be read names nothing we could know: then nothing is removed. */
+static int add_named(int dir, const struct rb_descriptor *d, struct rb_strv *names,
+		     struct rb_error **err)
+{
+	RB_CLEANUP(rb_buf_clear) struct rb_buf text = RB_BUF_INIT;
+	RB_CLEANUP(rb_manifest_clear) struct rb_manifest m = {.kind = RB_DOC_MANIFEST};
+	char path[96];
+
+	blob_path(&d->digest, path);
+	if (rb_read_file_at(dir, path, RB_LAYOUT_JSON_MAX, &text, err) < 0 ||
+	    rb_manifest_parse(text.ptr, text.len, d->media_type, &m, err) < 0)
+		return -1;
+	add_name(names, &d->digest);
+	if (m.kind == RB_DOC_MANIFEST)
+		add_name(names, &m.config.digest);
+	for (size_t i = 0; i < m.n_layers; i++)
+		add_name(names, &m.layers[i].digest);
+	return 0;
+}
+
+static int prune(int dir, const struct rb_manifest *index, struct rb_error **err)
+{
+	RB_CLEANUP(rb_strv_clear) struct rb_strv names = RB_STRV_INIT;
+
+	for (size_t i = 0; i < index->n_layers; i++)
+		if (add_named(dir, &index->layers[i], &names, err) < 0)
+			return rb_wrap(err, "reset=true removes nothing");
+	int fd = openat(dir, "blobs/sha256", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	if (!d) {
+		rb_closep(&fd);
+		return rb_fail_errno(err, "cannot read blobs/sha256");
+	}
+	for (struct dirent *e; (e = readdir(d));)
+		if (strlen(e->d_name) == 64 && rb_strv_find(&names, e->d_name) < 0)
+			(void)unlinkat(dirfd(d), e->d_name, 0);
+	(void)closedir(d);
+	return 0;
+}
+
+/* --- the whole --- */
+
+static int write_dir(struct cache_writer *w, const struct rb_output_spec *spec,
+		     struct rb_error **err)
+{
+	RB_CLEANUP(rb_closep) int dir = open_dest(spec, err);
+	RB_CLEANUP(rb_manifest_clear) struct rb_manifest index = {.kind = RB_DOC_INDEX};
+	RB_CLEANUP(rb_strp) char *config = rb_cache_config_dump(&w->config);
+	struct rb_digest config_digest, digest;
+
+	if (dir < 0)
+		return -1;
+	for (size_t i = 0; i < w->config.n_layers; i++)
+		if (put_blob(w, dir, spec, &w->config.layers[i], err) < 0)
+			return -1;
+	if (put_text(dir, config, &config_digest, err) < 0)
+		return -1;
+	RB_CLEANUP(rb_strp) char *manifest = make_manifest(w, &config_digest, strlen(config));
+	if (put_text(dir, manifest, &digest, err) < 0 ||
+	    put_index(dir, spec, &digest, strlen(manifest), &index, err) < 0)
+		return -1;
+	return spec->reset ? prune(dir, &index, err) : 0;
+}
+
+int rb_output_cache(struct rb_store *store, struct rb_snapshotter *snapshots,
+		    const struct rb_solved_step *steps, size_t n, const struct rb_output_spec *spec,
+		    unsigned threads, struct rb_error **err)
+{
+	const struct rb_output_blobs blobs = {
+		.compression = spec->compression, .level = spec->level, .threads = threads};
+	struct cache_writer w = {.store = store, .snapshots = snapshots, .blobs = &blobs};
+	int r = collect(&w, steps, n, spec->all_steps, err);
+
+	if (r == 0)
+		r = write_dir(&w, spec, err);
+	rb_cache_config_clear(&w.config);
+	return r;
+}
