@@ -51,7 +51,7 @@ RUN --mount=type=secret,target=/x/c echo "== id of target"; sha1sum </x/c
 RUN --mount=type=secret,id=TOKEN --mount=type=secret,id=e echo "== variables as files"; cat /run/secrets/TOKEN /run/secrets/e | sha1sum
 RUN --mount=type=secret,id=token,target=/etc/group echo "== over a file"; sha1sum </etc/group; stat -c %a /etc/group
 RUN --mount=type=secret,id=token,target=/etc/hosts --mount=type=secret,id=token,target=/etc/resolv.conf echo "== over ours"; cat /etc/hosts /etc/resolv.conf | sha1sum; ls -A /dev | grep '^\.' || :
-RUN --mount=type=secret,id=token,target=/dev/a/b echo "== in /dev"; sha1sum </dev/a/b
+RUN --mount=type=secret,id=token,target=/dev/a/b echo "== in dev"; sha1sum </dev/a/b
 RUN echo "== nothing left"; for d in /run /a /w /x; do ls -Ad $d/* 2>&1; done; stat -c %a /etc/group
 EOT
 is "$(after default)" "$(printf '%s\n' '400 0:0 regular file' "$(sum "$in_file")  -")" "a secret is a file of root's, mode 0400"
@@ -66,7 +66,7 @@ is "$(after "id of target")" "$(sum "$in_file")  -" "the id is the target's last
 is "$(after "variables as files")" "$(sum "$in_env$in_env")  -" "values of variables, by id and by type=env,src="
 is "$(after "over a file")" "$(printf '%s\n' "$(sum "$in_file")  -" 400)" "a secret over a file of the image"
 is "$(after "over ours")" "$(sum "$in_file$in_file")  -" "over /etc/hosts and resolv.conf"
-is "$(after "in /dev")" "$(sum "$in_file")  -" "below /dev"
+is "$(after "in dev")" "$(sum "$in_file")  -" "below /dev"
 is "$(after "nothing left")" "$(printf 'ls: /%s/*: No such file or directory\n' run a w x)"$'\n644' "the next step sees none of them"
 
 # --- who may read
