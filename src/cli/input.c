@@ -78,26 +78,23 @@ static int classify(struct rb_session *s, const char *context, const char *file,
 
 /* --- trees */
 
-static void send_status(void *ctx, const char *text)
-{
-	rb_worker_status(ctx, "%s", text);
-}
-
 /* A worker that makes the tree; its result is "<0|1> <id>", 1 for an archive. */
 static int make_tree(void *ctx, struct rb_worker_port *port, struct rb_error **err)
 {
 	struct rb_session *s = ctx;
 	const struct rb_input *in = &s->input;
-	const struct rb_remote_env env = {.store = s->store, .status = send_status, .ctx = port};
+	struct rb_remote_user user = {.secrets = s->secrets, .port = port};
+	const struct rb_remote_env env = rb_remote_env_of(s->store, &user);
 	bool archive = true;
 	char id[RB_TREE_ID_BYTES];
 	int r;
 
 	if (in->kind == RB_INPUT_ARCHIVE)
 		r = rb_context_tree_archive(s->snapshots, in->spool.fd, &in->spool.digest, id, err);
+	else if (in->kind == RB_INPUT_GIT)
+		r = rb_context_tree_git(s->snapshots, &env, in->context, in->keep_git_dir, id, err);
 	else
-		r = rb_fail(err, RB_ERR_UNSUPPORTED, "remote contexts are not there yet");
-	(void)env;
+		r = rb_context_tree_url(s->snapshots, &env, in->context, true, &archive, id, err);
 	if (r < 0)
 		return -1;
 	RB_CLEANUP(rb_strp) char *text = rb_asprintf("%d %s", archive, id);
@@ -202,8 +199,16 @@ static int stream_dockerfile(struct rb_session *s, struct rb_error **err)
 
 static int url_dockerfile(struct rb_session *s, struct rb_error **err)
 {
-	(void)s;
-	return rb_fail(err, RB_ERR_UNSUPPORTED, "a Dockerfile by URL is not there yet");
+	struct rb_remote_user user = {.secrets = s->secrets};
+	const struct rb_remote_env env = rb_remote_env_of(s->store, &user);
+	struct rb_url_file file;
+
+	rb_buf_clear(&s->text);
+	if (rb_url_fetch(&env, s->input.file, NULL, &file, err) < 0 ||
+	    rb_store_read_blob(s->store, &file.digest, RB_DOCKERFILE_BYTES_MAX, &s->text, err) < 0)
+		return rb_error_push(err, RB_ERR_CONTEXT, 0, RB_HERE, "failed to read dockerfile");
+	s->file = rb_strdup(file.name);
+	return 0;
 }
 
 /* Of a tree: `file` is relative to its root, and an absolute one is this machine's. */
@@ -213,6 +218,19 @@ static int tree_dockerfile(struct rb_session *s, const char *file, struct rb_err
 		return rb_context_host_dockerfile(file, &s->text, &s->file, err);
 	RB_CLEANUP(rb_closep) int fd = rb_snapshot_view(s->snapshots, s->context->tree, err);
 	return fd < 0 ? -1 : rb_context_tree_dockerfile(fd, file, &s->text, &s->file, err);
+}
+
+/* The one file of a tree that was made of it; messages call it as the URL does. */
+static int only_dockerfile(struct rb_session *s, struct rb_error **err)
+{
+	char name[RB_URL_NAME_BYTES];
+
+	if (tree_dockerfile(s, RB_URL_CONTEXT_NAME, err) < 0 ||
+	    rb_url_name(s->input.context, name, err) < 0)
+		return -1;
+	free(s->file);
+	s->file = rb_strdup(name);
+	return 0;
 }
 
 static int read_dir(struct rb_session *s, struct rb_error **err)
@@ -239,8 +257,8 @@ static int read_tree(struct rb_session *s, struct rb_error **err)
 		return stream_dockerfile(s, err);
 	if (file && is_url(file))
 		return url_dockerfile(s, err);
-	/* A URL that is no archive is the Dockerfile, whatever it is called. */
-	return tree_dockerfile(s, archive ? file : RB_URL_CONTEXT_NAME, err);
+	/* A URL that is no archive is the Dockerfile, whatever -f says. */
+	return archive ? tree_dockerfile(s, file, err) : only_dockerfile(s, err);
 }
 
 int rb_session_read(struct rb_session *s, const char *context, const char *file,

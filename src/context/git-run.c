@@ -5,6 +5,7 @@
  * environment, which only the same user can read, and never through argv.
  */
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -228,12 +229,32 @@ static int read_all(const struct rb_git_command *c, struct pipes *p, struct rb_b
 	return 0;
 }
 
+/*
+ * The name of a directory, which the caller may have opened in another mount namespace: git asks
+ * where it is, and from there the kernel knows no way.
+ */
+static char *name_of_dir(int fd)
+{
+	char *link = rb_asprintf("/proc/self/fd/%d", fd), name[PATH_MAX];
+	ssize_t n = readlink(link, name, sizeof(name) - 1);
+	struct stat by_fd, by_name;
+
+	if (n <= 0 || fstat(fd, &by_fd) < 0)
+		return link;
+	name[n] = '\0';
+	if (stat(name, &by_name) < 0 || by_name.st_dev != by_fd.st_dev ||
+	    by_name.st_ino != by_fd.st_ino)
+		return link;
+	free(link);
+	return rb_strdup(name);
+}
+
 static int spawn(const struct rb_git *g, const struct rb_git_command *c, int out, int words,
 		 struct rb_child *ret, struct rb_error **err)
 {
 	RB_CLEANUP(rb_strv_clear) struct rb_strv env = RB_STRV_INIT;
 	RB_CLEANUP(rb_strv_clear) struct rb_strv argv = RB_STRV_INIT;
-	char cwd[40] = "/";
+	RB_CLEANUP(rb_strp) char *cwd = c->cwd_fd < 0 ? rb_strdup("/") : name_of_dir(c->cwd_fd);
 	struct rlimit old, limit;
 
 	rb_strv_add(&argv, "git");
@@ -242,8 +263,6 @@ static int spawn(const struct rb_git *g, const struct rb_git_command *c, int out
 	for (size_t i = 0; c->argv[i]; i++)
 		rb_strv_add(&argv, c->argv[i]);
 	make_environment(g, c, &env);
-	if (c->cwd_fd >= 0)
-		(void)snprintf(cwd, sizeof(cwd), "/proc/self/fd/%d", c->cwd_fd);
 	const struct rb_spawn spec = {
 		.argv = (const char *const *)rb_strv_argv(&argv),
 		.envp = (const char *const *)rb_strv_argv(&env),

@@ -19,8 +19,8 @@
 /* Changes whenever a tree is made in another way from the same bytes. */
 static const char scheme[] = "rbuild context 1";
 
-static void tree_id(const char *kind, const struct rb_digest *of, int64_t more,
-		    char id[static RB_ID_BYTES])
+void rb_context_tree_id(const char *kind, const struct rb_digest *of, int64_t more,
+			char id[static RB_ID_BYTES])
 {
 	RB_CLEANUP(rb_hash_freep) struct rb_hash *h = rb_hash_new();
 	char hex[RB_DIGEST_TEXT_BYTES];
@@ -67,7 +67,7 @@ int rb_context_tree_archive(struct rb_snapshotter *snapshots, int fd,
 {
 	char id[RB_ID_BYTES];
 
-	tree_id("archive", digest, 0, id);
+	rb_context_tree_id("archive", digest, 0, id);
 	if (!rb_snapshot_exists(snapshots, id) && unpack(snapshots, fd, digest, id, err) < 0)
 		return rb_wrap(err, "unable to prepare context: the archive cannot be unpacked");
 	memcpy(ret_id, id, sizeof(id));

@@ -13,7 +13,7 @@ const char *rb_solve_root_id(struct rb_solver *s, const struct rb_root_ref *ref)
 	case RB_ROOT_CONTEXT: {
 		const struct rb_context *c = rb_solve_context(s, ref);
 
-		return c && c->kind == RB_CONTEXT_TREE ? c->tree : "";
+		return c && c->tree ? c->tree : "";
 	}
 	case RB_ROOT_IMAGE:
 		return s->images[ref->image->index]->id;
@@ -39,6 +39,17 @@ const char *rb_solve_parent_id(struct rb_solver *s, const struct rb_vertex *v)
 /* --- stages
  * ------------------------------------------------------------------------------------------ */
 
+/* The node that fetches a context, made at the first need. */
+static unsigned context_node(struct rb_solver *s, const struct rb_root_ref *ref)
+{
+	struct context_state *st = rb_solve_context_state(s, ref);
+
+	if (!st->has_node)
+		rb_solve_add_job(s, JOB_CONTEXT, &st->node)->context = ref->context;
+	st->has_node = true;
+	return st->node;
+}
+
 static unsigned add_vertex(struct rb_solver *s, struct rb_vertex *v)
 {
 	unsigned node;
@@ -63,6 +74,9 @@ static unsigned add_vertex(struct rb_solver *s, struct rb_vertex *v)
 					s->stages[from->stage->ast->index].end_node);
 		else if (from->kind == RB_ROOT_IMAGE)
 			rb_sched_depend(s->sched, node, s->images[from->image->index]->config_node);
+		else if (from->kind == RB_ROOT_CONTEXT &&
+			 rb_context_is_pending(rb_solve_context(s, from)))
+			rb_sched_depend(s->sched, node, context_node(s, from));
 	}
 	if (v->kind == RB_VERTEX_LINK)
 		rb_sched_depend(s->sched, node, s->vertices[v->link.layer->index].node);
@@ -129,6 +143,22 @@ static int examine_elaborate(struct rb_solver *s, unsigned node, struct rb_plan_
 		rb_sched_depend(s->sched, st->end_node, before);
 	rb_sched_finish(s->sched, node);
 	return 0;
+}
+
+/* --- contexts that lie elsewhere
+ * ------------------------------------------------------------------------------------------ */
+
+static void examine_context(struct rb_solver *s, unsigned node,
+			    const struct rb_plan_context *context)
+{
+	struct rb_context *c = s->in.named[context->index];
+
+	/* Another platform of this build may have fetched it. */
+	rb_context_known(s, c);
+	if (c->tree)
+		rb_sched_finish(s->sched, node);
+	else
+		rb_sched_want_slot(s->sched, node);
 }
 
 /* --- images
@@ -453,6 +483,9 @@ int rb_solve_examine(struct rb_solver *s, unsigned node, struct rb_error **err)
 	switch (job->kind) {
 	case JOB_CONFIG:
 		return examine_config(s, node, job->image, err);
+	case JOB_CONTEXT:
+		examine_context(s, node, job->context);
+		return 0;
 	case JOB_ELABORATE:
 		return examine_elaborate(s, node, job->stage, err);
 	case JOB_STAGE_END:

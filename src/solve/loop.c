@@ -67,6 +67,14 @@ static void announce_job(struct rb_solver *s, struct job *job)
 	case JOB_REMOTE:
 		job->ev = rb_solve_announce(s, job->remote->shown);
 		break;
+	case JOB_CONTEXT: {
+		RB_CLEANUP(rb_strp)
+		char *url = rb_url_redact(s->in.named[job->context->index]->path);
+
+		name = rb_asprintf("[context %s] load %s", job->context->name, url);
+		job->ev = rb_solve_announce(s, name);
+		break;
+	}
 	case JOB_VERTEX:
 		job->ev = rb_solve_announce(s, job->vertex->name);
 		break;
@@ -98,6 +106,11 @@ static int start_worker(struct rb_solver *s, struct job *job, struct rb_error **
 		struct op_remote op = {.solver = s, .remote = job->remote};
 
 		return rb_worker_start(rb_op_remote, &op, &job->worker, err);
+	}
+	case JOB_CONTEXT: {
+		struct op_context op = {.solver = s, .context = job->context};
+
+		return rb_worker_start(rb_op_context, &op, &job->worker, err);
 	}
 	case JOB_VERTEX: {
 		static rb_worker_fn *const ops[] = {
@@ -158,6 +171,9 @@ static int adopt(struct rb_solver *s, struct job *job, bool *ret_cached, struct 
 		return 0;
 	case JOB_REMOTE:
 		return rb_remote_adopt(s, job->remote, job->worker.result.ptr, ret_cached, err);
+	case JOB_CONTEXT:
+		s->in.named[job->context->index]->tree = rb_strdup(job->worker.result.ptr);
+		return 0;
 	case JOB_VERTEX:
 		if (job->vertex->kind != RB_VERTEX_RUN && adopt_files(s, job, ret_cached, err) < 0)
 			return -1;

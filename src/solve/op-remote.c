@@ -20,15 +20,10 @@
 
 /* --- asking */
 
-struct env_ctx {
-	struct rb_solver *solver;
-	struct rb_worker_port *port; /* NULL: nobody looks */
-};
-
 static bool get_secret(void *ctx, const char *id, struct rb_buf *ret)
 {
-	const struct env_ctx *e = ctx;
-	const struct rb_secret *secret = rb_secrets_get(e->solver->in.secrets, id);
+	const struct rb_remote_user *user = ctx;
+	const struct rb_secret *secret = rb_secrets_get(user->secrets, id);
 
 	if (secret)
 		rb_buf_add(ret, secret->value, secret->len);
@@ -37,18 +32,18 @@ static bool get_secret(void *ctx, const char *id, struct rb_buf *ret)
 
 static void show_status(void *ctx, const char *text)
 {
-	const struct env_ctx *e = ctx;
+	const struct rb_remote_user *user = ctx;
 
-	rb_worker_status(e->port, "%s", text);
+	rb_worker_status(user->port, "%s", text);
 }
 
-static struct rb_remote_env make_env(struct env_ctx *ctx)
+struct rb_remote_env rb_remote_env_of(struct rb_store *store, struct rb_remote_user *user)
 {
 	return (struct rb_remote_env){
-		.store = ctx->solver->in.store,
+		.store = store,
 		.secret = get_secret,
-		.status = ctx->port ? show_status : NULL,
-		.ctx = ctx,
+		.status = user->port ? show_status : NULL,
+		.ctx = user,
 	};
 }
 
@@ -75,8 +70,8 @@ static int fetch_git(const struct rb_remote_env *env, const struct rb_plan_remot
 int rb_op_remote(void *ctx, struct rb_worker_port *port, struct rb_error **err)
 {
 	const struct op_remote *op = ctx;
-	struct env_ctx ec = {.solver = op->solver, .port = port};
-	const struct rb_remote_env env = make_env(&ec);
+	struct rb_remote_user user = {.secrets = op->solver->in.secrets, .port = port};
+	const struct rb_remote_env env = rb_remote_env_of(op->solver->in.store, &user);
 	char digest[RB_DIGEST_TEXT_BYTES];
 	RB_CLEANUP(rb_strp) char *text = NULL;
 	struct rb_git_commit commit;
@@ -163,8 +158,8 @@ int rb_remote_adopt(struct rb_solver *s, struct rb_plan_remote *r, const char *r
 bool rb_remote_known(struct rb_solver *s, struct rb_plan_remote *r)
 {
 	struct remote_state *st = &s->remotes[r->index];
-	struct env_ctx ec = {.solver = s};
-	const struct rb_remote_env env = make_env(&ec);
+	struct rb_remote_user user = {.secrets = s->in.secrets};
+	const struct rb_remote_env env = rb_remote_env_of(s->in.store, &user);
 	RB_CLEANUP(rb_git_ref_clear) struct rb_git_ref ref = {0};
 	RB_CLEANUP(rb_error_freep) struct rb_error *why = NULL; /* the worker will say it again */
 	struct rb_digest sum;
@@ -243,8 +238,8 @@ static int copy_git(struct rb_solver *s, const struct rb_plan_remote *r,
 		    const struct rb_ignore *exclude, const struct rb_copy_spec *base,
 		    struct rb_error **err)
 {
-	struct env_ctx ec = {.solver = s};
-	const struct rb_remote_env env = make_env(&ec);
+	struct rb_remote_user user = {.secrets = s->in.secrets};
+	const struct rb_remote_env env = rb_remote_env_of(s->in.store, &user);
 	RB_CLEANUP(rb_closep) int tmp = rb_store_dir(s->in.store, "tmp", err);
 	char name[33];
 

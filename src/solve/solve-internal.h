@@ -18,6 +18,7 @@ enum { RB_ID_BYTES = 80 };
 enum job_kind {
 	JOB_CONFIG,      /* image: its config is known; work: pull */
 	JOB_MATERIALIZE, /* image: its tree is unpacked; work: pull layers, unpack */
+	JOB_CONTEXT,     /* context: the tree of a named one that lies elsewhere; work: fetch */
 	JOB_ELABORATE,   /* stage: instructions became vertices; never work */
 	JOB_STAGE_END,   /* stage: its last vertex is done; never work */
 	JOB_REMOTE,      /* URL, git repository: what is there now is known; work: ask, fetch */
@@ -36,6 +37,7 @@ struct job {
 		struct rb_plan_stage *stage;
 		struct rb_vertex *vertex;
 		struct rb_plan_remote *remote;
+		const struct rb_plan_context *context;
 	};
 	unsigned ev; /* number in the event stream, 0 before it was announced */
 	bool running;
@@ -79,6 +81,8 @@ struct context_state {
 	struct rb_statcache *statcache; /* opened at the first need */
 	unsigned ev;                    /* "[internal] load build context", once a build */
 	bool open;                      /* it has begun and not ended */
+	bool has_node;                  /* its tree has to be fetched, by: */
+	unsigned node;
 };
 
 struct remote_state {
@@ -167,6 +171,21 @@ struct rb_context *rb_solve_context(const struct rb_solver *s, const struct rb_r
 struct context_state *rb_solve_context_state(struct rb_solver *s, const struct rb_root_ref *ref);
 /* The directory that a root is, or NULL: it is a committed tree. */
 struct rb_context *rb_solve_local_dir(const struct rb_solver *s, const struct rb_root_ref *ref);
+
+/* Contexts that lie elsewhere (context-remote.c). */
+/* Whether the tree is still to be fetched. */
+bool rb_context_is_pending(const struct rb_context *c);
+/* Sets the tree when it is there and no server need be asked: of a commit named by its id. */
+void rb_context_known(struct rb_solver *s, struct rb_context *c);
+/* Result: the id of the tree. */
+struct op_context {
+	struct rb_solver *solver;
+	const struct rb_plan_context *context;
+};
+rb_worker_fn rb_op_context;
+/* Name of a tree that is made from these bytes in this way (context-tree.c). */
+void rb_context_tree_id(const char *kind, const struct rb_digest *of, int64_t more,
+			char id[static RB_ID_BYTES]);
 
 /*
  * A root opened for reading: a context directory as it is, anything else as a read-only view of its

@@ -28,6 +28,7 @@
 
 struct rb_solver;
 struct rb_exec_settings; /* exec/exec.h */
+struct rb_worker_port;
 
 struct rb_solve_options {
 	unsigned jobs; /* steps that run at a time; at least 1 */
@@ -138,12 +139,20 @@ void rb_solve_steps(struct rb_solver *s, struct rb_solved_step **ret, size_t *re
 
 /* Runs fn in a worker as a vertex of the progress ("exporting to oci image format"); its result
  * goes to *ret. */
-struct rb_worker_port;
 int rb_solve_task(struct rb_solver *s, const char *name,
 		  int (*fn)(void *ctx, struct rb_worker_port *port, struct rb_error **err),
 		  void *ctx, struct rb_buf *ret, struct rb_error **err);
 
-/* --- contexts that are no directory of this machine (context-tree.c)
+/* --- what lies elsewhere: who asks for it (op-remote.c) */
+
+struct rb_remote_user {
+	struct rb_secrets *secrets;  /* for authentication; NULL: none */
+	struct rb_worker_port *port; /* hears of the progress; NULL: nobody does */
+};
+/* Borrows both. */
+struct rb_remote_env rb_remote_env_of(struct rb_store *store, struct rb_remote_user *user);
+
+/* --- contexts that are no directory of this machine (context-tree.c, context-remote.c)
  *
  * Each makes a committed tree, unless it is there, and writes its id. Inside the namespace, in a
  * worker: they read what strangers wrote. Errors begin "unable to prepare context". */
