@@ -7,8 +7,8 @@
 #include "cli/cli.h"
 
 /* What the store consists of; anything else in its directory is not ours and stays. */
-static const char *const parts[] = {"trees", "records", "images", "blobs",
-				    "logs",  "cache",   "tmp",    "version"};
+static const char *const parts[] = {"trees", "mounts", "records", "images", "blobs",
+				    "logs",  "cache",  "tmp",     "version"};
 
 struct reset {
 	const struct rb_cli *cli;

@@ -17,18 +17,6 @@ static char *expand(void *ctx, const char *word, struct rb_error **err)
 
 /* --- before elaboration --- */
 
-/* The types that a step can have so far. */
-static const bool executed[RB_MOUNT_TYPES] = {[RB_MOUNT_SECRET] = true, [RB_MOUNT_SSH] = true};
-
-static int refuse(enum rb_mount_type type, struct rb_error **err)
-{
-	if (executed[type])
-		return 0;
-	return rb_fail(err, RB_ERR_UNSUPPORTED,
-		       "RUN --mount=type=%s is not supported yet by this version of rbuild",
-		       rb_mount_type_name(type));
-}
-
 /* What the parser has let pass. */
 static void parse_again(struct rb_plan *plan, const struct rb_kvs *options,
 			struct rb_run_mount *ret)
@@ -37,14 +25,6 @@ static void parse_again(struct rb_plan *plan, const struct rb_kvs *options,
 
 	if (rb_run_mount_parse(options, NULL, NULL, plan->arena, ret, &err) < 0)
 		rb_bug("a mount that was parsed is wrong now: %s", err->msg);
-}
-
-int rb_plan_refuse_mount(struct rb_plan *plan, const struct rb_kvs *options, struct rb_error **err)
-{
-	struct rb_run_mount m;
-
-	parse_again(plan, options, &m);
-	return rb_run_mount_type_is_variable(options) ? 0 : refuse(m.type, err);
 }
 
 bool rb_plan_mount_root(struct rb_plan *plan, const struct rb_kvs *options, const char **ret_from,
@@ -60,6 +40,22 @@ bool rb_plan_mount_root(struct rb_plan *plan, const struct rb_kvs *options, cons
 
 /* --- targets, ids and owners --- */
 
+/* Where a step has mounts of its own that nothing may hide or get into (threats S16). */
+static bool is_taken(const char *path)
+{
+	static const char *const trees[] = {"/proc", "/sys"};
+
+	if (rb_streq(path, "/") || rb_streq(path, "/dev"))
+		return true;
+	for (size_t i = 0; i < RB_ARRAY_LEN(trees); i++) {
+		size_t n = strlen(trees[i]);
+
+		if (strncmp(path, trees[i], n) == 0 && (path[n] == '/' || !path[n]))
+			return true;
+	}
+	return false;
+}
+
 /* Relative to the working directory, which is also what no target means. */
 static int set_target(struct rb_elab *e, const char *cwd, struct rb_run_mount *m,
 		      struct rb_error **err)
@@ -67,9 +63,11 @@ static int set_target(struct rb_elab *e, const char *cwd, struct rb_run_mount *m
 	RB_CLEANUP(rb_strp) char *joined = rb_path_join_abs(cwd, m->target ? m->target : "");
 	RB_CLEANUP(rb_strp) char *path = rb_path_join_abs("/", joined);
 
-	if (rb_streq(path, "/"))
-		return rb_fail(err, RB_ERR_DOCKERFILE, "invalid mount target \"%s\"",
-			       m->target ? m->target : "/");
+	if (is_taken(path))
+		return rb_fail(err, RB_ERR_DOCKERFILE,
+			       "invalid mount target \"%s\": a step has its own root, /dev, /proc "
+			       "and /sys",
+			       path);
 	m->target = keep(e, path);
 	return 0;
 }
@@ -136,7 +134,7 @@ static int set_tree(struct rb_elab *e, struct rb_vertex_mount *vm, const char *t
 	struct rb_run_mount *m = &vm->spec;
 	RB_CLEANUP(rb_strp) char *source = rb_path_join_abs("/", m->source ? m->source : "");
 
-	m->source = m->source ? keep(e, source) : NULL;
+	m->source = source[1] ? keep(e, source) : NULL;
 	vm->has_tree = m->from || m->type == RB_MOUNT_BIND;
 	if (!vm->has_tree)
 		return 0;
@@ -212,7 +210,7 @@ int rb_elab_mounts(struct rb_elab *e, struct rb_vertex_run *run, struct rb_error
 
 		if (rb_run_mount_parse(&inst->run.mounts[i], expand, e, e->plan->arena, &vm->spec,
 				       err) < 0 ||
-		    refuse(vm->spec.type, err) < 0 || complete(e, run->cwd, n_ssh, vm, err) < 0)
+		    complete(e, run->cwd, n_ssh, vm, err) < 0)
 			return -1;
 		n_ssh += vm->spec.type == RB_MOUNT_SSH;
 	}

@@ -49,9 +49,6 @@ int rb_plan_resolve_from(struct rb_plan *plan, struct rb_plan_stage *stage,
  * *ret_from is NULL for the context. */
 bool rb_plan_mount_root(struct rb_plan *plan, const struct rb_kvs *options, const char **ret_from,
 			const char **ret_target);
-/* Refuses the types that nobody executes yet, before anything is done; the caller adds the lines.
- */
-int rb_plan_refuse_mount(struct rb_plan *plan, const struct rb_kvs *options, struct rb_error **err);
 /* Image of that reference and platform among plan->images; NULL when it was never registered. */
 struct rb_plan_image *rb_plan_find_image(struct rb_plan *plan, const char *name,
 					 const struct rb_platform *platform);

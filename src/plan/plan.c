@@ -479,8 +479,6 @@ static int need_mount(struct rb_plan *plan, struct rb_plan_stage *stage, const s
 {
 	struct rb_from from;
 
-	if (rb_plan_refuse_mount(plan, options, err) < 0)
-		return rb_error_at(err, inst->line_first, inst->line_last);
 	return rb_plan_mount_root(plan, options, &from.text, &from.mount_target)
 		       ? need_from(plan, stage, inst, &from, err)
 		       : 0;

@@ -27,6 +27,12 @@ static void set_failed(struct rb_solver *s, struct rb_error **err)
 		rb_error_drop(err);
 }
 
+static void drop_mounts(struct job *job)
+{
+	rb_op_mounts_free(job->mounts);
+	job->mounts = NULL;
+}
+
 static void cancel_running(struct rb_solver *s)
 {
 	for (size_t i = 0; i < s->n_jobs; i++) {
@@ -36,6 +42,7 @@ static void cancel_running(struct rb_solver *s)
 			continue;
 		rb_worker_kill(&job->worker);
 		rb_op_run_kill(job);
+		drop_mounts(job);
 		job->running = false;
 		rb_sched_drop(s->sched, (unsigned)i);
 		rb_solve_emit(s, job->ev, RB_EV_CANCELED, NULL);
@@ -175,6 +182,7 @@ static int adopt(struct rb_solver *s, struct job *job, bool *ret_cached, struct 
 		s->in.named[job->context->index]->tree = rb_strdup(job->worker.result.ptr);
 		return 0;
 	case JOB_VERTEX:
+		*ret_cached = job->was_cached;
 		if (job->vertex->kind != RB_VERTEX_RUN && adopt_files(s, job, ret_cached, err) < 0)
 			return -1;
 		s->vertices[job->vertex->index].known = true;
@@ -213,6 +221,7 @@ static void end_job(struct rb_solver *s, unsigned node, struct rb_error **err)
 		end_import(s, node, err);
 		return;
 	}
+	drop_mounts(job);
 	if (!*err && adopt(s, job, &was_cached, err) == 0) {
 		rb_sched_finish(s->sched, node);
 		rb_solve_emit(s, job->ev, was_cached ? RB_EV_CACHED : RB_EV_DONE, NULL);
@@ -234,7 +243,8 @@ static void start_jobs(struct rb_solver *s)
 
 		announce_job(s, job);
 		job->running = true;
-		if (start_worker(s, job, &err) < 0)
+		/* 1: there was nothing to do after all. */
+		if (start_worker(s, job, &err))
 			end_job(s, node, &err);
 	}
 }
@@ -411,7 +421,10 @@ static void pump_job(struct rb_solver *s, unsigned node)
 	} else {
 		if (!rb_worker_read(&job->worker, show_status, &target))
 			return;
-		(void)rb_worker_finish(&job->worker, &err);
+		int r = rb_worker_finish(&job->worker, &err);
+
+		if (r == 0 && job->mounts && rb_op_run_resume(s, job, &err) == 0)
+			return;
 	}
 	end_job(s, node, &err);
 }

@@ -73,23 +73,31 @@ struct mounts {
 	size_t n;
 };
 
-static int add_mounts(struct rb_solver *s, const struct rb_vertex_run *v, struct op_run *run,
-		      struct rb_strv *env, struct mounts *ret, struct rb_error **err)
+/* In the order of the plan; what is asked for and not there is left out. */
+static int add_mounts(struct rb_solver *s, const struct rb_vertex *v, const struct op_mounts *m,
+		      struct op_run *run, struct rb_strv *env, struct mounts *ret,
+		      struct rb_error **err)
 {
 	const struct rb_lender lender = {.secrets = s->in.secrets, .ssh = s->in.ssh};
 
-	if (rb_lend(&lender, v, &run->loan, err) < 0)
+	if (rb_lend(&lender, &v->run, &run->loan, err) < 0)
 		return -1;
 	for (size_t i = 0; i < run->loan.env.n; i++)
 		set_variable(env, run->loan.env.v[i]);
-	for (size_t i = 0; i < v->n_mounts; i++) {
+	for (size_t i = 0; i < v->run.n_mounts; i++) {
+		const struct rb_run_mount *spec = &v->run.mounts[i].spec;
+
+		if (spec->type != RB_MOUNT_SECRET && spec->type != RB_MOUNT_SSH) {
+			ret->v[ret->n++] = rb_op_mounts_get(s, v, m, i);
+			continue;
+		}
 		if (!run->loan.there[i])
 			continue;
 		rb_loan_name(i, ret->names[i]);
-		ret->v[ret->n++] = (struct rb_exec_mount){.target = v->mounts[i].spec.target,
+		ret->v[ret->n++] = (struct rb_exec_mount){.target = spec->target,
 							  .fd = run->loan.dir_fd,
 							  .path = ret->names[i],
-							  .read_only = v->mounts[i].spec.read_only};
+							  .read_only = spec->read_only};
 	}
 	return 0;
 }
@@ -167,13 +175,14 @@ static int start(struct rb_solver *s, const struct job *job, struct op_run *run,
 {
 	RB_CLEANUP(rb_strv_clear) struct rb_strv env = RB_STRV_INIT;
 	const struct rb_vertex *v = job->vertex;
+	const struct op_mounts *m = job->mounts;
 
 	if (rb_snapshot_prepare(s->in.snapshots, rb_solve_parent_id(s, v), &run->active, err) < 0 ||
 	    (run->root_fd = rb_active_mount(run->active, err)) < 0)
 		return -1;
 	run_environment(&v->run, &env);
 	struct mounts mounts = {.n = 0};
-	if (add_mounts(s, &v->run, run, &env, &mounts, err) < 0)
+	if (add_mounts(s, v, m, run, &env, &mounts, err) < 0)
 		return -1;
 	enum rb_network network = choose_network(s, job, run);
 	const struct rb_exec_spec spec = {
@@ -181,7 +190,7 @@ static int start(struct rb_solver *s, const struct job *job, struct op_run *run,
 		.host = s->in.host,
 		.ledger = rb_active_ledger(run->active),
 		.diff_fd = rb_active_diff_fd(run->active),
-		.has_owners = rb_active_has_owners(run->active),
+		.has_owners = rb_active_has_owners(run->active) || rb_op_mounts_have_owners(m),
 		.argv = (const char *const *)rb_strv_argv(&v->run.argv),
 		.envp = (const char *const *)rb_strv_argv(&env),
 		.arch = foreign_arch(v),
@@ -219,11 +228,17 @@ static int prepare_filter(struct rb_solver *s, struct rb_error **err)
 	return 0;
 }
 
-int rb_op_run_start(struct rb_solver *s, struct job *job, struct rb_error **err)
+/* What to do when the mounts have come that far. */
+static int go_on(struct rb_solver *s, struct job *job, int mounts, struct rb_error **err)
 {
 	const struct rb_vertex *v = job->vertex;
-	struct op_run *run = rb_calloc(1, sizeof(*run));
 
+	if (mounts == RB_MOUNTS_BUSY)
+		return 0;
+	job->was_cached = mounts == RB_MOUNTS_CACHED;
+	if (mounts < 0 || job->was_cached)
+		return mounts < 0 ? rb_error_at(err, v->inst->line_first, v->inst->line_last) : 1;
+	struct op_run *run = rb_calloc(1, sizeof(*run));
 	run->root_fd = run->log_fd = -1;
 	run->loan = (struct rb_loan)RB_LOAN_INIT;
 	run->exec = (struct rb_exec){.pidfd = -1, .out_fd = -1, .err_fd = -1, .attend_fd = -1};
@@ -234,6 +249,16 @@ int rb_op_run_start(struct rb_solver *s, struct job *job, struct rb_error **err)
 	}
 	job->run = run;
 	return 0;
+}
+
+int rb_op_run_start(struct rb_solver *s, struct job *job, struct rb_error **err)
+{
+	return go_on(s, job, rb_op_mounts_start(s, job, err), err);
+}
+
+int rb_op_run_resume(struct rb_solver *s, struct job *job, struct rb_error **err)
+{
+	return go_on(s, job, rb_op_mounts_resume(s, job, err), err);
 }
 
 void rb_op_run_fds(const struct op_run *run, int fds[static RB_OP_RUN_FDS])
@@ -397,6 +422,8 @@ int rb_op_run_finish(struct rb_solver *s, struct job *job, char id[static RB_ID_
 		r = rb_active_commit(rb_steal_ptr(&run->active), NULL, &meta, err);
 	if (r == 0 && st->has_definition)
 		r = rb_cache_put(s, &st->definition_key, meta.id, err);
+	if (r == 0 && st->has_content)
+		r = rb_cache_put(s, &st->content_key, meta.id, err);
 	if (r == 0)
 		(void)snprintf(id, RB_ID_BYTES, "%s", meta.id);
 	op_run_free(run);

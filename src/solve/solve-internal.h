@@ -27,8 +27,9 @@ enum job_kind {
 	JOB_TASK,        /* work: whatever rb_solve_task() was given */
 };
 
-/* A RUN in progress (op-run.c). */
+/* A RUN in progress (op-run.c), and what its mounts need (op-mounts.c). */
 struct op_run;
+struct op_mounts;
 
 struct job {
 	enum job_kind kind;
@@ -42,7 +43,9 @@ struct job {
 	unsigned ev; /* number in the event stream, 0 before it was announced */
 	bool running;
 	struct rb_worker worker;
-	struct op_run *run; /* RUN vertices only */
+	struct op_run *run; /* RUN vertices only; NULL while a worker prepares its mounts */
+	struct op_mounts *mounts;
+	bool was_cached; /* found by the contents of its inputs */
 };
 
 struct vertex_state {
@@ -115,6 +118,7 @@ struct rb_solver {
 	int64_t start_ns;
 	int signal_fd;                /* -1: not opened */
 	sigset_t unblocked;           /* the signal mask before that */
+	struct rb_strv caches_used;   /* keys of cache mounts that this build has used */
 	bool filter_ready;            /* rb_exec_filter_prepare() was called */
 	struct rb_networks *networks; /* NULL: no step wanted one yet */
 	bool network_noticed;         /* that steps have the host's instead */
@@ -281,8 +285,27 @@ int rb_remote_copy(struct rb_solver *s, const struct rb_vertex *v, const struct 
 		   const struct rb_ignore *exclude, const struct rb_copy_spec *base,
 		   struct rb_error **err);
 
-/* RUN (op-run.c). */
+/*
+ * What the mounts of a RUN need before it can start (op-mounts.c). start, and resume when the
+ * worker has ended well, give one of these, or -1.
+ */
+enum {
+	RB_MOUNTS_BUSY = 1, /* job->worker is at work */
+	RB_MOUNTS_READY,
+	RB_MOUNTS_CACHED, /* the vertex's id is set: there is nothing to run */
+};
+int rb_op_mounts_start(struct rb_solver *s, struct job *job, struct rb_error **err);
+int rb_op_mounts_resume(struct rb_solver *s, struct job *job, struct rb_error **err);
+bool rb_op_mounts_have_owners(const struct op_mounts *m);
+/* Mount i of the RUN: a bind, a cache or a tmpfs. */
+struct rb_exec_mount rb_op_mounts_get(struct rb_solver *s, const struct rb_vertex *v,
+				      const struct op_mounts *m, size_t i);
+void rb_op_mounts_free(struct op_mounts *m);
+
+/* RUN (op-run.c). start, and resume when a worker of its mounts has ended well: 1 when the step has
+ * ended already, because its result is known; 0 when it is under way. */
 int rb_op_run_start(struct rb_solver *s, struct job *job, struct rb_error **err);
+int rb_op_run_resume(struct rb_solver *s, struct job *job, struct rb_error **err);
 enum { RB_OP_RUN_FDS = 4 };
 /* Descriptors to poll; -1 for those already closed. */
 void rb_op_run_fds(const struct op_run *run, int fds[static RB_OP_RUN_FDS]);

@@ -171,6 +171,7 @@ void rb_solver_free(struct rb_solver *s)
 	for (size_t i = 0; i < s->n_jobs; i++) {
 		rb_worker_kill(&s->jobs[i]->worker);
 		rb_op_run_kill(s->jobs[i]);
+		rb_op_mounts_free(s->jobs[i]->mounts);
 		free(s->jobs[i]);
 	}
 	free(s->jobs);
@@ -193,6 +194,7 @@ void rb_solver_free(struct rb_solver *s)
 		rb_statcache_free(s->contexts[i].statcache);
 	free(s->contexts);
 	rb_networks_free(s->networks);
+	rb_strv_clear(&s->caches_used);
 	rb_sched_free(s->sched);
 	rb_closep(&s->signal_fd);
 	rb_error_free(s->error);

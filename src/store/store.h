@@ -13,6 +13,7 @@
  *	ROOT/logs/<build>/<n>.log  full output of steps
  *	ROOT/cache/<name>          per-boot probe results, stat caches: may vanish
  *	ROOT/trees/<rung>/...      snapshots (snapshot/snapshot.h)
+ *	ROOT/mounts/<rung>/...     directories of cache mounts (snapshot/cachedir.h)
  *	ROOT/tmp/                  temporaries; what is older than a day is removed
  *
  * ROOT and all directories are 0700 and must belong to the caller (threats S42).

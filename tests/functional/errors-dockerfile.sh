@@ -69,10 +69,8 @@ refused 2 "invalid containerPort: 99999" <<<$'FROM busybox\nEXPOSE 99999'
 refused 2 "invalid signal: FOO" <<<$'FROM busybox\nSTOPSIGNAL FOO'
 refused 2 "invalid chmod parameter: '9'. it should be octal string and between 0 and 07777" \
 	<<<$'FROM busybox\nCOPY --chmod=9 f /f'
-refused 2 "unsupported mount type \"cach\" (did you mean cache?)" \
+refused 2 "dockerfile parse error on line 2: unsupported mount type \"cach\" (did you mean cache?)" \
 	<<<$'FROM busybox\nRUN --mount=type=cach,target=/c make'
-refused 2 "RUN --mount=type=cache is not supported yet by this version of rbuild" \
-	<<<$'FROM busybox\nRUN --mount=type=cache make'
 refused 2 'checksum requires HTTP\(S\) or Git sources, not "x"' \
 	<<<$'FROM busybox\nADD --checksum=sha256:00 x /x'
 

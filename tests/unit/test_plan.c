@@ -290,10 +290,25 @@ static const struct bad bad[] = {
 	 RB_ERR_DOCKERFILE},
 	{"FROM a\nCOPY --chmod=u+y a b\n", NULL, "invalid chmod parameter: 'u+y'", 2,
 	 RB_ERR_DOCKERFILE},
-	{"FROM a\nRUN --mount=type=bind,from=a make\n", NULL, "RUN --mount=type=bind", 2,
-	 RB_ERR_UNSUPPORTED},
 	{"FROM a\nADD --checksum=sha256:00 x /x\n", NULL,
 	 "checksum requires HTTP(S) or Git sources", 2, RB_ERR_DOCKERFILE},
+	{"FROM a AS x\nRUN --mount=from=y,target=/m z\nFROM b AS y\nFROM x\n", NULL,
+	 "cannot mount from stage \"y\" to \"/m\", stage needs to be defined before current command",
+	 2, RB_ERR_DOCKERFILE},
+	{"FROM a AS x\nRUN --mount=type=cache,from=x,target=/m z\n", NULL,
+	 "circular dependency detected on stage: x", 2, RB_ERR_DOCKERFILE},
+	{"FROM a\nRUN --mount=from=A:B:C,target=/m z\n", NULL, "failed to parse stage name", 2,
+	 RB_ERR_DOCKERFILE},
+	{"FROM a\nRUN --mount=target=/../ z\n", NULL, "invalid mount target \"/\"", 2,
+	 RB_ERR_DOCKERFILE},
+	{"FROM a\nWORKDIR /\nRUN --mount=type=tmpfs z\n", NULL, "invalid mount target \"/\"", 3,
+	 RB_ERR_DOCKERFILE},
+	{"FROM a\nARG D=/sys/x\nRUN --mount=type=tmpfs,target=$D z\n", NULL,
+	 "invalid mount target \"/sys/x\"", 3, RB_ERR_DOCKERFILE},
+	{"FROM a\nRUN --mount=type=tmpfs,target=/dev z\n", NULL, "invalid mount target \"/dev\"", 2,
+	 RB_ERR_DOCKERFILE},
+	{"FROM a\nARG T=foo\nRUN --mount=type=$T,target=/x z\n", NULL,
+	 "unsupported mount type \"foo\"", 3, RB_ERR_DOCKERFILE},
 };
 
 static void test_plan__refuses_with_message_and_line(void)
@@ -314,7 +329,7 @@ static void test_plan__refuses_with_message_and_line(void)
 
 static void test_plan__what_is_refused_in_an_unneeded_stage_does_no_harm(void)
 {
-	check_needed("FROM a AS x\nRUN --mount=type=bind,from=a make\nFROM b AS y\nRUN true\n", "y",
+	check_needed("FROM a AS x\nRUN --mount=from=y,target=/m make\nFROM b AS y\nRUN true\n", "y",
 		     "01");
 }
 
@@ -545,6 +560,75 @@ static void test_plan__proxies_reach_run_without_its_key(void)
 	fixture_clear(&g);
 }
 
+/* --- mounts of RUN
+ * ---------------------------------------------------------------------------------------------------------
+ */
+
+/* "type target id source mode", a line each, of the first RUN of the target. */
+static char *mounts_of(const struct fixture *f)
+{
+	static struct rb_buf b = RB_BUF_INIT;
+	const struct rb_vertex *v = f->plan ? rb_plan_stage_top(f->plan->target) : NULL;
+
+	rb_buf_clear(&b);
+	for (size_t i = 0; v && i < v->run.n_mounts; i++) {
+		const struct rb_run_mount *m = &v->run.mounts[i].spec;
+
+		rb_buf_addf(&b, "%s%s %s %s %s", i ? "|" : "", rb_mount_type_name(m->type),
+			    m->target ? m->target : "-", m->id ? m->id : "-",
+			    m->source ? m->source : "-");
+		if (m->mode >= 0)
+			rb_buf_addf(&b, " %llo", (unsigned long long)m->mode);
+	}
+	return b.ptr;
+}
+
+static void test_plan__mounts_are_completed_and_sorted(void)
+{
+	static const struct {
+		const char *options, *want;
+	} rows[] = {
+		{"--mount=target=b/../c,source=a//b/..", "bind /w/c - /a"},
+		{"--mount=source=x", "bind /w - /x"},
+		{"--mount=target=/x/y --mount=type=tmpfs,target=/x --mount=target=/a",
+		 "bind /a - -|tmpfs /x - -|bind /x/y - -"},
+		{"--mount=type=cache,target=c/", "cache /w/c /c - 755"},
+		{"--mount=type=cache,target=/c,id=../i,mode=0700", "cache /c /../i - 700"},
+		{"--mount=type=cache,target=/c,from=s,source=../d", "cache /c //c /d 755"},
+		{"--mount=type=secret,id=a/b", "secret /run/secrets/b a/b - 400"},
+		{"--mount=type=secret,src=a,mode=0440", "secret /run/secrets/a a - 440"},
+		{"--mount=type=secret,target=/x/tok", "secret /x/tok tok - 400"},
+		{"--mount=type=secret,id=a,env=A", "secret - a - 400"},
+		{"--mount=type=secret,id=a,env=A,target=/t", "secret /t a - 400"},
+		{"--mount=type=ssh --mount=type=ssh,id=o",
+		 "ssh /run/buildkit/ssh_agent.0 default - 600|ssh /run/buildkit/ssh_agent.1 o - 600"},
+		{"--mount=type=ssh,target=/z --mount=type=ssh,id=o",
+		 "ssh /run/buildkit/ssh_agent.1 o - 600|ssh /z default - 600"},
+	};
+
+	for (size_t i = 0; i < RB_ARRAY_LEN(rows); i++) {
+		struct fixture f = {0};
+		struct rb_error *err = NULL;
+		RB_CLEANUP(rb_strp)
+		char *text =
+			rb_asprintf("FROM a AS s\nFROM a\nWORKDIR /w\nRUN %s x\n", rows[i].options);
+
+		CHECK_INT(make(&f, text, NULL, &err), 0);
+		CHECK_OK(&err);
+		CHECK_STR(mounts_of(&f), rows[i].want);
+		fixture_clear(&f);
+	}
+}
+
+static void test_plan__mounts_need_their_stages(void)
+{
+	check_needed("FROM a AS x\nFROM a AS y\nFROM a AS z\nFROM b\n"
+		     "RUN --mount=from=X,target=/m --mount=type=cache,from=z,target=/n q\n",
+		     NULL, "1011");
+	/* No numbers: an image of that name is meant. */
+	check_needed("FROM a AS x\nFROM b\nRUN --mount=from=0,target=/m q\n", NULL, "01");
+}
+
 /* --- keys
  * ---------------------------------------------------------------------------------------------------------
  */
@@ -583,6 +667,20 @@ static void test_plan__keys_cover_what_matters_and_nothing_else(void)
 	check_keys(true, "FROM scratch\nARG A\nRUN x\n", "FROM scratch\nRUN x\n");
 	check_keys(false, "FROM scratch\nRUN x\n", "FROM scratch\nUSER u\nRUN x\n");
 	check_keys(false, "FROM scratch\nRUN x\n", "FROM scratch\nRUN --network=none x\n");
+	check_keys(false, "FROM scratch\nRUN x\n",
+		   "FROM scratch\nRUN --mount=type=cache,target=/c x\n");
+	check_keys(true, "FROM scratch\nRUN --mount=type=cache,target=/c,id=a x\n",
+		   "FROM scratch\nRUN --mount=type=cache,target=/c,id=b,sharing=locked x\n");
+	check_keys(false, "FROM scratch\nRUN --mount=type=cache,target=/c x\n",
+		   "FROM scratch\nRUN --mount=type=cache,target=/c,ro x\n");
+	check_keys(false, "FROM scratch\nRUN --mount=from=a,target=/c x\n",
+		   "FROM scratch\nRUN --mount=from=a,target=/c,source=/d x\n");
+	check_keys(true, "FROM scratch\nRUN --mount=from=a,target=/c x\n",
+		   "FROM scratch\nRUN --mount=target=/x/../c,from=a,source=/,ro x\n");
+	check_keys(false, "FROM scratch\nRUN --mount=type=tmpfs,target=/c x\n",
+		   "FROM scratch\nRUN --mount=type=tmpfs,target=/c,size=1m x\n");
+	check_keys(false, "FROM scratch\nRUN --mount=type=secret,id=a x\n",
+		   "FROM scratch\nRUN --mount=type=secret,id=b x\n");
 	check_keys(false, "FROM scratch\nRUN [\"a\", \"b\"]\n", "FROM scratch\nRUN [\"a b\"]\n");
 	check_keys(false, "FROM scratch\nCOPY --from=a /x /y\n",
 		   "FROM scratch\nCOPY --from=a /x /z\n");
@@ -857,6 +955,8 @@ int main(void)
 		TAP(test_plan__history_says_what_docker_says),
 		TAP(test_plan__arg_and_env_by_file_order),
 		TAP(test_plan__proxies_reach_run_without_its_key),
+		TAP(test_plan__mounts_are_completed_and_sorted),
+		TAP(test_plan__mounts_need_their_stages),
 		TAP(test_plan__keys_cover_what_matters_and_nothing_else),
 		TAP(test_plan__numbers_steps_as_docker_does),
 		TAP(test_plan__shows_known_variables_in_names),
