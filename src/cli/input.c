@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -62,12 +63,15 @@ static int classify(struct rb_session *s, const char *context, const char *file,
 		    struct rb_error **err)
 {
 	struct rb_input *in = &s->input;
+	struct stat st;
 
 	in->context = context;
 	in->file = file;
 	if (is_stdin(context))
 		return classify_stdin(s, err);
-	if (rb_git_ref_is(context, true))
+	if (stat(context, &st) == 0 && S_ISDIR(st.st_mode))
+		in->kind = RB_INPUT_DIR; /* whatever else its name may look like */
+	else if (rb_git_ref_is(context, true))
 		in->kind = RB_INPUT_GIT;
 	else if (is_url(context))
 		in->kind = RB_INPUT_URL;
@@ -165,9 +169,7 @@ static int tree_worker(struct shown *shown, struct rb_worker *w, struct rb_error
 static int load_tree(struct rb_session *s, bool *ret_archive, struct rb_error **err)
 {
 	if (!s->inside)
-		return rb_fail(err, RB_ERR_UNSUPPORTED,
-			       "the context %s is no directory, which this verb needs",
-			       s->input.context);
+		rb_bug("a context that is no directory is read by rb_session_start() only");
 	struct shown shown = {.s = s, .ev = ++s->n_events};
 	struct rb_worker w = RB_WORKER_INIT;
 	int r = tree_worker(&shown, &w, err);

@@ -171,6 +171,19 @@ EOT
 is "$(oci "$T/out.oci" tree)" 'main f 0644 0:0 5 1' 'scratch is never a context'
 like "$err" 'context scratch is never looked at' 'which is said'
 
+# --- in mounts and triggers
+
+printf 'FROM base\nONBUILD COPY --from=dep one /triggered\n' >"$T/Dockerfile"
+works 'an image with a trigger' rb -t trigger -f "$T/Dockerfile" "$T/c"
+build --build-context "dep=$T/dep" <<-'EOT'
+	FROM trigger
+EOT
+is "$(names 1)" 'triggered f 0640 0:0' 'ONBUILD COPY --from a context'
+build --build-context "other=docker-image://trigger" --build-context "dep=$T/dep" <<-'EOT'
+	FROM other
+EOT
+is "$(names 1)" 'triggered f 0640 0:0' 'of an image that is a context itself'
+
 # A layout of two images, one of them under a nested index, written by other people's tools
 build <<-'EOT'
 	FROM base

@@ -87,6 +87,11 @@ refused '^rbuild: unable to prepare context: .*conflict' "$git_url?ref=a#b"
 works 'rbuild plan' rb plan "$git_url"
 like "$out" '^  (build|cached) +\[1/1\] COPY \. /$' 'of a repository'
 
+mkdir -p "$T/c/github.com/org/repo" && printf 'FROM scratch\nLABEL a=b\n' >"$T/c/github.com/org/repo/Dockerfile"
+(cd "$T/c" && build github.com/org/repo)
+is "$(oci "$T/out.oci" get .config.Labels.a)" b 'a directory that is there is no repository'
+rm -r "$T/c/github.com"
+
 # --- HTTP
 
 build "$http_url/context"
