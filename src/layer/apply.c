@@ -599,7 +599,8 @@ int rb_layer_apply_below(const struct rb_apply_spec *spec, const char *prefix,
 			 struct rb_apply_result *ret, struct rb_error **err)
 {
 	RB_CLEANUP(rb_layer_reader_freep)
-	struct rb_layer_reader *reader = rb_layer_reader_new(spec->src_fd, spec->limits);
+	struct rb_layer_reader *reader =
+		rb_layer_reader_new(spec->src_fd, spec->limits, spec->plain_archive);
 	RB_CLEANUP(applier_clear)
 	struct applier ap = {.spec = spec,
 			     .prefix = prefix,

@@ -9,23 +9,11 @@
 
 #include "layer/layer-internal.h"
 
-/* Magic of what ADD would unpack and this version cannot look into. */
-static const struct {
-	const char *name, *magic;
-	size_t len;
-} refused[] = {
-	{"xz",
-	 "\xfd"
-	 "7zXZ\0",
-	 6},
-	{"bzip2", "BZh", 3},
-};
-
 /* Whether a tar begins in the stream with an entry: a file of zeros is a file of zeros. */
 static bool begins_as_tar(int fd)
 {
 	RB_CLEANUP(rb_layer_reader_freep)
-	struct rb_layer_reader *reader = rb_layer_reader_new(fd, &rb_layer_limits_default);
+	struct rb_layer_reader *reader = rb_layer_reader_new(fd, &rb_layer_limits_default, true);
 	RB_CLEANUP(rb_tar_freep) struct rb_tar *tar = rb_tar_new(reader, &rb_layer_limits_default);
 	struct archive_entry *e;
 	struct rb_error *error = NULL;
@@ -38,22 +26,12 @@ static bool begins_as_tar(int fd)
 
 int rb_archive_detect(int fd, const char *name, struct rb_error **err)
 {
-	char head[8] = {0};
 	struct stat st;
 
 	if (fstat(fd, &st) < 0)
 		return rb_fail_errno(err, "cannot stat %s", name);
 	if (!S_ISREG(st.st_mode))
 		return 0;
-	ssize_t n = pread(fd, head, sizeof(head), 0);
-	if (n < 0)
-		return rb_fail_errno(err, "cannot read %s", name);
-	for (size_t i = 0; i < RB_ARRAY_LEN(refused); i++)
-		if ((size_t)n >= refused[i].len && !memcmp(head, refused[i].magic, refused[i].len))
-			return rb_fail(
-				err, RB_ERR_UNSUPPORTED,
-				"%s is compressed with %s: ADD unpacks plain, gzip and zstd archives (use COPY to take the file as it is)",
-				name, refused[i].name);
 	if (lseek(fd, 0, SEEK_SET) < 0)
 		return rb_fail_errno(err, "cannot rewind %s", name);
 	bool tar = begins_as_tar(fd);

@@ -7,8 +7,8 @@
 
 /*
  * Whether a file is an archive that ADD unpacks, told by content alone: a tar header at the start
- * of the stream, plain or behind gzip or zstd. 1 or 0; -1 with UNSUPPORTED for xz and bzip2 magic,
- * which this version cannot look into. The file offset is 0 afterwards.
+ * of the stream, plain or behind gzip, bzip2, xz or zstd. 1 or 0, -1 with SYS. The file offset is 0
+ * afterwards.
  */
 int rb_archive_detect(int fd, const char *name, struct rb_error **err);
 

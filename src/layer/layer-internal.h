@@ -51,7 +51,9 @@ int rb_layer_clear_xattrs(int dirfd, const char *name);
 /* --- reader.c: a blob's bytes decompressed, hashed before and after, within limits */
 
 struct rb_layer_reader;
-struct rb_layer_reader *rb_layer_reader_new(int fd, const struct rb_layer_limits *limits);
+/* `archive`: not a layer, so that more compressors are known. */
+struct rb_layer_reader *rb_layer_reader_new(int fd, const struct rb_layer_limits *limits,
+					    bool archive);
 void rb_layer_reader_free(struct rb_layer_reader *r);
 RB_DEFINE_CLEANUP(rb_layer_reader)
 /* The next piece (valid until the next call): its size, 0 at the checked end of the stream, or -1.

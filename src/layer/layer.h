@@ -11,7 +11,14 @@
 #include "base/error.h"
 #include "layer/ledger.h"
 
-enum rb_compression { RB_COMPRESSION_NONE, RB_COMPRESSION_GZIP, RB_COMPRESSION_ZSTD };
+enum rb_compression {
+	RB_COMPRESSION_NONE,
+	RB_COMPRESSION_GZIP,
+	RB_COMPRESSION_ZSTD,
+	/* Of archives only; no layer is compressed so. */
+	RB_COMPRESSION_BZIP2,
+	RB_COMPRESSION_XZ,
+};
 
 /* What one layer may cost; exceeding any is RB_ERR_CORRUPT naming the limit (threats S32). */
 struct rb_layer_limits {
@@ -28,7 +35,8 @@ struct rb_layer_owner {
 };
 
 struct rb_apply_spec {
-	int src_fd; /* blob, read to its end; compression is told by its magic (gzip, zstd, none) */
+	int src_fd; /* blob, read to its end; compression is told by its magic (gzip, zstd, none; of
+		       an archive also bzip2, xz) */
 	int root_fd;  /* where it goes: a plain directory, or an overlay's merged root */
 	int upper_fd; /* the overlay's upperdir, or -1 when root_fd is a plain directory with
 			 nothing below */
@@ -114,7 +122,7 @@ int rb_whiteout_refuse(const char *path, struct rb_error **err);
  */
 int rb_layer_same_dir(const struct rb_ledger *l, int a_fd, int b_fd);
 
-/* Magic bytes -> kind; less than 4 bytes is NONE. */
+/* Magic bytes -> kind; 6 bytes tell them all, less than 4 bytes is NONE. */
 enum rb_compression rb_compression_detect(const void *data, size_t len);
 
 #endif

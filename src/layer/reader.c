@@ -3,7 +3,9 @@
  * The bytes of a layer blob. libarchive could decompress by itself, but it stops where the tar ends
  * and does not give away what it read; both digests must cover every byte (design 3.7).
  */
+#include <bzlib.h>
 #include <errno.h>
+#include <lzma.h>
 #include <stdlib.h>
 #include <string.h>
 #include <zlib.h>
@@ -16,7 +18,8 @@ enum {
 	PIECE_BYTES = 256 << 10,
 	ZERO_BLOCK_BYTES = 4096,
 	RATIO_FROM_BYTES = 64 << 20,
-	ZSTD_WINDOW_LOG_MAX = 27, /* 128 MiB: the most that zstd writes without --long */
+	ZSTD_WINDOW_LOG_MAX = 27,  /* 128 MiB: the most that zstd writes without --long */
+	XZ_MEMORY_MAX = 128 << 20, /* xz -9 takes half of that */
 };
 
 const struct rb_layer_limits rb_layer_limits_default = {
@@ -30,6 +33,7 @@ const struct rb_layer_limits rb_layer_limits_default = {
 struct rb_layer_reader {
 	int fd; /* borrowed */
 	struct rb_layer_limits limits;
+	bool archive;
 	enum rb_compression kind;
 	bool started, eof, ended; /* ended: the checked end of the decompressed stream */
 	struct rb_hash *blob, *diff;
@@ -37,10 +41,11 @@ struct rb_layer_reader {
 	uint64_t solid_bytes; /* of out_bytes those outside zero blocks */
 	uint8_t *in, *out;
 	size_t in_pos, in_len;
+	bool inside; /* a member, stream or frame has begun and not ended */
 	z_stream gz;
-	bool gz_inside; /* a member has begun and not ended */
+	bz_stream bz;
+	lzma_stream xz;
 	ZSTD_DCtx *zstd;
-	bool zstd_inside; /* the same for a frame */
 };
 
 enum rb_compression rb_compression_detect(const void *data, size_t len)
@@ -55,14 +60,21 @@ enum rb_compression rb_compression_detect(const void *data, size_t len)
 	if ((p[0] == 0x28 && p[1] == 0xb5 && p[2] == 0x2f && p[3] == 0xfd) ||
 	    ((p[0] & 0xf0) == 0x50 && p[1] == 0x2a && p[2] == 0x4d && p[3] == 0x18))
 		return RB_COMPRESSION_ZSTD;
+	if (p[0] == 'B' && p[1] == 'Z' && p[2] == 'h' && p[3] >= '1' && p[3] <= '9')
+		return RB_COMPRESSION_BZIP2;
+	if (len >= 6 && memcmp(p, "\xfd\x37zXZ\0", 6) == 0)
+		return RB_COMPRESSION_XZ;
 	return RB_COMPRESSION_NONE;
 }
 
-struct rb_layer_reader *rb_layer_reader_new(int fd, const struct rb_layer_limits *limits)
+struct rb_layer_reader *rb_layer_reader_new(int fd, const struct rb_layer_limits *limits,
+					    bool archive)
 {
 	struct rb_layer_reader *r = rb_calloc(1, sizeof(*r));
 
 	r->fd = fd;
+	r->archive = archive;
+	r->xz = (lzma_stream)LZMA_STREAM_INIT;
 	r->limits = *limits;
 	r->blob = rb_hash_new();
 	r->diff = rb_hash_new();
@@ -76,6 +88,9 @@ void rb_layer_reader_free(struct rb_layer_reader *r)
 		return;
 	if (r->kind == RB_COMPRESSION_GZIP)
 		(void)inflateEnd(&r->gz);
+	if (r->kind == RB_COMPRESSION_BZIP2)
+		(void)BZ2_bzDecompressEnd(&r->bz);
+	lzma_end(&r->xz);
 	ZSTD_freeDCtx(r->zstd);
 	rb_hash_free(r->blob);
 	rb_hash_free(r->diff);
@@ -99,43 +114,56 @@ static int fill(struct rb_layer_reader *r, struct rb_error **err)
 	return 0;
 }
 
-static int start(struct rb_layer_reader *r, struct rb_error **err)
+/*
+ * Between two members of gzip or bzip2: another one (1), or zero padding to the end, as tapes and
+ * some registries leave it (0).
+ */
+static int between(struct rb_layer_reader *r, uint8_t magic, const char *name,
+		   struct rb_error **err)
 {
-	r->started = true;
-	if (fill(r, err) < 0)
-		return -1;
-	r->kind = rb_compression_detect(r->in, r->in_len);
-	if (r->kind == RB_COMPRESSION_NONE)
-		return 0;
-	r->out = rb_malloc(PIECE_BYTES);
-	if (r->kind == RB_COMPRESSION_GZIP) {
-		if (inflateInit2(&r->gz, 15 + 16) != Z_OK) /* 16: gzip framing only */
-			rb_bug("cannot start zlib");
-	} else {
-		r->zstd = ZSTD_createDCtx();
-		if (!r->zstd || ZSTD_isError(ZSTD_DCtx_setParameter(r->zstd, ZSTD_d_windowLogMax,
-								    ZSTD_WINDOW_LOG_MAX)))
-			rb_bug("cannot start zstd");
-	}
-	return 0;
-}
-
-/* Between two members: another one, zero padding to the end (as tapes and some registries leave
- * it), or junk. */
-static int gzip_between(struct rb_layer_reader *r, struct rb_error **err)
-{
-	if (r->in[r->in_pos] == 0x1f) {
-		r->gz_inside = true;
-		(void)inflateReset(&r->gz);
-		return 0;
-	}
+	if (r->in[r->in_pos] == magic)
+		return 1;
 	while (!r->eof) {
 		if (!rb_layer_is_zero(r->in + r->in_pos, r->in_len - r->in_pos))
-			return rb_fail(err, RB_ERR_CORRUPT, "garbage behind the gzip stream");
+			return rb_fail(err, RB_ERR_CORRUPT, "garbage behind the %s stream", name);
 		if (fill(r, err) < 0)
 			return -1;
 	}
 	return 0;
+}
+
+/* Makes sure that there is input inside of a member. 1, or 0 at the end of the last one. */
+static int need_member(struct rb_layer_reader *r, uint8_t magic, const char *name,
+		       void (*restart)(struct rb_layer_reader *r), struct rb_error **err)
+{
+	if (r->in_pos == r->in_len && !r->eof && fill(r, err) < 0)
+		return -1;
+	if (r->inside)
+		return 1;
+	int more = r->eof ? 0 : between(r, magic, name, err);
+	if (more > 0) {
+		r->inside = true;
+		restart(r);
+	}
+	return more;
+}
+
+static int ends_early(const char *name, struct rb_error **err)
+{
+	return rb_fail(err, RB_ERR_CORRUPT, "the %s stream ends too early", name);
+}
+
+/* --- gzip */
+
+static void gzip_start(struct rb_layer_reader *r)
+{
+	if (inflateInit2(&r->gz, 15 + 16) != Z_OK) /* 16: gzip framing only */
+		rb_bug("cannot start zlib");
+}
+
+static void gzip_restart(struct rb_layer_reader *r)
+{
+	(void)inflateReset(&r->gz);
 }
 
 static ssize_t gzip_next(struct rb_layer_reader *r, struct rb_error **err)
@@ -143,26 +171,109 @@ static ssize_t gzip_next(struct rb_layer_reader *r, struct rb_error **err)
 	r->gz.next_out = r->out;
 	r->gz.avail_out = PIECE_BYTES;
 	while (r->gz.avail_out == PIECE_BYTES) {
-		if (r->in_pos == r->in_len && !r->eof && fill(r, err) < 0)
-			return -1;
-		if (!r->gz_inside && !r->eof && gzip_between(r, err) < 0)
-			return -1;
-		if (!r->gz_inside && r->eof)
-			return 0;
+		int more = need_member(r, 0x1f, "gzip", gzip_restart, err);
+
+		if (more <= 0)
+			return more;
 		r->gz.next_in = r->in + r->in_pos;
 		r->gz.avail_in = (unsigned)(r->in_len - r->in_pos);
 		/* Without input, too: a full output buffer may leave more inside. */
 		int z = inflate(&r->gz, Z_NO_FLUSH);
 		r->in_pos = r->in_len - r->gz.avail_in;
 		if (z == Z_STREAM_END)
-			r->gz_inside = false;
+			r->inside = false;
 		else if (z != Z_OK && z != Z_BUF_ERROR)
 			return rb_fail(err, RB_ERR_CORRUPT, "damaged gzip stream: %s",
 				       r->gz.msg ? r->gz.msg : "unknown fault");
 		else if (r->eof && r->gz.avail_out == PIECE_BYTES)
-			return rb_fail(err, RB_ERR_CORRUPT, "the gzip stream ends too early");
+			return ends_early("gzip", err);
 	}
 	return PIECE_BYTES - (ssize_t)r->gz.avail_out;
+}
+
+/* --- bzip2 */
+
+static void bzip2_start(struct rb_layer_reader *r)
+{
+	if (BZ2_bzDecompressInit(&r->bz, 0, 0) != BZ_OK)
+		rb_bug("cannot start bzip2");
+}
+
+static void bzip2_restart(struct rb_layer_reader *r)
+{
+	char *out = r->bz.next_out;
+	unsigned room = r->bz.avail_out;
+
+	(void)BZ2_bzDecompressEnd(&r->bz);
+	r->bz = (bz_stream){.next_out = out, .avail_out = room};
+	bzip2_start(r);
+}
+
+static ssize_t bzip2_next(struct rb_layer_reader *r, struct rb_error **err)
+{
+	r->bz.next_out = (char *)r->out;
+	r->bz.avail_out = PIECE_BYTES;
+	while (r->bz.avail_out == PIECE_BYTES) {
+		int more = need_member(r, 'B', "bzip2", bzip2_restart, err);
+
+		if (more <= 0)
+			return more;
+		r->bz.next_in = (char *)r->in + r->in_pos;
+		r->bz.avail_in = (unsigned)(r->in_len - r->in_pos);
+		int z = BZ2_bzDecompress(&r->bz);
+		r->in_pos = r->in_len - r->bz.avail_in;
+		if (z == BZ_STREAM_END)
+			r->inside = false;
+		else if (z != BZ_OK)
+			return rb_fail(err, RB_ERR_CORRUPT, "damaged bzip2 stream");
+		else if (r->eof && r->bz.avail_out == PIECE_BYTES)
+			return ends_early("bzip2", err);
+	}
+	return PIECE_BYTES - (ssize_t)r->bz.avail_out;
+}
+
+/* --- xz */
+
+static void xz_start(struct rb_layer_reader *r)
+{
+	if (lzma_stream_decoder(&r->xz, XZ_MEMORY_MAX, LZMA_CONCATENATED) != LZMA_OK)
+		rb_bug("cannot start xz");
+	r->inside = true;
+}
+
+static ssize_t xz_next(struct rb_layer_reader *r, struct rb_error **err)
+{
+	r->xz.next_out = r->out;
+	r->xz.avail_out = PIECE_BYTES;
+	while (r->inside && r->xz.avail_out == PIECE_BYTES) {
+		if (r->in_pos == r->in_len && !r->eof && fill(r, err) < 0)
+			return -1;
+		r->xz.next_in = r->in + r->in_pos;
+		r->xz.avail_in = r->in_len - r->in_pos;
+		lzma_ret z = lzma_code(&r->xz, r->eof ? LZMA_FINISH : LZMA_RUN);
+		r->in_pos = r->in_len - r->xz.avail_in;
+		if (z == LZMA_STREAM_END)
+			r->inside = false;
+		else if (z == LZMA_MEMLIMIT_ERROR)
+			return rb_fail(err, RB_ERR_CORRUPT,
+				       "the xz stream needs more than %d MiB of memory",
+				       XZ_MEMORY_MAX >> 20);
+		else if (z == LZMA_BUF_ERROR)
+			return ends_early("xz", err);
+		else if (z != LZMA_OK)
+			return rb_fail(err, RB_ERR_CORRUPT, "damaged xz stream");
+	}
+	return PIECE_BYTES - (ssize_t)r->xz.avail_out;
+}
+
+/* --- zstd */
+
+static void zstd_start(struct rb_layer_reader *r)
+{
+	r->zstd = ZSTD_createDCtx();
+	if (!r->zstd ||
+	    ZSTD_isError(ZSTD_DCtx_setParameter(r->zstd, ZSTD_d_windowLogMax, ZSTD_WINDOW_LOG_MAX)))
+		rb_bug("cannot start zstd");
 }
 
 static ssize_t zstd_next(struct rb_layer_reader *r, struct rb_error **err)
@@ -172,7 +283,7 @@ static ssize_t zstd_next(struct rb_layer_reader *r, struct rb_error **err)
 	while (out.pos == 0) {
 		if (r->in_pos == r->in_len && !r->eof && fill(r, err) < 0)
 			return -1;
-		if (r->eof && !r->zstd_inside)
+		if (r->eof && !r->inside)
 			return 0;
 		ZSTD_inBuffer in = {r->in, r->in_len, r->in_pos};
 		size_t z = ZSTD_decompressStream(r->zstd, &out, &in);
@@ -180,11 +291,39 @@ static ssize_t zstd_next(struct rb_layer_reader *r, struct rb_error **err)
 			return rb_fail(err, RB_ERR_CORRUPT, "damaged zstd stream: %s",
 				       ZSTD_getErrorName(z));
 		r->in_pos = in.pos;
-		r->zstd_inside = z != 0;
+		r->inside = z != 0;
 		if (r->eof && z != 0 && out.pos == 0)
-			return rb_fail(err, RB_ERR_CORRUPT, "the zstd stream ends too early");
+			return ends_early("zstd", err);
 	}
 	return (ssize_t)out.pos;
+}
+
+/* --- all of them */
+
+static const struct {
+	void (*start)(struct rb_layer_reader *r);
+	ssize_t (*next)(struct rb_layer_reader *r, struct rb_error **err);
+	bool layer; /* a layer may have it */
+} decoders[] = {
+	[RB_COMPRESSION_NONE] = {NULL, NULL, true},
+	[RB_COMPRESSION_GZIP] = {gzip_start, gzip_next, true},
+	[RB_COMPRESSION_ZSTD] = {zstd_start, zstd_next, true},
+	[RB_COMPRESSION_BZIP2] = {bzip2_start, bzip2_next, false},
+	[RB_COMPRESSION_XZ] = {xz_start, xz_next, false},
+};
+
+static int start(struct rb_layer_reader *r, struct rb_error **err)
+{
+	r->started = true;
+	if (fill(r, err) < 0)
+		return -1;
+	enum rb_compression kind = rb_compression_detect(r->in, r->in_len);
+	if (kind == RB_COMPRESSION_NONE || !(r->archive || decoders[kind].layer))
+		return 0;
+	r->out = rb_malloc(PIECE_BYTES);
+	r->kind = kind;
+	decoders[kind].start(r);
+	return 0;
 }
 
 bool rb_layer_is_zero(const void *data, size_t len)
@@ -237,7 +376,7 @@ ssize_t rb_layer_reader_next(struct rb_layer_reader *r, const void **ret, struct
 		r->in_pos = r->in_len;
 	} else {
 		*ret = r->out;
-		n = r->kind == RB_COMPRESSION_GZIP ? gzip_next(r, err) : zstd_next(r, err);
+		n = decoders[r->kind].next(r, err);
 	}
 	if (n < 0)
 		return -1;

@@ -8,7 +8,7 @@ int rb_layer_scan(int src_fd, const struct rb_layer_limits *limits, bool plain_a
 		  struct rb_apply_result *ret, struct rb_error **err)
 {
 	RB_CLEANUP(rb_layer_reader_freep)
-	struct rb_layer_reader *reader = rb_layer_reader_new(src_fd, limits);
+	struct rb_layer_reader *reader = rb_layer_reader_new(src_fd, limits, plain_archive);
 	RB_CLEANUP(rb_tar_freep) struct rb_tar *tar = rb_tar_new(reader, limits);
 	struct rb_apply_result result;
 	struct archive_entry *e;

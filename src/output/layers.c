@@ -15,6 +15,8 @@ const char *rb_output_layer_type(enum rb_compression c)
 	case RB_COMPRESSION_ZSTD:
 		return RB_MT_OCI_LAYER_ZSTD;
 	case RB_COMPRESSION_NONE:
+	case RB_COMPRESSION_BZIP2:
+	case RB_COMPRESSION_XZ:
 		break;
 	}
 	return RB_MT_OCI_LAYER;

@@ -919,10 +919,10 @@ static void test_layer__detect(void)
 		{"hello", 5, 0},
 		{zeros, sizeof(zeros), 0},
 		{"\x1f\x8b\x08 no gzip at all", 18, 0},
-		{"BZh91AY", 7, -1},
+		{"BZh91AY", 7, 0},
 		{"\xfd"
 		 "7zXZ\0\0",
-		 7, -1},
+		 7, 0},
 	};
 
 	for (size_t i = 0; i < RB_ARRAY_LEN(t); i++) {
@@ -930,10 +930,7 @@ static void test_layer__detect(void)
 		struct rb_error *err = NULL;
 
 		CHECK_INT(rb_archive_detect(src, "x", &err), t[i].want);
-		if (t[i].want < 0)
-			CHECK_ERR(&err, "x is compressed with");
-		else
-			CHECK_INT(lseek(src, 0, SEEK_CUR), 0);
+		CHECK_INT(lseek(src, 0, SEEK_CUR), 0);
 		CHECK_OK(&err);
 	}
 }
