@@ -92,10 +92,12 @@ static int parse(struct parsed *p, const char *text, size_t len, struct rb_error
 	if (r < 0)
 		return -1;
 	if (p->n == 0)
-		return rb_fail(err, RB_ERR_DOCKERFILE, "file with no instructions");
+		return rb_fail(err, RB_ERR_DOCKERFILE,
+			       "file with no instructions: begin with FROM");
 	build_stages(p);
 	if (p->df.n_stages == 0)
-		return rb_fail(err, RB_ERR_DOCKERFILE, "dockerfile contains no stages to build");
+		return rb_fail(err, RB_ERR_DOCKERFILE,
+			       "dockerfile contains no stages to build: add a FROM");
 	p->df.escape = lx.escape;
 	p->df.syntax = lx.syntax;
 	p->df.check = lx.check;
@@ -147,7 +149,8 @@ int rb_dockerfile_parse(const char *text, size_t len, struct rb_dockerfile **ret
 			struct rb_error **err)
 {
 	if (len == 0)
-		return rb_fail(err, RB_ERR_DOCKERFILE, "the Dockerfile cannot be empty");
+		return rb_fail(err, RB_ERR_DOCKERFILE,
+			       "the Dockerfile cannot be empty: begin with FROM");
 	if (len > RB_DOCKERFILE_BYTES_MAX)
 		return rb_fail(err, RB_ERR_DOCKERFILE, "the Dockerfile is larger than %d bytes",
 			       RB_DOCKERFILE_BYTES_MAX);

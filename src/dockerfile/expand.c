@@ -203,8 +203,10 @@ static int unsupported_modifier(struct expander *x, bool colon)
 	uint32_t c;
 	size_t n = rb_rune_decode(x->p, (size_t)(x->end - x->p), &c);
 
-	return fail(x, "unsupported modifier (%s%.*s) in substitution", colon ? ":" : "",
-		    rb_rune_is_printable(c) ? (int)n : 0, x->p);
+	return fail(
+		x,
+		"unsupported modifier (%s%.*s) in substitution: there are :- - :+ + :? ? # ## %% %%%% / and //",
+		colon ? ":" : "", rb_rune_is_printable(c) ? (int)n : 0, x->p);
 }
 
 /* After "${". */

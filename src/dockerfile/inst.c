@@ -166,8 +166,9 @@ static int parse_from(struct statement *st, struct rb_error **err)
 
 	rb_words_split(st->args, &words);
 	if (words.n != 1 && (words.n != 3 || !rb_ascii_strcaseeq(words.v[1], "as")))
-		return rb_fail(err, RB_ERR_DOCKERFILE,
-			       "FROM requires either one or three arguments");
+		return rb_fail(
+			err, RB_ERR_DOCKERFILE,
+			"FROM requires either one or three arguments: FROM IMAGE or FROM IMAGE AS NAME");
 	inst->from.image = rb_arena_strdup(arena, words.v[0]);
 	inst->from.platform = keep_flag(st, "platform");
 	if (words.n == 1)
@@ -185,11 +186,13 @@ static int parse_from(struct statement *st, struct rb_error **err)
 	return 0;
 }
 
-static bool is_one_of(const char *s, const char *const *list)
+/* The value of a flag is one of n; *hint, where it is none, nearly says which. */
+static bool is_one_of(const char *s, const char *const *list, size_t n, struct rb_buf *hint)
 {
-	for (; *list; list++)
-		if (rb_streq(s, *list))
+	for (size_t i = 0; i < n; i++)
+		if (rb_streq(s, list[i]))
 			return true;
+	(void)rb_suggest(hint, s, list, n);
 	return false;
 }
 
@@ -274,18 +277,23 @@ static int parse_devices(struct statement *st, struct rb_error **err)
 
 static int parse_run_flags(struct statement *st, struct rb_error **err)
 {
-	static const char *const networks[] = {"default", "none", "host", NULL};
+	static const char *const networks[] = {"default", "none", "host"};
+	static const char *const securities[] = {"sandbox", "insecure"};
 	const struct rb_flag *network = rb_flags_find(&st->flags, "network");
 	const struct rb_flag *security = rb_flags_find(&st->flags, "security");
+	RB_CLEANUP(rb_buf_clear) struct rb_buf hint = RB_BUF_INIT;
 
-	if (network->given && !is_one_of(network->value, networks))
-		return rb_fail(err, RB_ERR_DOCKERFILE, "invalid network mode \"%s\"",
-			       network->value);
+	if (network->given && !is_one_of(network->value, networks, RB_ARRAY_LEN(networks), &hint))
+		return rb_fail(err, RB_ERR_DOCKERFILE,
+			       "invalid network mode \"%s\"%s: it is default, none or host",
+			       network->value, hint.ptr);
 	st->inst->run.network = keep_flag(st, "network");
+	if (security->given &&
+	    !is_one_of(security->value, securities, RB_ARRAY_LEN(securities), &hint))
+		return rb_fail(err, RB_ERR_DOCKERFILE,
+			       "security \"%s\" is not valid%s: it is sandbox or insecure",
+			       security->value, hint.ptr);
 	st->inst->run.insecure = security->given && rb_streq(security->value, "insecure");
-	if (security->given && !st->inst->run.insecure && !rb_streq(security->value, "sandbox"))
-		return rb_fail(err, RB_ERR_DOCKERFILE, "security \"%s\" is not valid",
-			       security->value);
 	return parse_mounts(st, err) < 0 ? -1 : parse_devices(st, err);
 }
 
@@ -329,8 +337,9 @@ static int parse_command(struct statement *st, struct rb_error **err)
 static int parse_shell(struct statement *st, struct rb_error **err)
 {
 	if (!st->json)
-		return rb_fail(err, RB_ERR_DOCKERFILE,
-			       "SHELL requires the arguments to be in JSON form");
+		return rb_fail(
+			err, RB_ERR_DOCKERFILE,
+			"SHELL requires the arguments to be in JSON form, like [\"/bin/bash\", \"-c\"]");
 	if (st->list.n == 0)
 		return rb_fail(err, RB_ERR_DOCKERFILE, "SHELL requires at least one argument");
 	st->inst->words = to_words(st, st->list.v, st->list.n);
@@ -399,8 +408,8 @@ static int parse_legacy_pair(struct statement *st, struct rb_error **err)
 	struct rb_slice key = rb_words_head(rb_slice_str(st->args), &rest);
 
 	if (!rest.len)
-		return rb_fail(err, RB_ERR_DOCKERFILE, "%s must have two arguments",
-			       st->kind->name);
+		return rb_fail(err, RB_ERR_DOCKERFILE,
+			       "%s must have two arguments: write NAME=value", st->kind->name);
 	kv->key = rb_arena_strndup(arena, key.ptr, key.len);
 	kv->value = rb_arena_strndup(arena, rest.ptr, rest.len);
 	st->inst->kvs = (struct rb_kvs){.v = kv, .n = 1, .legacy = true};
@@ -748,11 +757,13 @@ int rb_inst_parse(struct rb_lexer *lx, const struct rb_logical_line *line, struc
 	for (size_t i = 0; i < lx->comments.n; i++)
 		ret->comments[i] = rb_arena_strdup(lx->arena, lx->comments.v[i]);
 	rb_strv_clear(&lx->comments);
-	if (parse_statement(lx, rb_slice_str(line->text), ret, err) < 0) {
+	int r = parse_statement(lx, rb_slice_str(line->text), ret, err);
+	/* One that has no end is as long as the file: its first lines say enough. */
+	if (ret->n_heredocs && ret->heredocs[ret->n_heredocs - 1].raw)
+		ret->line_last = lx->line;
+	if (r < 0) {
 		(void)rb_error_at(err, ret->line_first, ret->line_last);
 		return rb_wrap(err, "dockerfile parse error on line %u", ret->line_first);
 	}
-	if (ret->n_heredocs)
-		ret->line_last = lx->line;
 	return 0;
 }

@@ -65,10 +65,18 @@ static int check_host_part(struct rb_slice s, struct port_range container, struc
 	return 0;
 }
 
+static const char *const protos[] = {"tcp", "udp", "sctp"};
+
+static int invalid_proto(const char *proto, struct rb_error **err)
+{
+	RB_CLEANUP(rb_buf_clear) struct rb_buf hint = RB_BUF_INIT;
+
+	return rb_fail(err, RB_ERR_DOCKERFILE, "invalid proto: %s%s: it is tcp, udp or sctp", proto,
+		       rb_suggest(&hint, proto, protos, RB_ARRAY_LEN(protos)));
+}
+
 static const char *parse_proto(const char *s)
 {
-	static const char *const protos[] = {"tcp", "udp", "sctp"};
-
 	if (!*s)
 		return protos[0];
 	for (size_t i = 0; i < RB_ARRAY_LEN(protos); i++)
@@ -88,10 +96,12 @@ int rb_dockerfile_parse_port(const char *spec, struct rb_strv *ret, struct rb_er
 	struct port_range range;
 
 	if (!proto)
-		return rb_fail(err, RB_ERR_DOCKERFILE, "invalid proto: %s", slash + 1);
+		return invalid_proto(slash + 1, err);
 	if (!parse_range(container, &range))
-		return rb_fail(err, RB_ERR_DOCKERFILE, "invalid containerPort: %.*s",
-			       (int)container.len, container.ptr);
+		return rb_fail(
+			err, RB_ERR_DOCKERFILE,
+			"invalid containerPort: %.*s: write a number up to 65535, or a range like 8000-8010",
+			(int)container.len, container.ptr);
 	if (colon &&
 	    check_host_part((struct rb_slice){spec, (size_t)(colon - spec)}, range, err) < 0)
 		return -1;
@@ -141,6 +151,20 @@ static bool is_number_but_zero(struct rb_slice s)
 	return rb_parse_u64(s, INT32_MAX, &n) == 0 && n != 0;
 }
 
+static int invalid_signal(const char *text, struct rb_error **err)
+{
+	RB_CLEANUP(rb_strv_clear) struct rb_strv names = RB_STRV_INIT;
+	RB_CLEANUP(rb_buf_clear) struct rb_buf hint = RB_BUF_INIT;
+	size_t n = rb_ascii_isalpha(*text) ? RB_ARRAY_LEN(signal_names) : 0;
+	bool prefix = strlen(text) > 3 && equal_fold((struct rb_slice){text, 3}, "SIG");
+
+	for (size_t i = 0; i < n; i++)
+		rb_strv_addf(&names, "%s%s", prefix ? "SIG" : "", signal_names[i]);
+	return rb_fail(err, RB_ERR_DOCKERFILE,
+		       "invalid signal: %s%s: write a name like SIGTERM, or a number", text,
+		       rb_suggest(&hint, text, (const char *const *)names.v, names.n));
+}
+
 int rb_dockerfile_check_signal(const char *text, struct rb_error **err)
 {
 	struct rb_slice s = rb_slice_str(text);
@@ -154,7 +178,7 @@ int rb_dockerfile_check_signal(const char *text, struct rb_error **err)
 			return 0;
 	if (is_realtime_signal(s))
 		return 0;
-	return rb_fail(err, RB_ERR_DOCKERFILE, "invalid signal: %s", text);
+	return invalid_signal(text, err);
 }
 
 /* ---- Modes ---- */
@@ -377,6 +401,6 @@ int rb_dockerfile_check_copy_source(const char *source, struct rb_error **err)
 
 	if (kind == RB_SOURCE_PATH)
 		return 0;
-	return rb_fail(err, RB_ERR_DOCKERFILE, "source can't be a %s for COPY",
+	return rb_fail(err, RB_ERR_DOCKERFILE, "source can't be a %s for COPY: ADD takes one",
 		       kind == RB_SOURCE_GIT ? "git ref" : "URL");
 }

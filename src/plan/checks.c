@@ -210,12 +210,17 @@ void rb_elab_check_shell_form(struct rb_elab *e)
 	if (e->config->shell.n)
 		return;
 	const char *name = rb_inst_kind_name(e->inst->kind);
-	rb_lint_instead(
-		rb_lint_warn(
-			e->plan->options.lint, RB_LINT_JSON_ARGS_RECOMMENDED, e->inst,
-			"JSON arguments recommended for %s to prevent surprises with OS signals",
-			name),
-		"write %s [\"program\", \"argument\"], or set SHELL if a shell is meant", name);
+	struct rb_lint_warning *w = rb_lint_warn(
+		e->plan->options.lint, RB_LINT_JSON_ARGS_RECOMMENDED, e->inst,
+		"JSON arguments recommended for %s to prevent surprises with OS signals", name);
+	if (*e->inst->cmd.script == '[')
+		rb_lint_instead(
+			w,
+			"this is not JSON and so given to a shell: write strings in double quotes");
+	else
+		rb_lint_instead(
+			w, "write %s [\"program\", \"argument\"], or set SHELL if a shell is meant",
+			name);
 }
 
 void rb_elab_check_workdir(struct rb_elab *e, const char *path)

@@ -127,8 +127,9 @@ static int expand_pairs(struct rb_elab *e, struct rb_strv *keys, struct rb_strv 
 			return -1;
 		rb_strv_take(values, value);
 		if (!*key)
-			return rb_fail(err, RB_ERR_DOCKERFILE, "%s names can not be blank",
-				       rb_inst_kind_name(e->inst->kind));
+			return rb_fail(err, RB_ERR_DOCKERFILE,
+				       "%s names can not be blank: %.60s is empty here",
+				       rb_inst_kind_name(e->inst->kind), kv->key);
 	}
 	return 0;
 }
@@ -303,8 +304,10 @@ static int elab_volume(struct rb_elab *e, struct rb_error **err)
 			return -1;
 		rb_strv_take(&paths, path);
 		if (!path[strspn(path, " \t\r\n\v\f")])
-			return rb_fail(err, RB_ERR_DOCKERFILE,
-				       "VOLUME specified can not be an empty string");
+			return rb_fail(
+				err, RB_ERR_DOCKERFILE,
+				"VOLUME specified can not be an empty string: %.60s is empty here",
+				e->inst->words.v[i]);
 	}
 	for (size_t i = 0; i < paths.n; i++)
 		rb_strset_add(&e->config->volumes, paths.v[i]);

@@ -160,8 +160,10 @@ static int platform_of_stage(struct rb_plan *plan, struct rb_plan_stage *stage,
 	if (!text)
 		return -1;
 	if (!*text)
-		return rb_fail(err, RB_ERR_DOCKERFILE, "empty platform value from expression %s",
-			       from->from.platform);
+		return rb_fail(
+			err, RB_ERR_DOCKERFILE,
+			"empty platform value from expression %s: give its ARG a value before the first FROM",
+			from->from.platform);
 	if (rb_platform_parse(text, &stage->platform, err) < 0) {
 		/* It is the file's fault here, not the command line's. */
 		(*err)->code = RB_ERR_DOCKERFILE;
@@ -211,8 +213,10 @@ static int resolve_base(struct rb_plan *plan, struct rb_plan_stage *stage, struc
 	if (!base)
 		return rb_error_at(err, from->line_first, from->line_last);
 	if (!*base) {
-		(void)rb_fail(err, RB_ERR_DOCKERFILE, "base name (%s) should not be blank",
-			      from->from.image);
+		(void)rb_fail(
+			err, RB_ERR_DOCKERFILE,
+			"base name (%s) should not be blank: give its ARG a default before the first FROM, or a value with --build-arg",
+			from->from.image);
 		return rb_error_at(err, from->line_first, from->line_last);
 	}
 	struct rb_plan_stage *earlier = find_stage(plan, base, stage->ast->index, false);
@@ -263,6 +267,27 @@ static struct rb_plan_image *register_image(struct rb_plan *plan, const char *na
 }
 
 /* `context`: the named one that the image was found by, or NULL. */
+static const char *suggest_stage(const struct rb_plan *plan, const char *name, struct rb_buf *hint)
+{
+	const char *names[64];
+	size_t n = 0;
+
+	for (size_t i = 0; i < plan->df->n_stages && n < RB_ARRAY_LEN(names); i++)
+		if (plan->df->stages[i].name)
+			names[n++] = plan->df->stages[i].name;
+	return rb_suggest(hint, name, names, n);
+}
+
+static const char *near_stage(const struct rb_plan *plan, const char *text)
+{
+	RB_CLEANUP(rb_buf_clear) struct rb_buf hint = RB_BUF_INIT;
+	RB_CLEANUP(rb_buf_clear) struct rb_buf b = RB_BUF_INIT;
+
+	if (*suggest_stage(plan, text, &hint))
+		rb_buf_addf(&b, "%s%s", text, hint.ptr);
+	return rb_arena_strdup(plan->arena, b.ptr);
+}
+
 static int use_image(struct rb_plan *plan, const char *text, const struct rb_plan_context *context,
 		     const struct rb_platform *platform, const struct rb_inst *inst,
 		     struct rb_plan_image **ret, struct rb_error **err)
@@ -279,12 +304,18 @@ static int use_image(struct rb_plan *plan, const char *text, const struct rb_pla
 	if (rb_ref_parse(text, &ref, err) < 0) {
 		(*err)->code = RB_ERR_DOCKERFILE;
 		(void)rb_wrap(err, "failed to parse stage name \"%s\"", text);
+		const struct rb_plan_stage *stage = find_stage(plan, text, plan->n_stages, true);
+		if (stage && inst->kind == RB_INST_FROM)
+			(void)rb_wrap(err, "FROM takes names of stages in lower case only: %s",
+				      stage->ast->name);
 		return rb_error_at(err, inst->line_first, inst->line_last);
 	}
 	RB_CLEANUP(rb_strp) char *name = rb_ref_text(&ref);
 	RB_CLEANUP(rb_strp) char *shown = rb_ref_familiar(&ref);
 	rb_ref_clear(&ref);
 	*ret = register_image(plan, name, shown, platform, inst);
+	if (!(*ret)->near_stage)
+		(*ret)->near_stage = near_stage(plan, text);
 	return 0;
 }
 
@@ -366,9 +397,15 @@ static int later_stage(struct rb_plan *plan, const struct rb_plan_stage *stage,
 		       const struct rb_plan_stage *from, const char *mount_target,
 		       struct rb_error **err)
 {
-	if (needs_stage(plan, from, stage))
-		return rb_fail(err, RB_ERR_DOCKERFILE, "circular dependency detected on stage: %s",
+	if (from == stage)
+		return rb_fail(err, RB_ERR_DOCKERFILE,
+			       "circular dependency detected on stage: %s: it takes from itself",
 			       stage_name(stage));
+	if (needs_stage(plan, from, stage))
+		return rb_fail(
+			err, RB_ERR_DOCKERFILE,
+			"circular dependency detected on stage: %s: it takes from %s (line %u), which is made from it",
+			stage_name(stage), stage_name(from), from->ast->from->line_first);
 	if (mount_target)
 		return rb_fail(
 			err, RB_ERR_DOCKERFILE,
@@ -400,7 +437,9 @@ static int from_number(struct rb_plan *plan, struct rb_plan_stage *stage, const 
 	if (r == -EINVAL)
 		return 0;
 	if (r < 0)
-		return rb_fail(err, RB_ERR_DOCKERFILE, "invalid stage index %s", from);
+		return rb_fail(err, RB_ERR_DOCKERFILE,
+			       "invalid stage index %s: the stages are 0 to %zu", from,
+			       plan->n_stages - 1);
 	if (n >= stage->ast->index)
 		return later_stage(plan, stage, &plan->stages[n], NULL, err);
 	*ret = end_of_stage(&plan->stages[n]);
@@ -592,15 +631,10 @@ int rb_plan_take_triggers(struct rb_plan *plan, struct rb_plan_stage *stage, str
 
 static int unknown_target(const struct rb_plan *plan, struct rb_error **err)
 {
-	const char *names[64];
-	size_t n = 0;
 	RB_CLEANUP(rb_buf_clear) struct rb_buf hint = RB_BUF_INIT;
 
-	for (size_t i = 0; i < plan->n_stages && n < RB_ARRAY_LEN(names); i++)
-		if (plan->df->stages[i].name)
-			names[n++] = plan->df->stages[i].name;
 	return rb_fail(err, RB_ERR_DOCKERFILE, "target stage \"%s\" could not be found%s",
-		       plan->options.target, rb_suggest(&hint, plan->options.target, names, n));
+		       plan->options.target, suggest_stage(plan, plan->options.target, &hint));
 }
 
 static int find_target(struct rb_plan *plan, struct rb_error **err)

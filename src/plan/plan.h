@@ -82,6 +82,7 @@ struct rb_plan_image {
 	const struct rb_plan_context *layout; /* where it is taken from; NULL: store or registry */
 	unsigned line_first, line_last;       /* where it is named first */
 	const struct rb_image_config *config; /* set by the caller before elaboration; borrowed */
+	const char *near_stage; /* "biuld (did you mean build?)" when a stage is called nearly so, or "" */
 	bool assumed; /* set by the caller: the config stands in for one that nobody has */
 };
 

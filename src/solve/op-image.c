@@ -140,6 +140,9 @@ static int pull_failed(const struct op_image *op, struct rb_error **err)
 		(void)rb_wrap(err, "the store has %s for %s, not for %s", op->image->shown,
 			      p.text.ptr, rb_platform_text(&op->image->platform, platform));
 	rb_buf_clear(&p.text);
+	if (op->image->near_stage && *op->image->near_stage)
+		(void)rb_wrap(err, "no earlier stage is called %s, so it is taken for an image",
+			      op->image->near_stage);
 	return rb_error_at(err, op->image->line_first, op->image->line_last);
 }
 

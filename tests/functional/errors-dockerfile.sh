@@ -34,9 +34,9 @@ refused() {
 
 # --- 1: lexer, directives, forms
 
-refused 0 "the Dockerfile cannot be empty" </dev/null
-refused 0 "file with no instructions" <<<'# only a comment'
-refused 0 "dockerfile contains no stages to build" <<<'ARG a'
+refused 0 "the Dockerfile cannot be empty: begin with FROM" </dev/null
+refused 0 "file with no instructions: begin with FROM" <<<'# only a comment'
+refused 0 "dockerfile contains no stages to build: add a FROM" <<<'ARG a'
 refused 1 "no build stage in current context: RUN needs a FROM before it" <<<'RUN x'
 refused 2 "dockerfile parse error on line 2: unknown instruction: COPPY (did you mean COPY?)" \
 	<<<$'FROM busybox\nCOPPY f /f'
@@ -49,10 +49,10 @@ refused 2 "dockerfile parse error on line 2: missing a value on flag: --from" \
 	<<<$'FROM busybox\nCOPY --from a b'
 refused 2 "dockerfile parse error on line 2: unterminated heredoc: no line \"EOF\" ends it" \
 	<<<$'FROM busybox\nRUN <<EOF\na'
-refused 2 "dockerfile parse error on line 2: SHELL requires the arguments to be in JSON form" \
+refused 2 "dockerfile parse error on line 2: SHELL requires the arguments to be in JSON form, like [\"/bin/bash\", \"-c\"]" \
 	<<<$'FROM busybox\nSHELL /bin/sh -c'
 refused 2 "dockerfile parse error on line 2: ENV requires at least one argument" <<<$'FROM busybox\nENV'
-refused 1 "dockerfile parse error on line 1: FROM requires either one or three arguments" \
+refused 1 "dockerfile parse error on line 1: FROM requires either one or three arguments: FROM IMAGE or FROM IMAGE AS NAME" \
 	<<<'FROM busybox AS'
 refused 1 "dockerfile parse error on line 1: invalid name for build stage: \"1b\", name can't start with a number or contain symbols" \
 	<<<'FROM busybox AS 1b'
@@ -61,17 +61,17 @@ refused 1 "dockerfile parse error on line 1: invalid name for build stage: \"1b\
 
 refused 2 "failed to process \"\${x\": syntax error: missing '}'" <<<$'FROM busybox\nCOPY ${x /f'
 refused 2 "failed to process \"\${B:?unset}\": B: unset" <<<$'FROM busybox\nENV A=${B:?unset}'
-refused 2 "base name (\${X}) should not be blank" <<<$'ARG X\nFROM ${X}'
+refused 2 "base name (\${X}) should not be blank: give its ARG a default before the first FROM, or a value with --build-arg" <<<$'ARG X\nFROM ${X}'
 
 # --- 3: instructions
 
-refused 2 "invalid containerPort: 99999" <<<$'FROM busybox\nEXPOSE 99999'
-refused 2 "invalid signal: FOO" <<<$'FROM busybox\nSTOPSIGNAL FOO'
-refused 2 "invalid chmod parameter: '9'. it should be octal string and between 0 and 07777" \
+refused 2 "invalid containerPort: 99999: write a number up to 65535, or a range like 8000-8010" <<<$'FROM busybox\nEXPOSE 99999'
+refused 2 "invalid signal: FOO (did you mean FPE?): write a name like SIGTERM, or a number" <<<$'FROM busybox\nSTOPSIGNAL FOO'
+refused 2 "invalid chmod parameter: '9'. it should be octal string and between 0 and 07777, or symbolic as for chmod(1), like u=rwX,go=rX" \
 	<<<$'FROM busybox\nCOPY --chmod=9 f /f'
 refused 2 "dockerfile parse error on line 2: unsupported mount type \"cach\" (did you mean cache?)" \
 	<<<$'FROM busybox\nRUN --mount=type=cach,target=/c make'
-refused 2 'checksum requires HTTP\(S\) or Git sources, not "x"' \
+refused 2 'checksum requires HTTP(S) or Git sources, not "x"' \
 	<<<$'FROM busybox\nADD --checksum=sha256:00 x /x'
 
 # --- 4: stages
@@ -79,8 +79,8 @@ refused 2 'checksum requires HTTP\(S\) or Git sources, not "x"' \
 refused 0 'target stage "tesing" could not be found (did you mean testing?)' --target tesing \
 	<<<'FROM busybox AS testing'
 refused 0 'target stage "7" could not be found' --target 7 <<<'FROM busybox'
-refused 2 "invalid stage index 5" <<<$'FROM busybox\nCOPY --from=5 /x /y'
-refused 2 "circular dependency detected on stage: one" <<<$'FROM busybox AS one\nCOPY --from=one /x /y'
+refused 2 "invalid stage index 5: the stages are 0 to 0" <<<$'FROM busybox\nCOPY --from=5 /x /y'
+refused 2 "circular dependency detected on stage: one: it takes from itself" <<<$'FROM busybox AS one\nCOPY --from=one /x /y'
 refused 1 'failed to parse platform x/y/z/w: expected os[/arch[/variant]]' \
 	<<<'FROM --platform=x/y/z/w busybox'
 

@@ -248,7 +248,7 @@ static void test_lint__variables(void)
 		    "UndefinedArgInFrom 2-2: FROM argument 'VERSON' is not declared (did you mean VERSION?)\n"),
 		ROW("FROM --platform=$BUILDPLATFORMS a AS b\n",
 		    "UndefinedArgInFrom 1-1: FROM argument 'BUILDPLATFORMS' is not declared (did you mean BUILDPLATFORM?)\n"
-		    "error 1: empty platform value from expression $BUILDPLATFORMS\n"),
+		    "error 1: empty platform value from expression $BUILDPLATFORMS: give its ARG a value before the first FROM\n"),
 	};
 
 	check_rows(rows, RB_ARRAY_LEN(rows));
@@ -268,7 +268,7 @@ static void test_lint__default_args(void)
 		ROW("ARG TARGETARCH\nFROM base-$TARGETARCH\n", ""),
 		ROW("ARG I\nFROM $I\n",
 		    "InvalidDefaultArgInFrom 2-2: Default value for ARG $I results in empty or invalid base image name\n"
-		    "error 2: base name ($I) should not be blank\n"),
+		    "error 2: base name ($I) should not be blank: give its ARG a default before the first FROM, or a value with --build-arg\n"),
 	};
 
 	check_rows(rows, RB_ARRAY_LEN(rows));
