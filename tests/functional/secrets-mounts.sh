@@ -69,6 +69,22 @@ is "$(after "over ours")" "$(sum "$in_file$in_file")  -" "over /etc/hosts and re
 is "$(after "in dev")" "$(sum "$in_file")  -" "below /dev"
 is "$(after "nothing left")" "$(printf 'ls: /%s/*: No such file or directory\n' run a w x)"$'\n644' "the next step sees none of them"
 
+# --- in other mounts
+
+step within --secret id=token,src=token <<'EOT' || bail_out "the build failed: $err"
+FROM busybox
+RUN --mount=type=secret,id=token,target=/c/deep/token --mount=type=cache,target=/c echo "== cache"; sha1sum </c/deep/token; touch /c/kept
+RUN --mount=type=cache,target=/c echo "== cache after"; find /c
+RUN --mount=type=secret,id=token --mount=type=tmpfs,target=/run echo "== tmpfs"; sha1sum </run/secrets/token; find /run
+RUN --mount=type=bind,target=/ctx --mount=type=secret,id=token,target=/ctx/Dockerfile echo "== bind"; sha1sum </ctx/Dockerfile
+RUN echo "== afterwards"; find /c /run /ctx 2>&1 || :
+EOT
+is "$(after cache)" "$(sum "$in_file")  -" "a secret in a cache mount"
+is "$(after "cache after")" $'/c\n/c/kept' "leaves nothing in it"
+is "$(after tmpfs)" "$(printf '%s\n' "$(sum "$in_file")  -" /run /run/secrets /run/secrets/token)" "in a tmpfs"
+is "$(after bind)" "$(sum "$in_file")  -" "over a file of a bind mount"
+is "$(after afterwards)" "$(printf '%s\n' 'find: /c: No such file or directory' /run 'find: /ctx: No such file or directory')" "no mount point is left"
+
 # --- who may read
 
 step users --secret id=token,src=token <<'EOT' || bail_out "the build failed: $err"
