@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/csv.h"
+
 const struct rb_option *rb_build_options_table(struct rb_build_options *o)
 {
 	const struct rb_option table[] = {
@@ -32,11 +34,14 @@ const struct rb_option *rb_build_options_table(struct rb_build_options *o)
 		{"network", 0, RB_OPT_STRING, &o->steps.network, "MODE",
 		 "default, none or host: network of RUN"},
 		{"no-cache", 0, RB_OPT_FLAG, &o->no_cache, NULL, "run every step again"},
+		{"no-cache-filter", 0, RB_OPT_LIST, &o->no_cache_filter, "STAGE[,...]",
+		 "run every step of these stages again"},
 		{"output", 'o', RB_OPT_LIST, &o->outputs, "SPEC",
 		 "type=oci,dest=FILE, type=local,dest=DIR, ..."},
 		{"platform", 0, RB_OPT_LIST, &o->platforms, "OS/ARCH[,...]",
 		 "target platforms; several make an index"},
-		{"progress", 0, RB_OPT_STRING, &o->progress, "KIND", "auto, plain, tty or quiet"},
+		{"progress", 0, RB_OPT_STRING, &o->progress, "KIND",
+		 "auto, plain, tty, rawjson or quiet"},
 		{"pull", 0, RB_OPT_FLAG, &o->pull, NULL,
 		 "ask the registry even for images in the store"},
 		{"quiet", 'q', RB_OPT_FLAG, &o->quiet, NULL, "print the image ID only"},
@@ -58,7 +63,6 @@ const struct rb_option *rb_build_options_table(struct rb_build_options *o)
 		{"cgroup-parent", 0, RB_OPT_STRING, &o->steps.cgroup_parent, "PATH", NULL},
 		{"load", 0, RB_OPT_REFUSED, NULL, NULL, NULL},
 		{"metadata-file", 0, RB_OPT_REFUSED, NULL, "FILE", NULL},
-		{"no-cache-filter", 0, RB_OPT_REFUSED, NULL, "STAGE", NULL},
 		{"policy", 0, RB_OPT_REFUSED, NULL, "SPEC", NULL},
 		{"provenance", 0, RB_OPT_REFUSED, NULL, "SPEC", NULL},
 		{"push", 0, RB_OPT_REFUSED, NULL, NULL, NULL},
@@ -188,7 +192,12 @@ int rb_build_options_check(struct rb_build_options *o, struct rb_plan_options *r
 	ret->target = o->target;
 	ret->build_args = &o->args;
 	ret->labels = &o->label_map;
+	for (size_t i = 0; i < o->no_cache_filter.n; i++)
+		if (rb_csv_split(o->no_cache_filter.v[i], RB_ERR_USAGE, &o->no_cache_stages, err) <
+		    0)
+			return rb_wrap(err, "--no-cache-filter");
 	ret->no_cache = o->no_cache;
+	ret->no_cache_stages = &o->no_cache_stages;
 	if (rb_named_contexts_open(&o->build_contexts, &o->named, err) < 0)
 		return -1;
 	ret->contexts = o->named.plan;
@@ -198,10 +207,11 @@ int rb_build_options_check(struct rb_build_options *o, struct rb_plan_options *r
 
 void rb_build_options_clear(struct rb_build_options *o)
 {
-	struct rb_strv *lists[] = {&o->cache_from,     &o->cache_to,        &o->tags,
-				   &o->build_args,     &o->labels,          &o->outputs,
-				   &o->platforms,      &o->secrets,         &o->ssh,
-				   &o->label_map.keys, &o->label_map.values};
+	struct rb_strv *lists[] = {
+		&o->cache_from,      &o->cache_to,   &o->tags,   &o->no_cache_filter,
+		&o->no_cache_stages, &o->build_args, &o->labels, &o->outputs,
+		&o->platforms,       &o->secrets,    &o->ssh,    &o->label_map.keys,
+		&o->label_map.values};
 
 	for (size_t i = 0; i < RB_ARRAY_LEN(lists); i++)
 		rb_strv_clear(lists[i]);

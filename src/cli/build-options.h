@@ -12,7 +12,7 @@ enum { RB_BUILD_PLATFORMS_MAX = 64 };
 
 struct rb_build_options {
 	struct rb_strv tags, build_args, labels, outputs, platforms, secrets, ssh, build_contexts;
-	struct rb_strv cache_from, cache_to;
+	struct rb_strv cache_from, cache_to, no_cache_filter;
 	const char *file, *target, *iidfile, *progress;
 	const char *call; /* --call and --print */
 	bool check;       /* --check */
@@ -24,6 +24,7 @@ struct rb_build_options {
 	struct rb_env args;
 	struct rb_named_contexts named;
 	struct rb_labels label_map;
+	struct rb_strv no_cache_stages;
 	struct rb_platform *targets; /* of --platform, each once; without it, this machine's */
 	size_t n_targets;
 	bool as_index;           /* the result is an index also of one platform */

@@ -41,7 +41,8 @@ static int run_pull(struct rb_cli *cli, int argc, char *const *argv, struct rb_e
 	const struct rb_option table[] = {
 		{"platform", 0, RB_OPT_STRING, &platform, "OS/ARCH",
 		 "platform to choose from an index"},
-		{"progress", 0, RB_OPT_STRING, &progress, "KIND", "auto, plain, tty or quiet"},
+		{"progress", 0, RB_OPT_STRING, &progress, "KIND",
+		 "auto, plain, tty, rawjson or quiet"},
 		{"quiet", 'q', RB_OPT_FLAG, &quiet, NULL, "print the image ID only"},
 		{0},
 	};

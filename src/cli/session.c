@@ -101,11 +101,11 @@ int rb_session_progress(struct rb_session *s, const char *kind, struct rb_error 
 	else if (rb_streq(kind, "quiet") || rb_streq(kind, "none"))
 		k = RB_PROGRESS_QUIET;
 	else if (rb_streq(kind, "rawjson"))
-		return rb_fail(err, RB_ERR_UNSUPPORTED,
-			       "%s=rawjson is not supported yet by this version of rbuild", source);
+		k = RB_PROGRESS_RAWJSON;
 	else
-		return rb_fail(err, RB_ERR_USAGE, "%s is auto, plain, tty or quiet, not \"%s\"",
-			       source, kind);
+		return rb_fail(err, RB_ERR_USAGE,
+			       "%s is auto, plain, tty, rawjson or quiet, not \"%s\"", source,
+			       kind);
 	s->progress = rb_progress_new(k, STDERR_FILENO);
 	s->sink = (struct rb_event_sink){
 		.event = rb_progress_event,
@@ -179,6 +179,29 @@ static void add_solver(struct rb_session *s)
 	s->solver = s->platforms[0].solver;
 }
 
+/* Not an error: one line of a script may serve several Dockerfiles. */
+static void check_stage_names(const struct rb_session *s, const struct rb_strv *names)
+{
+	for (size_t i = 0; names && i < names->n; i++) {
+		RB_CLEANUP(rb_strv_clear) struct rb_strv stages = RB_STRV_INIT;
+		RB_CLEANUP(rb_buf_clear) struct rb_buf hint = RB_BUF_INIT;
+		bool found = !*names->v[i];
+
+		for (size_t k = 0; k < s->df->n_stages; k++) {
+			const char *name = s->df->stages[k].name;
+
+			if (name)
+				rb_strv_add(&stages, name);
+			found |= name && rb_ascii_strcaseeq(name, names->v[i]);
+		}
+		if (!found)
+			rb_log_warn("--no-cache-filter: no stage has the name \"%s\"%s",
+				    names->v[i],
+				    rb_suggest(&hint, names->v[i], (const char *const *)stages.v,
+					       stages.n));
+	}
+}
+
 int rb_session_define(struct rb_session *s, struct rb_plan_options *options, struct rb_error **err)
 {
 	options->build_platform = rb_platform_host();
@@ -188,6 +211,7 @@ int rb_session_define(struct rb_session *s, struct rb_plan_options *options, str
 	if (rb_dockerfile_parse(s->text.ptr, s->text.len, &s->df, err) < 0 ||
 	    start_lint(s, options, err) < 0)
 		return -1;
+	check_stage_names(s, options->no_cache_stages);
 	int r = add_plan(s, options, err);
 	rb_lint_sort(&s->lint);
 	return r;

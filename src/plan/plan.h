@@ -67,6 +67,7 @@ struct rb_plan_options {
 	 */
 	const struct rb_strv *run_key;
 	bool no_cache;
+	const struct rb_strv *no_cache_stages; /* names in any case; NULL: none */
 	const struct rb_plan_context *contexts; /* --build-context; of one name the last counts */
 	size_t n_contexts;
 	bool all_stages;      /* every stage is needed, not only what the target is made from */

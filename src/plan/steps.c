@@ -60,6 +60,17 @@ static const char *step_name(struct rb_elab *e, const char *prefix, const struct
 	return keep(e, name.ptr);
 }
 
+static bool is_uncached(const struct rb_elab *e)
+{
+	const struct rb_plan_options *o = &e->plan->options;
+	const char *name = e->stage->ast->name;
+
+	for (size_t i = 0; name && o->no_cache_stages && i < o->no_cache_stages->n; i++)
+		if (rb_ascii_strcaseeq(o->no_cache_stages->v[i], name))
+			return true;
+	return o->no_cache;
+}
+
 static struct rb_vertex *add_vertex(struct rb_elab *e, enum rb_vertex_kind kind)
 {
 	struct rb_plan_stage *stage = e->stage;
@@ -75,7 +86,7 @@ static struct rb_vertex *add_vertex(struct rb_elab *e, enum rb_vertex_kind kind)
 	v->parent = e->top;
 	v->inst = e->inst;
 	v->name = step_name(e, again ? "LINK " : "", &e->state->env);
-	v->no_cache = e->plan->options.no_cache && kind != RB_VERTEX_WORKDIR;
+	v->no_cache = kind != RB_VERTEX_WORKDIR && is_uncached(e);
 	stage->vertices[stage->n_vertices++] = v;
 	e->top = v;
 	return v;

@@ -105,6 +105,30 @@ is "$ran" "$all" "--no-cache runs every step again"
 build "$T/c"
 is "$ran" "" "and what it made serves the next build"
 
+# --- --no-cache-filter
+
+context "$T/filter" <<'EOT'
+FROM busybox AS One
+WORKDIR /w
+RUN echo one >/one
+FROM busybox AS two
+RUN echo two >/two
+FROM busybox
+COPY --from=one /one /
+COPY --from=two /two /
+RUN echo last >/last
+EOT
+build "$T/filter"
+build "$T/filter" --no-cache-filter ONE
+is "$ran" 'RUN echo one >/one' "--no-cache-filter runs the steps of the stage again, but no WORKDIR, and nothing that takes the same files"
+build "$T/filter" --no-cache-filter one,two
+is "$(grep -c '^RUN' <<<"$ran")" 2 "of two stages, with a comma"
+build "$T/filter" --no-cache-filter one --no-cache-filter two
+is "$(grep -c '^RUN' <<<"$ran")" 2 "or given twice"
+build "$T/filter" --no-cache-filter tow
+is "$ran" '' "an unknown stage changes nothing"
+like "$err" 'no stage has the name "tow" \(did you mean two\?\)' "and is told"
+
 # --- the Dockerfile: ARG, ENV, LABEL
 
 context "$T/arg" <<'EOT'

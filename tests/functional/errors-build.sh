@@ -150,7 +150,7 @@ refused 1 'Dockerfile:2: process ' -o "type=oci,tar=false,dest=$T/notyet" "$T/ru
 is "$(ls -d "$T"/not* 2>&1 | grep -c ': No such file')" 1 "a failed build leaves no new output"
 works "names of an output and of -t" rb -q -t by-tag -o type=image,name=by-output "$T/good"
 is "$(rb images | grep -c '^by-[a-z]*:latest ')" 2 "the image has both"
-BUILDKIT_PROGRESS=odd fails_with 2 '^rbuild: BUILDKIT_PROGRESS is auto, plain, tty or quiet, not "odd"$' rb "$T/good"
+BUILDKIT_PROGRESS=odd fails_with 2 '^rbuild: BUILDKIT_PROGRESS is auto, plain, tty, rawjson or quiet, not "odd"$' rb "$T/good"
 echo old >"$T/x.tar"
 refused 1 'Dockerfile:2: process ' -o "type=oci,dest=$T/x.tar" "$T/run"
 is "$(cat "$T/x.tar")" old "a failed build leaves an old output alone"

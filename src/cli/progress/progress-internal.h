@@ -81,6 +81,7 @@ struct rb_progress {
 	int fd;      /* borrowed */
 	bool broken; /* a write failed */
 	bool finished;
+	int64_t epoch_ns; /* of the wall clock, when it began */
 	struct rb_buf out;
 	struct rb_progress_vertex **vertices; /* in the order of their start; waiting ones last */
 	size_t n, cap;
@@ -99,7 +100,8 @@ struct rb_progress {
 	size_t n_rows, rows_cap;
 };
 
-extern const struct rb_progress_ops rb_progress_plain_ops, rb_progress_tty_ops;
+extern const struct rb_progress_ops rb_progress_plain_ops, rb_progress_tty_ops,
+	rb_progress_rawjson_ops;
 
 static inline bool rb_progress_ended(const struct rb_progress_vertex *v)
 {

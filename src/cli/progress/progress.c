@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -15,11 +16,20 @@ static int never_ms(const struct rb_progress *p)
 
 static const struct rb_progress_ops quiet_ops = {.tick_ms = never_ms};
 
+static int64_t wall_ns(void)
+{
+	struct timespec t;
+
+	(void)clock_gettime(CLOCK_REALTIME, &t);
+	return (int64_t)t.tv_sec * RB_NS_PER_S + t.tv_nsec;
+}
+
 struct rb_progress *rb_progress_new(enum rb_progress_kind kind, int fd)
 {
 	static const struct rb_progress_ops *const ops[] = {
 		[RB_PROGRESS_PLAIN] = &rb_progress_plain_ops,
 		[RB_PROGRESS_TTY] = &rb_progress_tty_ops,
+		[RB_PROGRESS_RAWJSON] = &rb_progress_rawjson_ops,
 		[RB_PROGRESS_QUIET] = &quiet_ops,
 	};
 	const char *no_color = getenv("NO_COLOR");
@@ -31,6 +41,7 @@ struct rb_progress *rb_progress_new(enum rb_progress_kind kind, int fd)
 		.out = RB_BUF_INIT,
 		.color = !no_color || !*no_color,
 		.drawn_ns = INT64_MIN / 2,
+		.epoch_ns = wall_ns(),
 	};
 	rb_progress_tty_size(p);
 	return p;
@@ -290,7 +301,7 @@ void rb_progress_finish(struct rb_progress *p, bool failed, int64_t now_ns)
 	if (p->ops->finish && !p->finished)
 		p->ops->finish(p, now_ns);
 	p->finished = true;
-	if (failed && p->failed && p->failed->n_tail)
+	if (failed && p->failed && p->failed->n_tail && p->ops != &rb_progress_rawjson_ops)
 		print_failure(p);
 	write_out(p);
 }

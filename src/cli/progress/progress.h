@@ -1,16 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Renderers of the event stream (dockerfile.md 8.4 and 8.5): `plain` (append only), `tty` (redraws
- * in place), `quiet` (nothing). All output goes to one descriptor (stderr). Text of steps is
- * hostile: control characters that could drive the terminal are shown harmless in tty; plain passes
- * logs unclipped, byte for byte, line by line.
+ * in place), `rawjson` (a JSON object a line), `quiet` (nothing). All output goes to one descriptor
+ * (stderr). Text of steps is hostile: control characters that could drive the terminal are shown
+ * harmless in tty; plain passes logs unclipped, byte for byte, line by line.
  */
 #ifndef RB_CLI_PROGRESS_PROGRESS_H
 #define RB_CLI_PROGRESS_PROGRESS_H
 
 #include "solve/events.h"
 
-enum rb_progress_kind { RB_PROGRESS_PLAIN, RB_PROGRESS_TTY, RB_PROGRESS_QUIET };
+enum rb_progress_kind {
+	RB_PROGRESS_PLAIN,
+	RB_PROGRESS_TTY,
+	RB_PROGRESS_RAWJSON,
+	RB_PROGRESS_QUIET,
+};
 
 struct rb_progress;
 
@@ -31,7 +36,7 @@ void rb_progress_note(void *ctx, const char *line);
 /*
  * Final state. With `failed`, the last log lines of the vertex that failed first are printed under
  * "------\n > [name]:" ... "------" (tty always, plain too, as BuildKit's client does; quiet as
- * well).
+ * well; not with rawjson, which has told them).
  */
 void rb_progress_finish(struct rb_progress *p, bool failed, int64_t now_ns);
 /* true once writing to fd failed (closed output): the caller cancels the build. */
