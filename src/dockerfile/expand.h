@@ -12,6 +12,8 @@ struct rb_env {
 	char **values;
 	size_t n;
 	size_t cap;
+	uint32_t *slots; /* index + 1 by hash of the name, 0 where free; NULL: there are few */
+	size_t n_slots;  /* a power of two */
 };
 
 void rb_env_set(struct rb_env *env, const char *name, const char *value);

@@ -178,7 +178,7 @@ static const char *suggest_variable(const struct rb_stage_state *s, const char *
 	const char *names[CANDIDATES_MAX];
 	size_t n = 0;
 
-	add_names(names, &n, s->arg_names.v, s->arg_names.n);
+	add_names(names, &n, s->arg_names.names, s->arg_names.n);
 	add_names(names, &n, s->env.names, s->env.n);
 	for (size_t i = 0; i < n; i++)
 		rb_strv_addf(&dollars, "$%s", names[i]);
@@ -194,7 +194,7 @@ void rb_elab_check_undefined(struct rb_elab *e, struct rb_expand_report *report)
 		const char *name = report->undefined.v[i];
 		RB_CLEANUP(rb_buf_clear) struct rb_buf hint = RB_BUF_INIT;
 
-		if (rb_strv_find(&e->state->arg_names, name) >= 0 ||
+		if (rb_env_get(&e->state->arg_names, name) ||
 		    !rb_lint_wants(lint, RB_LINT_UNDEFINED_VAR, e->inst))
 			continue;
 		rb_lint_instead(rb_lint_warn(lint, RB_LINT_UNDEFINED_VAR, e->inst,

@@ -23,7 +23,8 @@ char *rb_elab_expand(struct rb_elab *e, const char *word, struct rb_error **err)
 	return value;
 }
 
-void rb_elab_history(struct rb_elab *e, struct rb_vertex *vertex, const char *created_by)
+/* The text lives as long as the plan. */
+static void add_history(struct rb_elab *e, struct rb_vertex *vertex, const char *created_by)
 {
 	if (e->n_history == e->cap_history) {
 		size_t cap = e->cap_history ? e->cap_history * 2 : 16;
@@ -34,10 +35,13 @@ void rb_elab_history(struct rb_elab *e, struct rb_vertex *vertex, const char *cr
 		e->history = h;
 		e->cap_history = cap;
 	}
-	e->history[e->n_history++] = (struct rb_plan_history){
-		.created_by = rb_arena_strdup(e->plan->arena, created_by),
-		.vertex = vertex,
-	};
+	e->history[e->n_history++] =
+		(struct rb_plan_history){.created_by = created_by, .vertex = vertex};
+}
+
+void rb_elab_history(struct rb_elab *e, struct rb_vertex *vertex, const char *created_by)
+{
+	add_history(e, vertex, rb_arena_strdup(e->plan->arena, created_by));
 }
 
 static void empty_history(struct rb_elab *e, struct rb_buf *text)
@@ -95,22 +99,6 @@ static void shell_form(const struct rb_image_config *config, const char *script,
 /* --- ENV, ARG, LABEL
  * --------------------------------------------------------------------------------- */
 
-/* Sets NAME=value in a config's Env: an existing name keeps its place. */
-static void config_env_set(struct rb_image_config *config, const char *name, const char *value)
-{
-	size_t n = strlen(name);
-	char *entry = rb_asprintf("%s=%s", name, value);
-
-	for (size_t i = 0; i < config->env.n; i++) {
-		if (strncmp(config->env.v[i], name, n) == 0 && config->env.v[i][n] == '=') {
-			free(config->env.v[i]);
-			config->env.v[i] = entry;
-			return;
-		}
-	}
-	rb_strv_take(&config->env, entry);
-}
-
 /* Expands all pairs against the environment before the instruction. */
 static int expand_pairs(struct rb_elab *e, struct rb_strv *keys, struct rb_strv *values,
 			struct rb_error **err)
@@ -145,7 +133,7 @@ static int elab_env(struct rb_elab *e, struct rb_error **err)
 	rb_buf_addstr(&text, "ENV");
 	for (size_t i = 0; i < keys.n; i++) {
 		rb_env_set(&e->state->env, keys.v[i], values.v[i]);
-		config_env_set(e->config, keys.v[i], values.v[i]);
+		rb_env_set(&e->state->config_env, keys.v[i], values.v[i]);
 		rb_buf_addf(&text, " %s=%s", keys.v[i], values.v[i]);
 	}
 	empty_history(e, &text);
@@ -199,8 +187,7 @@ static int elab_arg(struct rb_elab *e, struct rb_error **err)
 
 		if (arg_value(e, kv, &value, err) < 0)
 			return -1;
-		if (rb_strv_find(&e->state->arg_names, kv->key) < 0)
-			rb_strv_add(&e->state->arg_names, kv->key);
+		rb_env_set(&e->state->arg_names, kv->key, "");
 		rb_buf_addf(&text, " %s", kv->key);
 		if (!value)
 			continue;
@@ -462,10 +449,11 @@ static void load_env(struct rb_elab *e)
 		char *name = rb_strndup(entry, eq ? (size_t)(eq - entry) : strlen(entry));
 
 		rb_env_set(&e->state->env, name, eq ? eq + 1 : "");
+		rb_env_set(&e->state->config_env, name, eq ? eq + 1 : "");
 	}
 	if (!rb_env_get(&e->state->env, "PATH")) {
 		rb_env_set(&e->state->env, "PATH", RB_PLAN_DEFAULT_PATH);
-		config_env_set(e->config, "PATH", RB_PLAN_DEFAULT_PATH);
+		rb_env_set(&e->state->config_env, "PATH", RB_PLAN_DEFAULT_PATH);
 	}
 }
 
@@ -484,7 +472,7 @@ static void start_from_stage(struct rb_elab *e, const struct rb_plan_stage *pare
 	rb_image_config_copy(e->config, &parent->config);
 	rb_stage_state_copy(e->state, parent->state);
 	for (size_t i = 0; i < parent->n_history; i++)
-		rb_elab_history(e, parent->history[i].vertex, parent->history[i].created_by);
+		add_history(e, parent->history[i].vertex, parent->history[i].created_by);
 	e->top = rb_plan_stage_top(parent);
 }
 
@@ -559,6 +547,8 @@ int rb_plan_elaborate(struct rb_plan *plan, struct rb_plan_stage *stage, struct 
 	 * (4.6). */
 	if (stage == plan->target && !plan->options.platform_is_default)
 		stage->config.platform = plan->options.target_platform;
+	rb_strv_clear(&stage->config.env);
+	rb_env_to_strv(&stage->state->config_env, &stage->config.env);
 	stage->history = e.history;
 	stage->n_history = e.n_history;
 	stage->elaborated = true;

@@ -11,8 +11,9 @@
  */
 struct rb_stage_state {
 	struct rb_env env;        /* stage environment (2.4) */
-	struct rb_strv arg_names; /* declared ARGs in order of first declaration, inherited ones
-				     included */
+	struct rb_env config_env; /* what of it is in the image config */
+	struct rb_env arg_names;  /* declared ARGs in order of first declaration, inherited ones
+				     included; the values are nothing */
 	struct rb_env arg_values; /* those that have a value */
 	bool cmd_set;             /* CMD was given in this very stage (3.4) */
 	bool workdir_set;         /* WORKDIR was given in this stage or one that it is from */
@@ -32,6 +33,7 @@ struct rb_elab {
 	struct rb_vertex *top; /* last vertex so far, or NULL */
 	size_t step, n_steps;  /* for progress names */
 	size_t cap_vertices, cap_history;
+	struct rb_strv run_env; /* of the last RUN; in the plan's arena */
 	struct rb_plan_history *history;
 	size_t n_history;
 };

@@ -13,7 +13,8 @@ void rb_stage_state_clear(struct rb_stage_state *s)
 {
 	rb_env_clear(&s->env);
 	rb_env_clear(&s->arg_values);
-	rb_strv_clear(&s->arg_names);
+	rb_env_clear(&s->config_env);
+	rb_env_clear(&s->arg_names);
 	s->cmd_set = false;
 }
 
@@ -21,7 +22,8 @@ void rb_stage_state_copy(struct rb_stage_state *dst, const struct rb_stage_state
 {
 	rb_env_copy(&dst->env, &src->env);
 	rb_env_copy(&dst->arg_values, &src->arg_values);
-	rb_strv_copy(&dst->arg_names, &src->arg_names);
+	rb_env_copy(&dst->config_env, &src->config_env);
+	rb_env_copy(&dst->arg_names, &src->arg_names);
 	dst->cmd_set = false;
 	dst->workdir_set = src->workdir_set;
 	dst->base_assumed = src->base_assumed;
@@ -32,7 +34,6 @@ static void vertex_clear(struct rb_vertex *v)
 	if (v->kind != RB_VERTEX_RUN)
 		return;
 	rb_strv_clear(&v->run.argv);
-	rb_strv_clear(&v->run.env);
 	rb_strv_clear(&v->run.proxy_env);
 }
 

@@ -120,7 +120,8 @@ struct rb_vertex_mount {
 
 struct rb_vertex_run {
 	struct rb_strv argv;
-	struct rb_strv env;       /* "NAME=value": the stage environment, in the key */
+	struct rb_strv env;       /* "NAME=value": the stage environment, in the key; of the plan,
+				     as steps share it */
 	struct rb_strv proxy_env; /* exported to the process, not in the key */
 	const char *cwd;
 	const char *user; /* "" is root */

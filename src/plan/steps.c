@@ -104,7 +104,7 @@ static void add_arg_prefix(struct rb_elab *e, struct rb_buf *b)
 		return;
 	rb_buf_addf(b, "|%zu ", s->arg_names.n);
 	for (size_t i = 0; i < s->arg_names.n; i++) {
-		const char *name = s->arg_names.v[i], *value = rb_env_get(&s->env, name);
+		const char *name = s->arg_names.names[i], *value = rb_env_get(&s->env, name);
 
 		if (!value)
 			value = rb_env_get(&s->arg_values, name);
@@ -175,18 +175,17 @@ static enum rb_network_mode run_network(struct rb_elab *e)
 static void name_with_secrets(struct rb_elab *e, struct rb_vertex *v)
 {
 	struct rb_env env = {0};
-	bool any = false;
 
-	rb_env_copy(&env, &e->state->env);
 	for (size_t i = 0; i < v->run.n_mounts; i++) {
 		const struct rb_run_mount *m = &v->run.mounts[i].spec;
 
 		if (!m->env)
 			continue;
+		if (!env.n)
+			rb_env_copy(&env, &e->state->env);
 		rb_env_set(&env, m->env, "****");
-		any = true;
 	}
-	if (any)
+	if (env.n)
 		v->name = step_name(e, "", &env);
 	rb_env_clear(&env);
 }
@@ -246,13 +245,47 @@ static int check_entitlements(struct rb_elab *e, const struct rb_vertex_run *run
 	return 0;
 }
 
+static bool is_entry(const char *entry, const char *name, const char *value)
+{
+	size_t n = strlen(name);
+
+	return strncmp(entry, name, n) == 0 && entry[n] == '=' && rb_streq(entry + n + 1, value);
+}
+
+/* The environment as it stands. Most of it was that of the step before, whose strings and, when
+ * nothing has changed, list are used again. */
+static struct rb_strv run_env(struct rb_elab *e)
+{
+	const struct rb_env *env = &e->state->env;
+	struct rb_strv *last = &e->run_env;
+	size_t same = 0;
+
+	while (same < last->n && is_entry(last->v[same], env->names[same], env->values[same]))
+		same++;
+	if (same == env->n && same == last->n)
+		return *last;
+	char **v = rb_arena_array(e->plan->arena, env->n + 1, sizeof(*v));
+	for (size_t i = 0; i < env->n; i++) {
+		const char *name = env->names[i], *value = env->values[i];
+
+		if (i < last->n && is_entry(last->v[i], name, value)) {
+			v[i] = last->v[i];
+			continue;
+		}
+		RB_CLEANUP(rb_strp) char *entry = rb_asprintf("%s=%s", name, value);
+		v[i] = rb_arena_strdup(e->plan->arena, entry);
+	}
+	*last = (struct rb_strv){.v = v, .n = env->n};
+	return *last;
+}
+
 int rb_elab_run(struct rb_elab *e, struct rb_error **err)
 {
 	RB_CLEANUP(rb_buf_clear) struct rb_buf by = RB_BUF_INIT;
 	struct rb_vertex *v = add_vertex(e, RB_VERTEX_RUN);
 
 	run_argv(e, &v->run);
-	rb_env_to_strv(&e->state->env, &v->run.env);
+	v->run.env = run_env(e);
 	add_proxies(e, &v->run.proxy_env);
 	/* A base image may have a relative one, or none. */
 	RB_CLEANUP(rb_strp)
