@@ -572,6 +572,7 @@ const struct rb_verb rb_verb_build = {
 	.name = "build",
 	.usage = "[build] [OPTIONS] CONTEXT",
 	.summary = "build an image from a Dockerfile",
-	.text = "Without --output the image is kept in the store, under the names given with --tag.",
+	.text = "CONTEXT is a directory; - for an archive or a Dockerfile on standard input; a git repository; or a URL.\n"
+		"Without --output the image is kept in the store, under the names given with --tag.",
 	.run = run_build,
 };

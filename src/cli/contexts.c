@@ -25,6 +25,11 @@ static int open_dir(struct named *n, struct rb_error **err)
 	if (rb_context_open(path, &n->opened, err) < 0 ||
 	    rb_context_load_ignore(n->opened, err) < 0)
 		return rb_wrap(err, "failed to get build context %s", n->text);
+	/* Messages tell it from that of the build context. */
+	char *name = n->opened->ignore_file;
+	if (name)
+		n->opened->ignore_file = rb_asprintf("%s/%s", path, name);
+	free(name);
 	return 0;
 }
 

@@ -31,6 +31,28 @@ static void print_base(const struct rb_solver *solver, const struct rb_plan_stag
 	}
 }
 
+/* Where a step takes files from, but for the build context itself. */
+static void print_input(const struct rb_solver *solver, const struct rb_root_ref *from)
+{
+	switch (from->kind) {
+	case RB_ROOT_STAGE:
+		(void)printf("  <- stage %s", from->stage->label);
+		break;
+	case RB_ROOT_IMAGE:
+		(void)printf("  <- image %s", from->image->shown);
+		break;
+	case RB_ROOT_CONTEXT:
+		if (from->context)
+			(void)printf("  <- context %s%s", from->context->name,
+				     rb_solve_context_is_local(solver, from->context)
+					     ? ""
+					     : " (to be fetched)");
+		break;
+	case RB_ROOT_SCRATCH:
+		break;
+	}
+}
+
 static void print_steps(const struct rb_solver *solver, const struct rb_plan_stage *stage)
 {
 	if (!stage->elaborated)
@@ -44,12 +66,8 @@ static void print_steps(const struct rb_solver *solver, const struct rb_plan_sta
 		(void)printf("  %-6s %s",
 			     rb_solve_outlook(solver, v) == RB_OUTLOOK_CACHED ? "cached" : "build",
 			     name);
-		if (v->kind == RB_VERTEX_COPY && v->copy.from.kind == RB_ROOT_STAGE)
-			(void)printf("  <- stage %s", v->copy.from.stage->label);
-		else if (v->kind == RB_VERTEX_COPY && v->copy.from.kind == RB_ROOT_IMAGE)
-			(void)printf("  <- image %s", v->copy.from.image->shown);
-		else if (v->kind == RB_VERTEX_COPY && v->copy.from.context)
-			(void)printf("  <- context %s", v->copy.from.context->name);
+		for (size_t k = 0; k < rb_vertex_n_inputs(v); k++)
+			print_input(solver, rb_vertex_input(v, k));
 		(void)putchar('\n');
 	}
 }

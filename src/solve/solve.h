@@ -88,6 +88,9 @@ enum rb_outlook rb_solve_outlook(const struct rb_solver *s, const struct rb_vert
 /* Whether an image's name is bound in the store (else it has to be pulled). */
 bool rb_solve_image_is_local(const struct rb_solver *s, const struct rb_plan_image *image);
 
+/* Whether a named context is at hand (else it has to be fetched). */
+bool rb_solve_context_is_local(const struct rb_solver *s, const struct rb_plan_context *context);
+
 /* Config digest of an image whose config is known. Borrowed. */
 const struct rb_digest *rb_solve_image_id(const struct rb_solver *s,
 					  const struct rb_plan_image *image);

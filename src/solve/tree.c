@@ -25,6 +25,11 @@ struct rb_context *rb_solve_local_dir(const struct rb_solver *s, const struct rb
 	return c && c->kind == RB_CONTEXT_DIR ? c : NULL;
 }
 
+bool rb_solve_context_is_local(const struct rb_solver *s, const struct rb_plan_context *context)
+{
+	return !rb_context_is_pending(s->in.named[context->index]);
+}
+
 void rb_source_tree_clear(struct source_tree *t)
 {
 	rb_closep(&t->view_fd);

@@ -90,7 +90,7 @@ refused '"/link": not found: it is a symbolic link to ".*", which leads to nothi
 	FROM scratch
 	COPY --from=dep link /
 EOT
-refused '"/sub/two": not found: excluded by the pattern "sub/two" in \.dockerignore' --build-context "dep=$T/dep" <<-'EOT'
+refused '"/sub/two": not found: excluded by the pattern "sub/two" in .*/dep/\.dockerignore' --build-context "dep=$T/dep" <<-'EOT'
 	FROM scratch
 	COPY --from=dep sub/two /
 EOT
@@ -173,6 +173,13 @@ like "$err" 'context scratch is never looked at' 'which is said'
 
 # --- in mounts and triggers
 
+build --build-context "dep=$T/dep" --build-context "tools=docker-image://base" <<-'EOT'
+	FROM base
+	RUN --mount=from=dep,target=/m --mount=from=dep,source=sub,target=/s --mount=from=tools,source=bin,target=/b \
+	    stat -c '%n %u:%g' /m/* /s /b/busybox >/seen
+EOT
+is "$(oci "$T/out.oci" cat 1 seen)" $'/m/ignored 0:0\n/m/link 0:0\n/m/one 0:0\n/m/sub 0:0\n/s 0:0\n/b/busybox 0:0' \
+	'RUN --mount from a context: without what it ignores, and of root'
 printf 'FROM base\nONBUILD COPY --from=dep one /triggered\n' >"$T/Dockerfile"
 works 'an image with a trigger' rb -t trigger -f "$T/Dockerfile" "$T/c"
 build --build-context "dep=$T/dep" <<-'EOT'

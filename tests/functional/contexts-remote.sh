@@ -135,7 +135,7 @@ printf 'FROM scratch\nCOPY --from=repo top /\n' >"$T/c/Dockerfile"
 build --build-context "repo=$git_url#$first" "$T/c"
 unlike "$err" 'context repo' 'a commit that is known is not asked for'
 works 'rbuild plan' rb plan "${named[@]}" "$T/c"
-like "$out" 'COPY --from=repo top /  <- context repo$' 'shows them'
+like "$out" 'COPY --from=repo top /  <- context repo \(to be fetched\)$' 'shows them'
 refused '^rbuild: context repo: unable to prepare context: .*no branch or tag "nope"' --build-context "repo=$git_url#nope" "$T/c"
 printf 'FROM scratch\nCOPY in /\n' >"$T/c/Dockerfile"
 build --build-context "repo=git://nowhere.invalid/x.git" "$T/c"

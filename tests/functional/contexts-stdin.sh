@@ -60,6 +60,9 @@ is "$(oci "$T/out.oci" cat 2 seen | head -n 1)" '5:5 4751' '-f is a path in the 
 is "$(oci "$T/out.oci" list -1 | cut -d' ' -f1-4)" "$(printf '%s\n' 'dir d 0755 0:0' 'dir/x f 0644 1234:4321')" 'a new directory is root'"'"'s'
 built -f "$T/c/sub/D" - <"$T/c.tar"
 is "$(oci "$T/out.oci" layers)" 4 'an absolute one is a file of this machine'
+printf 'FROM base\nRUN --mount=target=/m --mount=source=dir,target=/d stat -c "%%n %%u:%%g %%a" /m/a /m/dir /d/x >/seen\n' >"$T/mounts"
+built -f "$T/mounts" - <"$T/c.tar"
+is "$(oci "$T/out.oci" cat 1 seen)" $'/m/a 1234:4321 4751\n/m/dir 1234:4321 755\n/d/x 1234:4321 644' 'a mount of it shows the archive'"'"'s owners'
 works 'rbuild plan' rb plan -f sub/D - <"$T/c.tar"
 like "$out" '^  cached \[2/4\] COPY --chown=5 link /l$' 'knows the archive'
 fails_with 1 '^rbuild: failed to read dockerfile: open nope: no such file or directory$' rb -f nope - <"$T/c.tar"
