@@ -137,6 +137,13 @@ void rb_strv_clear(struct rb_strv *s)
 	*s = (struct rb_strv)RB_STRV_INIT;
 }
 
+void rb_strv_wipe(struct rb_strv *s)
+{
+	for (size_t i = 0; i < s->n; i++)
+		explicit_bzero(s->v[i], strlen(s->v[i]));
+	rb_strv_clear(s);
+}
+
 void rb_strv_copy(struct rb_strv *dst, const struct rb_strv *src)
 {
 	struct rb_strv copy = RB_STRV_INIT;

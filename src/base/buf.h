@@ -61,6 +61,7 @@ void rb_strv_add(struct rb_strv *s, const char *str);
 void rb_strv_addf(struct rb_strv *s, const char *fmt, ...) RB_PRINTF(2, 3);
 void rb_strv_take(struct rb_strv *s, char *str /* takes */);
 void rb_strv_clear(struct rb_strv *s);
+void rb_strv_wipe(struct rb_strv *s); /* the same, and overwrites the strings before */
 void rb_strv_copy(struct rb_strv *dst, const struct rb_strv *src); /* replaces dst */
 /* Index of str or -1. */
 ssize_t rb_strv_find(const struct rb_strv *s, const char *str);

@@ -63,7 +63,7 @@ static void step_free(struct rb_step *s)
 		rb_closep(&s->fds[i]);
 	rb_stubs_remove(&s->stubs);
 	rb_strv_clear(&s->names);
-	rb_strv_clear(&s->envp);
+	rb_strv_wipe(&s->envp); /* secrets may be in it */
 	rb_strv_clear(&s->candidates);
 	rb_closep(&s->channel);
 	free(s);

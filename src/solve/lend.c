@@ -24,9 +24,7 @@ void rb_loan_name(size_t i, char ret[static RB_LOAN_NAME_BYTES])
 
 void rb_loan_clear(struct rb_loan *l)
 {
-	for (size_t i = 0; i < l->env.n; i++)
-		explicit_bzero(l->env.v[i], strlen(l->env.v[i]));
-	rb_strv_clear(&l->env);
+	rb_strv_wipe(&l->env);
 	for (size_t i = 0; i < RB_ARRAY_LEN(l->forwarders); i++)
 		rb_child_kill(&l->forwarders[i]);
 	rb_closep(&l->dir_fd);

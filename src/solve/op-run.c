@@ -84,6 +84,7 @@ static int add_mounts(struct rb_solver *s, const struct rb_vertex *v, const stru
 		return -1;
 	for (size_t i = 0; i < run->loan.env.n; i++)
 		set_variable(env, run->loan.env.v[i]);
+	rb_strv_wipe(&run->loan.env);
 	for (size_t i = 0; i < v->run.n_mounts; i++) {
 		const struct rb_run_mount *spec = &v->run.mounts[i].spec;
 
@@ -173,7 +174,7 @@ static int check_devices(struct rb_solver *s, const struct job *job, struct rb_e
 static int start(struct rb_solver *s, const struct job *job, struct op_run *run,
 		 struct rb_error **err)
 {
-	RB_CLEANUP(rb_strv_clear) struct rb_strv env = RB_STRV_INIT;
+	RB_CLEANUP(rb_strv_wipe) struct rb_strv env = RB_STRV_INIT;
 	const struct rb_vertex *v = job->vertex;
 	const struct op_mounts *m = job->mounts;
 
