@@ -321,6 +321,7 @@ unpack_oci() {
 #   oci F layers            number of layers
 #   oci F list N            listing of layer N (0 is the lowest; -1 the last): tree_list's lines
 #   oci F xattrs N          extended attributes of layer N: PATH NAME=VALUE
+#   oci F mtimes N          times of layer N: PATH SECONDS
 #   oci F tree              listing of all layers applied in order, whiteouts included
 #   oci F cat N PATH        bytes of a file of layer N
 #   oci F check             verifies sizes, digests and diff IDs; prints what is wrong

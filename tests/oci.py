@@ -6,6 +6,7 @@
     oci.py ARCHIVE get .path[0].key
     oci.py ARCHIVE list N
     oci.py ARCHIVE xattrs N
+    oci.py ARCHIVE mtimes N
     oci.py ARCHIVE cat N PATH
     oci.py --tree DIR|TAR
 
@@ -223,6 +224,9 @@ def main(first, verb, *rest):
             show(entries_of_tar(tar))
     elif verb == "xattrs":
         print("\n".join(image.xattrs(int(rest[0]))))
+    elif verb == "mtimes":
+        with image.layer_tar(int(rest[0])) as tar:
+            print("\n".join(sorted(f"{printable(clean(info.name))} {int(info.mtime)}" for info in tar)))
     elif verb == "tree":
         show(image.tree())
     elif verb == "cat":

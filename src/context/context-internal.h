@@ -102,6 +102,9 @@ int64_t rb_statcache_now_ns(void);
 
 /* --- remote sources (url.c) --- */
 
+/* Seconds of a Last-Modified in the form that servers must use (RFC 9110 5.6.7); else 0. Pure. */
+int64_t rb_url_date(const char *text);
+
 /*
  * The secret PREFIX<host> (host as in struct rb_net_url.name, then without its port) as the value
  * of a header. 1, 0 when there is none, -1 with AUTH when it cannot be one.

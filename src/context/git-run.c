@@ -290,8 +290,12 @@ int rb_git_run(const struct rb_git *g, const struct rb_git_command *c, struct rb
 {
 	RB_CLEANUP(rb_child_killp) struct rb_child child = RB_CHILD_INIT;
 	RB_CLEANUP(rb_buf_clear) struct rb_buf words = RB_BUF_INIT;
-	int out[2], said[2], r = rb_pipe(out);
+	int out[2], said[2], r;
 
+	if (c->network && g->ref->ssh && !g->env->ssh_agent)
+		return rb_fail(err, RB_ERR_UNSUPPORTED,
+			       "it is reached by ssh: lend the build an agent with --ssh default");
+	r = rb_pipe(out);
 	if (r < 0)
 		return rb_fail_sys(err, r, "cannot make a pipe");
 	RB_CLEANUP(rb_closep) int out_in = out[0];

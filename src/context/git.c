@@ -79,10 +79,6 @@ int rb_git_open(const struct rb_remote_env *env, const struct rb_git_ref *ref,
 	if (!program)
 		return rb_fail(err, RB_ERR_UNSUPPORTED,
 			       "git repositories need the program git: install the package git");
-	if (ref->ssh && !env->ssh_agent)
-		return rb_fail(err, RB_ERR_UNSUPPORTED,
-			       "%s is reached by ssh: lend the build an agent with --ssh default",
-			       ref->url);
 	ret->name = rb_asprintf("git/%.32s", rb_digest_hex(&d, hex));
 	ret->dir = rb_asprintf("%s/%s", rb_store_path(env->store), ret->name);
 	if (find_auth(ret, rb_streq(ref->host, top->host), err) == 0)

@@ -7,10 +7,10 @@
  */
 #include "context/remote.h"
 
-#include <curl/curl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/log.h"
 #include "base/path.h"
@@ -398,18 +398,30 @@ static void report_bytes(void *ctx, uint64_t done, uint64_t total)
 	d->env->status(d->env->ctx, text);
 }
 
-static int64_t modified_time(const char *text)
+int64_t rb_url_date(const char *text)
 {
-	time_t t = *text ? curl_getdate(text, NULL) : 0;
+	static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+	struct tm tm = {0};
+	char month[4];
+	const char *at;
 
-	return t > 0 ? t : 0;
+	if (sscanf(text, "%*3[A-Za-z], %2d %3[A-Za-z] %4d %2d:%2d:%2d GMT", &tm.tm_mday, month,
+		   &tm.tm_year, &tm.tm_hour, &tm.tm_min, &tm.tm_sec) != 6)
+		return 0;
+	at = strstr(months, month);
+	if (!at || (at - months) % 3 || strlen(month) != 3 || tm.tm_year < 1970 || tm.tm_mday < 1 ||
+	    tm.tm_mday > 31 || tm.tm_hour > 23 || tm.tm_min > 59 || tm.tm_sec > 60)
+		return 0;
+	tm.tm_mon = (int)(at - months) / 3;
+	tm.tm_year -= 1900;
+	return timegm(&tm);
 }
 
 static void tell(const struct download *d, struct rb_url_file *ret)
 {
 	ret->digest = d->known.digest;
 	ret->size = d->known.size;
-	ret->mtime = modified_time(d->known.modified);
+	ret->mtime = rb_url_date(d->known.modified);
 }
 
 static int fetch(struct download *d, const char *url, const struct rb_digest *checksum,

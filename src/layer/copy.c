@@ -333,7 +333,14 @@ static int copy_file(struct copier *c, struct entry *e, struct rb_error **err)
 	int r = link_entry(c, e, err);
 	if (r != 0)
 		return r < 0 ? -1 : 0;
-	if (make_entry(c, e, err) < 0 || copy_metadata(c, e, err) < 0)
+	if (make_entry(c, e, err) < 0)
+		return -1;
+	/* Making it has looked at the inode again. */
+	if (c->spec->as) {
+		e->st.st_mode = (e->st.st_mode & S_IFMT) | c->spec->as->mode;
+		e->st.st_mtim = c->spec->as->mtime;
+	}
+	if (copy_metadata(c, e, err) < 0)
 		return -1;
 	remember_linked(c, &e->st);
 	return 0;
@@ -608,10 +615,6 @@ static int copy_source(struct copier *c, struct rb_error **err)
 		r = rb_ledger_fix(c->spec->src_ledger, fd, "", c->src.ptr, &e.st);
 		if (r < 0)
 			return fail_source(c, r, err);
-	}
-	if (c->spec->as) {
-		e.st.st_mode = (e.st.st_mode & S_IFMT) | c->spec->as->mode;
-		e.st.st_mtim = c->spec->as->mtime;
 	}
 	if (!S_ISDIR(e.st.st_mode))
 		return copy_one_file(c, &e, err);

@@ -38,6 +38,21 @@ bool rb_ssh_has(const struct rb_ssh *s, const char *id);
 int rb_ssh_forward(struct rb_ssh *s, const char *id, int listen_fd, struct rb_child *ret,
 		   struct rb_error **err);
 
+/* The agent `id` at the path of a socket, for a program of ours. */
+struct rb_ssh_loan {
+	char dir[64];  /* "": none */
+	char path[80]; /* of the socket */
+	struct rb_child forwarder;
+};
+#define RB_SSH_LOAN_INIT                                                                           \
+	{                                                                                          \
+		.forwarder = RB_CHILD_INIT                                                         \
+	}
+/* *ret is initialised; as rb_ssh_forward(). */
+int rb_ssh_lend(struct rb_ssh *s, const char *id, struct rb_ssh_loan *ret, struct rb_error **err);
+/* Ends the forwarder and removes the socket; harmless on an empty one. */
+void rb_ssh_end_loan(struct rb_ssh_loan *l);
+
 /* The forwarder's loop (ssh-forward.c): `listen_fd` does not block, `agent` is the path of a
  * socket.
  */
