@@ -1,100 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Networks of RUN (dockerfile.md 3.2, 10.4, 10.9, 12): private ones through pasta and slirp4netns, the
-# host's, none; names by a resolver on 127.0.0.53; what a step cannot reach (threats S44), and what
-# helpers may (S24).
+# host's, none; names by a resolver on 127.0.0.53.
+# What a step cannot reach: threats-S44-host-services.sh.
 # users: root
 # needs: root userns overlay ip pasta slirp4netns setpriv unshare
 # images: debian
 # timeout: 120
-#
-# "The host" is a network namespace of this test with an address that leads nowhere and its own
-# resolver, below its own mounts: /dev/net/tun is for everybody there, as distributions have it.
-if [ -z "${RB_TEST_INSIDE:-}" ]; then
-	RB_TEST_INSIDE=1 exec unshare --net --mount --propagation private bash "$0"
-fi
-export TMPDIR=/var/tmp # where other users may go
-. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../own-host.sh"
 
-chmod 711 "$T"
-mount -t tmpfs none /mnt && mknod -m 666 /mnt/tun c 10 200 &&
-	mount --bind /mnt/tun /dev/net/tun || bail_out "cannot set up /dev/net/tun"
-printf 'search lan\nnameserver 127.0.0.53\noptions timeout:2\n' >/mnt/resolv && chmod 644 /mnt/resolv &&
-	mount --bind /mnt/resolv "$(realpath /etc/resolv.conf)" || bail_out "cannot set up resolv.conf"
-ip link set lo up && ip link add rb0 type veth peer name rb1 && ip link set rb1 up && ip addr add 192.0.2.1/24 dev rb0 && ip link set rb0 up &&
-	ip route add default via 192.0.2.254 || bail_out "cannot set up an interface"
-
-# A resolver that knows one name, a service on the host's address, one on its loopback, and one on an
-# abstract socket.
-cat >"$T/servers.py" <<-'EOP'
-	import socket, struct, threading
-
-	def names():
-	    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-	    s.bind(("127.0.0.53", 53))
-	    while True:
-	        query, sender = s.recvfrom(2000)
-	        question, end = query[12:], 0
-	        while question[end]:
-	            end += question[end] + 1
-	        kind = struct.unpack(">H", question[end + 1:end + 3])[0]
-	        known = question[:end + 1] == b"\x04name\x03lan\0"
-	        answer = b"\xc0\x0c" + struct.pack(">HHIH4s", 1, 1, 60, 4, socket.inet_aton("192.0.2.1")) \
-	            if known and kind == 1 else b""
-	        s.sendto(query[:2] + (b"\x81\x80" if known else b"\x81\x83") +
-	                 struct.pack(">HHHH", 1, 1 if answer else 0, 0, 0) + question[:end + 5] + answer, sender)
-
-	def serve(family, address, word):
-	    s = socket.socket(family)
-	    s.bind(address)
-	    s.listen(20)
-	    while True:
-	        peer = s.accept()[0]
-	        peer.send(word)
-	        peer.close()
-
-	for what in ((names,), (serve, socket.AF_INET, ("192.0.2.1", 8000), b"outer\n"),
-	             (serve, socket.AF_INET, ("127.0.0.1", 8001), b"canary-loopback\n"),
-	             (serve, socket.AF_UNIX, "\0rbuild-canary", b"canary-abstract\n")):
-	    threading.Thread(target=what[0], args=what[1:]).start()
-EOP
-python3 "$T/servers.py" &
-stop_later $!
-wait_for 10 bash -c 'exec 3<>/dev/tcp/127.0.0.1/8001' || bail_out "the servers do not start"
-
-tar=$(base_image debian) || bail_out "no base image"
-cp "$tar" "$T/debian.tar" && chmod 644 "$T/debian.tar"
-
-# as USER COMMAND...: root itself, or a test user
-as() {
-	local user=$1
-	shift
-	if [ "$user" = root ]; then
-		"$@"
-	else
-		setpriv --reuid "$user" --regid "$user" --clear-groups env HOME="$T/$user" TMPDIR="$T/$user" \
-			XDG_RUNTIME_DIR="$T/$user" "$@"
-	fi
-}
-
-# build [OPTION...]: of $T/$user/c as $user; $err is the progress, $said what steps printed
-build() {
-	local status
-	run_command as "$user" "$T/$user/rbuild" --root "$T/$user/store" --progress=plain "$@" "$T/$user/c"
-	status=$?
-	said=$(sed -nE 's/^#[0-9]+ [0-9]+\.[0-9]{3} //p' <<<"$err")
-	return $status
-}
-# start [OPTION...]: the same as a process, $pid
-start() {
-	setpriv --reuid "$user" --regid "$user" --clear-groups env HOME="$T/$user" XDG_RUNTIME_DIR="$T/$user" \
-		"$T/$user/rbuild" --root "$T/$user/store" --progress=plain "$@" "$T/$user/c" &
-	pid=$!
-}
-after() { sed -n "/^== $1\$/,/^== /p" <<<"$said" | sed '/^== /d'; }
-dockerfile() { cat >"$T/$user/c/Dockerfile"; }
-# The processes of pasta; it runs itself again by the name of a variant.
-helpers() { grep -l '^Name:.pas[st]' /proc/[0-9]*/status 2>/dev/null | xargs -r dirname; }
 notice='steps share this host.s network'
 
 # connect LABEL ADDRESS PORT: what is said there
@@ -113,8 +27,7 @@ private() {
 }
 
 for user in rb-range rb-single root; do
-	mkdir -p "$T/$user/c" && cp "$RBUILD" "$T/$user/rbuild" && chown -R "$user:" "$T/$user" && chmod 700 "$T/$user"
-	as "$user" "$T/$user/rbuild" --root "$T/$user/store" import "$T/debian.tar" debian >/dev/null 2>&1 || bail_out "import"
+	be "$user"
 
 	dockerfile <<<$'FROM debian\nRUN '"$probes"
 	works "$user: a build with pasta works" build
@@ -169,31 +82,11 @@ COPY --from=b /etc/hostname /b
 RUN perl -MSocket -e 'socket(S, AF_INET, SOCK_STREAM, 0); bind(S, pack_sockaddr_in(80, INADDR_ANY)) or die "in use: $!"; print "served\n"'
 EOF
 start --no-cache -j2 2>"$T/parallel"
-two() { [ "$(helpers | wc -l)" = 2 ]; }
-wait_for 10 two && ok "steps side by side have a helper each" || not_ok "steps side by side have a helper each" "$(helpers | wc -l)"
+wait_for 10 helpers_are 2 && ok "steps side by side have a helper each" || not_ok "steps side by side have a helper each" "$(helpers | wc -l)"
 
-# --- what a helper may (S24)
-helper=$(helpers | head -n 1)
-sleep 0.3
-status=$(cat "$helper/status" 2>/dev/null)
-like "$status" $'^NoNewPrivs:\t1$' "a helper gains no privilege"
-like "$status" $'^Seccomp:\t2$' "has a filter"
-is "$(sed -n 's/^CapBnd:\t//p' <<<"$status")" 0000000000201000 "and could never get more than it needs to set the network up"
-is "$(ls "$helper/root/" 2>/dev/null)" "" "its root is empty"
-is "$(readlink "$helper"/fd/* 2>/dev/null | grep -cF "$T")" 0 "no descriptor of ours is open in it"
-unlike "$(tr '\0' '\n' <"$helper/environ")" "^(HOME|TMPDIR|RB_TEST)" "nor is our environment in it"
 wait $pid
 is "$(grep -c ' served$' "$T/parallel")" 3 "they listen on the same low port, and so does a later one"
 [ "$(grep -c ' served$' "$T/parallel")" = 3 ] || diag "$(cat "$T/parallel")"
-
-# --- a build that is killed takes its helpers with it
-dockerfile <<<$'FROM debian\nRUN sleep 60'
-start 2>/dev/null
-one() { [ "$(helpers | wc -l)" = 1 ]; }
-wait_for 10 one || not_ok "the helper of a long step is there"
-kill -9 $pid && wait $pid 2>/dev/null
-none() { [ "$(helpers | wc -l)" = 0 ]; }
-wait_for 5 none && ok "kill -9 of the build ends its helper" || not_ok "kill -9 of the build ends its helper"
 
 # --- doctor
 works "doctor says so" as "$user" "$T/$user/rbuild" --root "$T/$user/store" doctor
