@@ -54,6 +54,8 @@ struct rb_statcache {
 	size_t n_old;
 	struct record *fresh; /* what was put, in that order */
 	size_t n_fresh, cap_fresh;
+	uint32_t *index; /* hash table over fresh: place + 1, 0 is free */
+	size_t n_index;  /* a power of two, or 0 */
 	uint32_t today;
 };
 
@@ -164,6 +166,7 @@ void rb_statcache_free(struct rb_statcache *sc)
 	rb_closep(&sc->dirfd);
 	rb_buf_clear(&sc->file);
 	free(sc->fresh);
+	free(sc->index);
 	free(sc->name);
 	free(sc);
 }
@@ -186,12 +189,58 @@ static struct record *find(const struct rb_statcache *sc, uint64_t key)
 	return lo < sc->n_old && sc->old[lo].key == key ? &sc->old[lo] : NULL;
 }
 
+/* Where the key is in the index, or the free place for it. The key is a hash itself. */
+static size_t index_slot(const struct rb_statcache *sc, uint64_t key)
+{
+	size_t i = key & (sc->n_index - 1);
+
+	while (sc->index[i] && sc->fresh[sc->index[i] - 1].key != key)
+		i = (i + 1) & (sc->n_index - 1);
+	return i;
+}
+
+/* What was put in this build: several COPYs take the same files, and each looks at them once more
+ * when it is done. */
+static struct record *find_fresh(const struct rb_statcache *sc, uint64_t key)
+{
+	uint32_t at = sc->n_index ? sc->index[index_slot(sc, key)] : 0;
+
+	return at ? &sc->fresh[at - 1] : NULL;
+}
+
+static void add_fresh(struct rb_statcache *sc, const struct record *r)
+{
+	struct record *known = find_fresh(sc, r->key);
+
+	if (known) {
+		*known = *r;
+		return;
+	}
+	if (2 * sc->n_fresh >= sc->n_index) {
+		do
+			sc->n_index = sc->n_index ? 2 * sc->n_index : 1024;
+		while (2 * sc->n_fresh >= sc->n_index);
+		free(sc->index);
+		sc->index = rb_calloc(sc->n_index, sizeof(*sc->index));
+		for (size_t i = 0; i < sc->n_fresh; i++)
+			sc->index[index_slot(sc, sc->fresh[i].key)] = (uint32_t)i + 1;
+	}
+	rb_grow(sc->fresh, sc->n_fresh, &sc->cap_fresh);
+	sc->fresh[sc->n_fresh++] = *r;
+	sc->index[index_slot(sc, r->key)] = (uint32_t)sc->n_fresh;
+}
+
 bool rb_statcache_get(struct rb_statcache *sc, const char *path, const struct stat *st,
 		      struct rb_digest *ret)
 {
 	struct record want, *r;
 
-	if (!fill(&want, path, st) || !(r = find(sc, want.key)) || !same_entry(r, &want))
+	if (!fill(&want, path, st))
+		return false;
+	r = find_fresh(sc, want.key);
+	if (!r)
+		r = find(sc, want.key);
+	if (!r || !same_entry(r, &want))
 		return false;
 	r->day = sc->today;
 	memcpy(ret->bytes, r->digest, sizeof(r->digest));
@@ -214,8 +263,7 @@ void rb_statcache_put(struct rb_statcache *sc, const char *path, const struct st
 		return;
 	b.day = sc->today;
 	memcpy(b.digest, digest->bytes, sizeof(b.digest));
-	rb_grow(sc->fresh, sc->n_fresh, &sc->cap_fresh);
-	sc->fresh[sc->n_fresh++] = b;
+	add_fresh(sc, &b);
 }
 
 /* --- writing --- */
@@ -244,8 +292,6 @@ static size_t merge(const struct rb_statcache *sc, bool only_today, struct rb_bu
 			while (i < sc->n_old && sc->old[i].key == sc->fresh[j].key)
 				i++;
 			r = &sc->fresh[j++];
-			if (j < sc->n_fresh && sc->fresh[j].key == r->key)
-				continue; /* asked for by two COPYs: the later one */
 		} else {
 			r = &sc->old[i++];
 			if (!is_kept(sc, r, only_today))
@@ -265,6 +311,7 @@ int rb_statcache_save(struct rb_statcache *sc, struct rb_error **err)
 	if (!sc->n_fresh)
 		return 0;
 	qsort(sc->fresh, sc->n_fresh, sizeof(*sc->fresh), by_key);
+	sc->n_index = 0;
 	rb_buf_add(&b, &h, sizeof(h));
 	h.n = merge(sc, false, &b);
 	if (h.n > RECORDS_MAX) {
@@ -280,6 +327,12 @@ int rb_statcache_save(struct rb_statcache *sc, struct rb_error **err)
 	rb_buf_add(&b, sum.bytes, sizeof(sum.bytes));
 	if (rb_publish_at(sc->dirfd, sc->name, b.ptr, b.len, 0600, err) < 0)
 		return rb_wrap(err, "cannot save the cache of file checksums");
+	/* What was written is what is known from now on. */
+	rb_buf_clear(&sc->file);
+	sc->file = b;
+	b = (struct rb_buf)RB_BUF_INIT;
+	sc->old = (struct record *)(void *)(sc->file.ptr + sizeof(h));
+	sc->n_old = h.n;
 	sc->n_fresh = 0;
 	return 0;
 }

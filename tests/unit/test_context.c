@@ -10,7 +10,7 @@
 
 #include "base/fd.h"
 #include "base/sys.h"
-#include "context/context.h"
+#include "context/context-internal.h"
 #include "layer/copy.h"
 #include "tap.h"
 
@@ -778,6 +778,38 @@ static void test_context__statcache(void)
 	cached_clear(&k);
 }
 
+/* What was put is known at once, and after it was saved. */
+static void test_context__statcache_fresh(void)
+{
+	enum { N = 5000 };
+	struct rb_error *err = NULL;
+	struct stat st = {.st_mode = S_IFREG | 0644, .st_size = 5};
+	const int64_t now = rb_statcache_now_ns();
+	struct rb_digest got, d = {0};
+	struct cached k;
+	char path[32];
+
+	cached_init(&k, "t=1111");
+	for (int round = 0; round < 3; round++) {
+		for (unsigned i = 0; i < N; i++) {
+			(void)snprintf(path, sizeof(path), "file%u", i);
+			st.st_ino = i + (round == 2);
+			CHECK(rb_statcache_get(k.sc, path, &st, &got) == (round == 1));
+			memcpy(d.bytes, &st.st_ino, sizeof(st.st_ino));
+			rb_statcache_put(k.sc, path, &st, &st, now, &d);
+			CHECK(rb_statcache_get(k.sc, path, &st, &got) && same(got, d));
+		}
+		if (round == 0)
+			CHECK_INT(rb_statcache_save(k.sc, &err), 0);
+	}
+	reopen(&k);
+	CHECK(rb_statcache_get(k.sc, "file4999", &st, &got) && same(got, d));
+	st.st_ino--;
+	CHECK(!rb_statcache_get(k.sc, "file4999", &st, &got));
+	CHECK_OK(&err);
+	cached_clear(&k);
+}
+
 /* A file hashed right after it was written is not believed: the next write may leave no trace. */
 static void test_context__statcache_racy(void)
 {
@@ -826,7 +858,7 @@ int main(void)
 		TAP(test_context__match), TAP(test_context__skip), TAP(test_context__unreadable),
 		TAP(test_context__checksum_pairs), TAP(test_context__checksum_metadata),
 		TAP(test_context__checksum_of_view), TAP(test_context__checksum_ignores),
-		TAP(test_context__statcache), TAP(test_context__statcache_racy),
-		TAP(test_context__statcache_damaged), TAP_END});
+		TAP(test_context__statcache), TAP(test_context__statcache_fresh),
+		TAP(test_context__statcache_racy), TAP(test_context__statcache_damaged), TAP_END});
 	return rb_remove_tree_at(AT_FDCWD, top) < 0 ? 1 : r;
 }
