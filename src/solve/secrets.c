@@ -135,9 +135,14 @@ static int choose_source(struct spec *sp, struct rb_error **err)
 			"the secret %s cannot be both a file and an environment variable: give "
 			"src= or env=",
 			sp->id);
-	if (!sp->env && !sp->src)
-		*(wants_env || (!wants_file && getenv(sp->id)) ? &sp->env : &sp->src) =
-			rb_strdup(sp->id);
+	if (!sp->env && !sp->src) {
+		bool is_env = wants_env || (!wants_file && getenv(sp->id));
+
+		if (is_env)
+			sp->env = rb_strdup(sp->id);
+		else
+			sp->src = rb_strdup(sp->id);
+	}
 	return 0;
 }
 

@@ -17,7 +17,7 @@ printf %s "$file_word" >given/file
 printf -- '-----BEGIN KEY-----\n%s\n-----END KEY-----\n' "$line_word" >given/key
 export ENV_WORD=$env_word
 words=("$file_word" "$env_word" "$line_word")
-secrets=(--secret id=file,src=given/file --secret id=env,env=ENV_WORD --secret id=key,src=given/key)
+secrets=(--secret 'id=file,src=given/file' --secret 'id=env,env=ENV_WORD' --secret 'id=key,src=given/key')
 
 # leaks PLACE...: files that hold one of the words, as they are or as tools may encode them
 leaks() {
