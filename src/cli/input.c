@@ -96,7 +96,7 @@ static int make_tree(void *ctx, struct rb_worker_port *port, struct rb_error **e
 	if (in->kind == RB_INPUT_ARCHIVE)
 		r = rb_context_tree_archive(s->snapshots, in->spool.fd, &in->spool.digest, id, err);
 	else if (in->kind == RB_INPUT_GIT)
-		r = rb_context_tree_git(s->snapshots, &env, in->context, in->keep_git_dir, id, err);
+		r = rb_context_tree_git(s->snapshots, &env, in->context, &in->git, id, err);
 	else
 		r = rb_context_tree_url(s->snapshots, &env, in->context, true, &archive, id, err);
 	if (r < 0)
@@ -290,11 +290,22 @@ static bool is_true(const char *value)
 			 rb_ascii_strcaseeq(value, "true"));
 }
 
+/* With an epoch the time of a checkout would be the one thing that is never the same (5.5). */
+static bool wants_epoch(const struct rb_env *args)
+{
+	const char *epoch = rb_env_get(args, "SOURCE_DATE_EPOCH");
+
+	if (!epoch)
+		epoch = getenv("SOURCE_DATE_EPOCH");
+	return epoch && *epoch;
+}
+
 int rb_session_start(struct rb_session *s, const struct rb_build_options *o, const char *context,
 		     int (*fn)(void *ctx), void *ctx, struct rb_error **err)
 {
 	s->named = o->named.opened;
-	s->input.keep_git_dir = is_true(rb_env_get(&o->args, "BUILDKIT_CONTEXT_KEEP_GIT_DIR"));
+	s->input.git.keep_git_dir = is_true(rb_env_get(&o->args, "BUILDKIT_CONTEXT_KEEP_GIT_DIR"));
+	s->input.git.commit_time = wants_epoch(&o->args);
 	if (classify(s, context, o->file, err) < 0)
 		return -1;
 	if (s->input.kind == RB_INPUT_DIR || s->input.kind == RB_INPUT_DOCKERFILE)

@@ -26,7 +26,7 @@ struct rb_input {
 	enum rb_input_kind kind;
 	const char *context, *file; /* as given; NULL before it is known */
 	struct rb_spool spool;      /* what standard input was; fd 0: it was not read */
-	bool keep_git_dir;
+	struct rb_git_wishes git;
 };
 
 struct rb_session {

@@ -27,15 +27,15 @@ static int move_all(int from, int to, struct rb_error **err)
 
 /* The subdirectory alone is the context, so that no link in it can lead to the rest. */
 static int checkout_subdir(struct rb_snapshotter *snapshots, const struct rb_remote_env *env,
-			   const struct rb_git_ref *ref, const struct rb_git_commit *commit,
-			   bool keep_git_dir, int to, struct rb_error **err)
+			   const struct rb_git_ref *ref, const struct rb_git_commit *commit, int to,
+			   struct rb_error **err)
 {
 	RB_CLEANUP(rb_active_freep) struct rb_active *whole = NULL;
 
 	if (rb_snapshot_prepare(snapshots, "", &whole, err) < 0)
 		return -1;
 	int fd = rb_active_diff_fd(whole);
-	if (rb_git_checkout(env, ref, commit, keep_git_dir, fd, err) < 0)
+	if (rb_git_checkout(env, ref, commit, ref->keep_git_dir > 0, fd, err) < 0)
 		return -1;
 	RB_CLEANUP(rb_closep) int sub = rb_git_open_subdir(fd, ref, err);
 	return sub < 0 ? -1 : move_all(sub, to, err);
@@ -43,7 +43,7 @@ static int checkout_subdir(struct rb_snapshotter *snapshots, const struct rb_rem
 
 static int checkout(struct rb_snapshotter *snapshots, const struct rb_remote_env *env,
 		    const struct rb_git_ref *ref, const struct rb_git_commit *commit,
-		    bool keep_git_dir, const char *id, struct rb_error **err)
+		    const char *id, struct rb_error **err)
 {
 	RB_CLEANUP(rb_active_freep) struct rb_active *active = NULL;
 	struct rb_snapshot_meta meta;
@@ -52,51 +52,48 @@ static int checkout(struct rb_snapshotter *snapshots, const struct rb_remote_env
 		return -1;
 	int fd = rb_active_diff_fd(active);
 	int r = rb_streq(ref->subdir, ".")
-			? rb_git_checkout(env, ref, commit, keep_git_dir, fd, err)
-			: checkout_subdir(snapshots, env, ref, commit, keep_git_dir, fd, err);
+			? rb_git_checkout(env, ref, commit, ref->keep_git_dir > 0, fd, err)
+			: checkout_subdir(snapshots, env, ref, commit, fd, err);
 	return r < 0 ? -1 : rb_active_commit(rb_steal_ptr(&active), id, &meta, err);
 }
 
-static bool keeps_git_dir(const struct rb_git_ref *ref, bool otherwise)
-{
-	return ref->keep_git_dir >= 0 ? ref->keep_git_dir : otherwise;
-}
-
 static void git_tree_id(const struct rb_git_ref *ref, const struct rb_git_commit *commit,
-			bool keep_git_dir, char id[static RB_ID_BYTES])
+			char id[static RB_ID_BYTES])
 {
-	struct rb_digest identity = rb_git_identity(ref, commit, keeps_git_dir(ref, keep_git_dir));
+	struct rb_digest identity = rb_git_identity(ref, commit, ref->keep_git_dir > 0);
 
 	rb_context_tree_id("git", &identity, 0, id);
 }
 
 static int git_tree(struct rb_snapshotter *snapshots, const struct rb_remote_env *env,
-		    const struct rb_git_ref *ref, bool keep_git_dir,
-		    char ret_id[static RB_TREE_ID_BYTES], struct rb_error **err)
+		    const struct rb_git_ref *ref, char ret_id[static RB_TREE_ID_BYTES],
+		    struct rb_error **err)
 {
 	struct rb_git_commit commit;
 	char id[RB_ID_BYTES];
 
-	keep_git_dir = keeps_git_dir(ref, keep_git_dir);
 	if (rb_git_fetch(env, ref, &commit, err) < 0)
 		return -1;
-	git_tree_id(ref, &commit, keep_git_dir, id);
+	git_tree_id(ref, &commit, id);
 	if (!rb_snapshot_exists(snapshots, id) &&
-	    checkout(snapshots, env, ref, &commit, keep_git_dir, id, err) < 0)
+	    checkout(snapshots, env, ref, &commit, id, err) < 0)
 		return -1;
 	memcpy(ret_id, id, sizeof(id));
 	return 0;
 }
 
 int rb_context_tree_git(struct rb_snapshotter *snapshots, const struct rb_remote_env *env,
-			const char *text, bool keep_git_dir, char ret_id[static RB_TREE_ID_BYTES],
-			struct rb_error **err)
+			const char *text, const struct rb_git_wishes *wishes,
+			char ret_id[static RB_TREE_ID_BYTES], struct rb_error **err)
 {
 	struct rb_git_ref ref;
 	int r = rb_git_ref_parse(text, true, &ref, err);
 
 	if (r == 0) {
-		r = git_tree(snapshots, env, &ref, keep_git_dir, ret_id, err);
+		if (ref.keep_git_dir < 0)
+			ref.keep_git_dir = wishes->keep_git_dir;
+		ref.commit_time |= wishes->commit_time;
+		r = git_tree(snapshots, env, &ref, ret_id, err);
 		rb_git_ref_clear(&ref);
 	}
 	if (r == 0)
@@ -201,7 +198,7 @@ void rb_context_known(struct rb_solver *s, struct rb_context *c)
 		return;
 	}
 	if (rb_git_known(&env, &ref, &commit)) {
-		git_tree_id(&ref, &commit, false, id);
+		git_tree_id(&ref, &commit, id);
 		if (rb_snapshot_exists(s->in.snapshots, id))
 			c->tree = rb_strdup(id);
 	}
@@ -215,11 +212,12 @@ int rb_op_context(void *ctx, struct rb_worker_port *port, struct rb_error **err)
 	struct rb_remote_user user = {.secrets = s->in.secrets, .port = port};
 	const struct rb_remote_env env = rb_remote_env_of(s->in.store, &user);
 	const char *url = s->in.named[op->context->index]->path;
+	const struct rb_git_wishes none = {0};
 	char id[RB_ID_BYTES];
 	bool archive;
 
 	if ((rb_git_ref_is(url, true)
-		     ? rb_context_tree_git(s->in.snapshots, &env, url, false, id, err)
+		     ? rb_context_tree_git(s->in.snapshots, &env, url, &none, id, err)
 		     : rb_context_tree_url(s->in.snapshots, &env, url, false, &archive, id, err)) <
 	    0)
 		return rb_wrap(err, "context %s", op->context->name);

@@ -168,10 +168,15 @@ enum { RB_TREE_ID_BYTES = 80 };
 int rb_context_tree_archive(struct rb_snapshotter *snapshots, int fd,
 			    const struct rb_digest *digest, char ret_id[static RB_TREE_ID_BYTES],
 			    struct rb_error **err);
+/* What the reference itself may override. */
+struct rb_git_wishes {
+	bool keep_git_dir;
+	bool commit_time; /* files have the commit's time, not that of the checkout */
+};
 /* A git reference (5.5): the tree of its commit, or the subdirectory of it. */
 int rb_context_tree_git(struct rb_snapshotter *snapshots, const struct rb_remote_env *env,
-			const char *text, bool keep_git_dir, char ret_id[static RB_TREE_ID_BYTES],
-			struct rb_error **err);
+			const char *text, const struct rb_git_wishes *wishes,
+			char ret_id[static RB_TREE_ID_BYTES], struct rb_error **err);
 /* A file by HTTP; *ret_archive tells whether it was an archive, which `unpack_archive` unpacks. */
 int rb_context_tree_url(struct rb_snapshotter *snapshots, const struct rb_remote_env *env,
 			const char *url, bool unpack_archive, bool *ret_archive,

@@ -79,6 +79,9 @@ build --build-arg BUILDKIT_CONTEXT_KEEP_GIT_DIR=1 "$git_url"
 is "$(oci "$T/out.oci" tree | grep -c '^\.git/HEAD ')" 1 'BUILDKIT_CONTEXT_KEEP_GIT_DIR'
 build "$git_url?keep-git-dir=true"
 is "$(oci "$T/out.oci" tree | grep -c '^\.git/HEAD ')" 1 'keep-git-dir'
+build --no-cache --build-arg SOURCE_DATE_EPOCH=1 "$git_url#v1"
+unpack_oci "$T/out.oci" "$T/u" && is "$(stat -c %Y "$T/u/rootfs/top")" "$(git -C "$T/srv/work" log -1 --format=%ct v1)" \
+	'SOURCE_DATE_EPOCH: files have the time of the commit'
 refused '^rbuild: unable to prepare context: .*no branch or tag "nope"' "$git_url#nope"
 refused '^rbuild: unable to prepare context: .*no directory "nope"' "$git_url#:nope"
 refused '^rbuild: unable to prepare context: .*not exported' "${git_url%repo.git}nope.git"

@@ -46,7 +46,7 @@ want=$(
 		sub/D f 0644 1234:4321
 	EOT
 )
-for compress in cat gzip zstd; do
+for compress in cat gzip bzip2 xz zstd; do
 	built - < <($compress <"$T/c.tar")
 	is "$(tree)" "$want" "$compress: owners and modes are the archive's, and nothing is ignored"
 done

@@ -70,6 +70,10 @@ craft <<-'EOT' || bail_out 'cannot craft the archives'
 	open("window.tar", "wb").write(b"\x28\xb5\x2f\xfd\x00\xa8" + b"\x02\x80\x00A" * 1000)
 	context("deep", Layer().file("d/" * 1500 + "f"))
 	open("garbage.tar", "wb").write(b"\x1f\x8b" + os.urandom(100000))
+	import bz2, lzma
+	noise = Layer().file("noise", os.urandom(100000)).bytes()
+	open("bzip2.tar", "wb").write(bz2.compress(noise)[:-20])
+	open("xz.tar", "wb").write(lzma.compress(noise)[:-20])
 	open("short.tar", "wb").write(compress(b"x" * 100, "gzip")[:-12])
 EOT
 
@@ -133,6 +137,8 @@ refused window '.'
 refused deep '.'
 refused garbage 'damaged gzip'
 refused short 'ends too early'
+refused bzip2 'ends too early'
+refused xz 'ends too early'
 works 'in bounded memory' [ "$peak" -le 300000 ]
 is "$(inside find "$RB_ROOT" -name '.active-*' | wc -l)" 0 'nothing half-made is left'
 is "$(find "$RB_ROOT/tmp" -type f | wc -l)" 0 'no temporary file either'
