@@ -42,6 +42,19 @@ static int start(struct rb_supervision *v, struct rb_error **err)
 	return rb_supervise_start(&v->spec, &v->supervisor, err);
 }
 
+/* What is mounted in the step and has owners of its own. */
+static size_t list_trees(const struct rb_exec_spec *spec,
+			 struct rb_supervise_tree ret[static RB_EXEC_MOUNTS_MAX])
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < spec->n_mounts; i++)
+		if (spec->mounts[i].ledger)
+			ret[n++] = (struct rb_supervise_tree){spec->mounts[i].fd,
+							      spec->mounts[i].ledger};
+	return n;
+}
+
 int rb_supervision_begin(struct rb_supervision *v, const struct rb_step *s,
 			 const struct rb_child *child, int listener, struct rb_error **err)
 {
@@ -69,7 +82,13 @@ int rb_supervision_begin(struct rb_supervision *v, const struct rb_step *s,
 		v->spec.n_groups = 0;
 		return 0;
 	}
-	return start(v, err);
+	struct rb_supervise_tree trees[RB_EXEC_MOUNTS_MAX];
+	v->spec.trees = trees;
+	v->spec.n_trees = list_trees(s->spec, trees);
+	int r = start(v, err);
+	v->spec.trees = NULL;
+	v->spec.n_trees = 0;
+	return r;
 }
 
 int rb_supervision_fd(const struct rb_supervision *v)

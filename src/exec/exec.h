@@ -54,7 +54,9 @@ struct rb_exec_mount {
 		   may take parts of one. -1: a new tmpfs */
 	const char *path; /* NULL: the whole mount, else an entry in it, links followed inside */
 	bool read_only;
-	uint64_t size_bytes; /* of the tmpfs; 0: as much as the kernel gives */
+	struct rb_ledger *ledger; /* of the mount's whole tree, where it has owners that the disk
+				     has not; borrowed until start returns; or NULL */
+	uint64_t size_bytes;      /* of the tmpfs; 0: as much as the kernel gives */
 };
 enum { RB_EXEC_MOUNTS_MAX = 64 };
 

@@ -41,6 +41,7 @@ struct op_mounts {
 	unsigned refills;
 	int fds[RB_RUN_MOUNTS_MAX]; /* by mount: detached; -1: none */
 	struct rb_active *actives[RB_RUN_MOUNTS_MAX];
+	struct rb_ledger *ledgers[RB_RUN_MOUNTS_MAX]; /* where the disk has not all owners */
 	bool has_owners;
 };
 
@@ -65,6 +66,9 @@ void rb_op_mounts_free(struct op_mounts *m)
 		return;
 	for (size_t i = 0; i < RB_ARRAY_LEN(m->fds); i++) {
 		rb_closep(&m->fds[i]);
+		/* An active state has its own. */
+		if (!m->actives[i])
+			rb_ledger_free(m->ledgers[i]);
 		rb_active_free(m->actives[i]);
 	}
 	for (size_t i = 0; i < m->n_caches; i++)
@@ -441,22 +445,31 @@ static int work_fill(void *ctx, struct rb_worker_port *port, struct rb_error **e
 
 /* --- mounts --- */
 
+/* What the step writes goes with it (threats S8). */
+static int mount_for_writing(struct rb_solver *s, const char *id, struct op_mounts *m, size_t i,
+			     struct rb_error **err)
+{
+	if (rb_snapshot_prepare(s->in.snapshots, id, &m->actives[i], err) < 0)
+		return -1;
+	m->fds[i] = rb_active_mount(m->actives[i], err);
+	if (rb_active_has_owners(m->actives[i]))
+		m->ledgers[i] = rb_active_ledger(m->actives[i]);
+	return m->fds[i] < 0 ? -1 : 0;
+}
+
 static int mount_tree(struct rb_solver *s, const char *id, bool read_only, struct op_mounts *m,
 		      size_t i, struct rb_error **err)
 {
-	struct rb_snapshot_meta meta;
+	struct rb_snapshot_meta meta = {.has_owners = false};
 
 	if (*id && rb_snapshot_stat(s->in.snapshots, id, &meta, err) < 0)
 		return -1;
-	m->has_owners |= *id && meta.has_owners;
-	if (read_only) {
-		m->fds[i] = rb_snapshot_view(s->in.snapshots, id, err);
-	} else {
-		/* What the step writes goes with it (threats S8). */
-		if (rb_snapshot_prepare(s->in.snapshots, id, &m->actives[i], err) < 0)
-			return -1;
-		m->fds[i] = rb_active_mount(m->actives[i], err);
-	}
+	m->has_owners |= meta.has_owners;
+	if (!read_only)
+		return mount_for_writing(s, id, m, i, err);
+	m->fds[i] = rb_snapshot_view(s->in.snapshots, id, err);
+	if (m->fds[i] >= 0 && meta.has_owners)
+		return rb_snapshot_view_ledger(s->in.snapshots, id, &m->ledgers[i], err);
 	return m->fds[i] < 0 ? -1 : 0;
 }
 
@@ -606,6 +619,7 @@ struct rb_exec_mount rb_op_mounts_get(struct rb_solver *s, const struct rb_verte
 		.target = vm->spec.target,
 		.fd = m->fds[i],
 		.read_only = vm->spec.read_only,
+		.ledger = m->ledgers[i],
 		.size_bytes = vm->spec.size_bytes,
 	};
 

@@ -395,6 +395,7 @@ int rb_entry_renumber(struct supervisor *s, const struct stat *before, int fd)
 
 struct load {
 	struct supervisor *s;
+	int root_fd;
 	int r;
 };
 
@@ -403,7 +404,7 @@ static void load_row(void *ctx, const char *path, const struct rb_owner *o)
 	struct load *l = ctx;
 	struct stat st;
 	RB_CLEANUP(rb_closep)
-	int fd = rb_sys_openat2(l->s->root_fd, path, O_PATH | O_NOFOLLOW | O_CLOEXEC, 0,
+	int fd = rb_sys_openat2(l->root_fd, path, O_PATH | O_NOFOLLOW | O_CLOEXEC, 0,
 				RB_RESOLVE_IN_ROOT | RB_RESOLVE_NO_SYMLINKS | RB_RESOLVE_NO_XDEV);
 
 	/* Hidden by one of the step's own mounts. */
@@ -415,9 +416,9 @@ static void load_row(void *ctx, const char *path, const struct rb_owner *o)
 		row_set(l->s, fd, &st, o);
 }
 
-int rb_entry_load(struct supervisor *s, struct rb_ledger *ledger)
+int rb_entry_load(struct supervisor *s, int root_fd, struct rb_ledger *ledger)
 {
-	struct load l = {.s = s};
+	struct load l = {.s = s, .root_fd = root_fd};
 
 	rb_ledger_each(ledger, load_row, &l);
 	return l.r;

@@ -247,7 +247,8 @@ int rb_entry_renumber(struct supervisor *s, const struct stat *before, int fd);
 void rb_entry_forget(struct supervisor *s, const struct stat *disk);
 /* The step's output belongs to who it starts as: /dev/stdout can be opened. */
 void rb_entry_give_pipe(struct supervisor *s, int fd);
-int rb_entry_load(struct supervisor *s, struct rb_ledger *ledger);
+/* The table rows of a tree whose root is open. */
+int rb_entry_load(struct supervisor *s, int root_fd, struct rb_ledger *ledger);
 
 /* The handlers, by file. */
 call_fn rb_call_chown, rb_call_lchown, rb_call_fchown, rb_call_fchownat;

@@ -104,8 +104,11 @@ static int prepare(struct supervisor *s)
 	if (fstat(s->root_fd, &s->root) < 0)
 		return -errno;
 	if ((r = lower_rights(s->spec)) < 0 || (r = rb_creds_init(s)) < 0 ||
-	    (r = rb_entry_load(s, s->spec->ledger)) < 0)
+	    (r = rb_entry_load(s, s->root_fd, s->spec->ledger)) < 0)
 		return r;
+	for (size_t i = 0; i < s->spec->n_trees; i++)
+		if ((r = rb_entry_load(s, s->spec->trees[i].fd, s->spec->trees[i].ledger)) < 0)
+			return r;
 	/* Linux 6.6; costs more without, nothing else. */
 	s->wakes_here = wake_here(s, true) == 0;
 	return 0;

@@ -47,6 +47,12 @@ const struct rb_supervise_rule *rb_supervise_rule(size_t i);
  * every architecture; ends with 0. */
 extern const uint32_t rb_supervise_not_implemented[];
 
+/* A tree that is mounted in the step beside its root. */
+struct rb_supervise_tree {
+	int fd; /* the mount, with the tree as its root */
+	struct rb_ledger *ledger;
+};
+
 struct rb_supervise_spec {
 	enum rb_supervision_level level;
 	int listener;           /* borrowed */
@@ -60,6 +66,8 @@ struct rb_supervise_spec {
 	uint32_t uid_limit, gid_limit; /* ids below are real on disk */
 	struct rb_ledger *ledger;      /* of the merged root; borrowed until finish */
 	int diff_fd; /* the topmost tree of it, which the root writes into; borrowed */
+	const struct rb_supervise_tree *trees; /* borrowed until start returns */
+	size_t n_trees;
 };
 
 struct rb_supervisor {

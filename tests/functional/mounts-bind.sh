@@ -102,6 +102,18 @@ is "$said" $'/m/file 640 7:8\nmade\ntouch: /m/x: Read-only file system\nro\nmade
 	"stages in any case, images, links inside, writes that are dropped"
 like "$(oci "$T/from.oci" tree)" '^kept f 0640 7:8 ' "owners are those of the stage"
 
+build "$T/c" -o "type=oci,dest=$T/owners.oci" <<'EOT'
+# owners of links in a bind
+FROM busybox AS made
+RUN mkdir /s && ln -s x /s/l && chown -h 5:6 /s/l && mkfifo /s/p && chown 7:8 /s/p && touch /s/f && chown 9:10 /s/f
+FROM busybox
+RUN --mount=from=made,source=/s,target=/m stat -c '%n %u:%g' /m/l /m/p /m/f && cp -a /m /kept
+RUN --mount=from=made,source=/s,target=/m,rw chown -h 11:12 /m/l && mv /m/p /m/q && stat -c '%n %u:%g' /m/l /m/q
+RUN --mount=from=made,source=/s,target=/m stat -c '%n %u:%g' /m/l
+EOT
+is "$said" $'/m/l 5:6\n/m/p 7:8\n/m/f 9:10\n/m/l 11:12\n/m/q 7:8\n/m/l 5:6' "are those of the stage, too"
+like "$(oci "$T/owners.oci" tree)" '^kept/l l 0777 5:6 ' "and are copied"
+
 # --- keys
 
 cp -r "$T/c" "$T/k"
