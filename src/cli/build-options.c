@@ -116,7 +116,7 @@ static int check_args(struct rb_build_options *o, struct rb_error **err)
 		if (value)
 			rb_env_set(&o->args, name, value);
 	}
-	return 0;
+	return rb_build_args_check(&o->args, err);
 }
 
 static int check_labels(struct rb_build_options *o, struct rb_error **err)

@@ -37,6 +37,11 @@ const struct rb_option *rb_build_options_table(struct rb_build_options *o);
  */
 int rb_build_options_check(struct rb_build_options *o, struct rb_plan_options *ret,
 			   struct rb_error **err);
+/* Build arguments that mean something to the builder: warns of those without effect; USAGE for one
+ * that was removed. */
+int rb_build_args_check(const struct rb_env *args, struct rb_error **err);
+/* Warns when the file says that it is in another language (1.2). */
+void rb_build_syntax_check(const struct rb_dockerfile *df, const struct rb_env *args);
 void rb_build_options_clear(struct rb_build_options *o);
 
 #endif

@@ -10,6 +10,7 @@
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "cli/build-options.h"
 #include "image/reference.h"
 
 /* Trees are walked with a descriptor a level, and a deep stack of snapshots needs one each. */
@@ -211,6 +212,7 @@ int rb_session_define(struct rb_session *s, struct rb_plan_options *options, str
 	if (rb_dockerfile_parse(s->text.ptr, s->text.len, &s->df, err) < 0 ||
 	    start_lint(s, options, err) < 0)
 		return -1;
+	rb_build_syntax_check(s->df, options->build_args);
 	check_stage_names(s, options->no_cache_stages);
 	int r = add_plan(s, options, err);
 	rb_lint_sort(&s->lint);

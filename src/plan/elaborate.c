@@ -176,6 +176,13 @@ static int arg_value(struct rb_elab *e, const struct rb_kv *kv, char **ret, stru
 	return 0;
 }
 
+/* Options of the builder that a stage may set for itself; no step sees them (3.14). */
+static bool is_option(const char *name)
+{
+	return rb_streq(name, "BUILDKIT_SBOM_SCAN_CONTEXT") ||
+	       rb_streq(name, "BUILDKIT_SBOM_SCAN_STAGE");
+}
+
 static int elab_arg(struct rb_elab *e, struct rb_error **err)
 {
 	RB_CLEANUP(rb_buf_clear) struct rb_buf text = RB_BUF_INIT;
@@ -187,13 +194,14 @@ static int elab_arg(struct rb_elab *e, struct rb_error **err)
 
 		if (arg_value(e, kv, &value, err) < 0)
 			return -1;
+		rb_buf_addf(&text, " %s%s%s", kv->key, value ? "=" : "", value ? value : "");
+		if (is_option(kv->key))
+			continue;
 		rb_env_set(&e->state->arg_names, kv->key, "");
-		rb_buf_addf(&text, " %s", kv->key);
 		if (!value)
 			continue;
 		rb_env_set(&e->state->env, kv->key, value);
 		rb_env_set(&e->state->arg_values, kv->key, value);
-		rb_buf_addf(&text, "=%s", value);
 	}
 	rb_elab_history(e, NULL, text.ptr);
 	return 0;
@@ -461,6 +469,11 @@ static void start_from_image(struct rb_elab *e, const struct rb_plan_image *imag
 {
 	rb_image_config_copy(e->config, image->config);
 	e->state->base_assumed = image->assumed;
+	/* Where nobody asked for a platform, that of an image that has only one is as good (3.1).
+	 */
+	if (e->plan->options.platform_is_default && !e->stage->ast->from->from.platform &&
+	    !image->assumed && *e->config->platform.os)
+		e->stage->platform = e->config->platform;
 	rb_plan_check_base_platform(e, image);
 	free(e->config->created);
 	e->config->created = NULL;
@@ -469,6 +482,7 @@ static void start_from_image(struct rb_elab *e, const struct rb_plan_image *imag
 
 static void start_from_stage(struct rb_elab *e, const struct rb_plan_stage *parent)
 {
+	e->stage->platform = parent->platform;
 	rb_image_config_copy(e->config, &parent->config);
 	rb_stage_state_copy(e->state, parent->state);
 	for (size_t i = 0; i < parent->n_history; i++)

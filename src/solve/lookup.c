@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "context/layout.h"
+#include "base/log.h"
 #include "solve/solve-internal.h"
 
 const char *rb_solve_root_id(struct rb_solver *s, const struct rb_root_ref *ref)
@@ -107,6 +108,19 @@ static int tell_checks(struct rb_solver *s, const struct rb_plan_stage *stage,
 	return rb_lint_verdict(lint, err);
 }
 
+/* What the check InvalidBaseImagePlatform says on the first platform of a build. */
+static void warn_of_platform(const struct rb_plan *plan, const struct rb_plan_image *image)
+{
+	const struct rb_platform *have = &image->config->platform, *want = &image->platform;
+	char texts[2][RB_PLATFORM_TEXT_BYTES];
+
+	if (plan->options.lint || image->assumed || !*have->os ||
+	    (rb_streq(have->os, want->os) && rb_streq(have->arch, want->arch)))
+		return;
+	rb_log_warn("base image %s was pulled with platform \"%s\", expected \"%s\"", image->shown,
+		    rb_platform_text(have, texts[0]), rb_platform_text(want, texts[1]));
+}
+
 static int examine_elaborate(struct rb_solver *s, unsigned node, struct rb_plan_stage *stage,
 			     struct rb_error **err)
 {
@@ -120,6 +134,7 @@ static int examine_elaborate(struct rb_solver *s, unsigned node, struct rb_plan_
 	if (stage->base.kind == RB_ROOT_IMAGE) {
 		struct image_state *im = s->images[stage->base.image->index];
 
+		warn_of_platform(s->in.plan, stage->base.image);
 		if (!im->ev) {
 			im->ev = rb_solve_announce(s, stage->from_name);
 			if (rb_image_is_unpacked(s, im)) {
