@@ -87,12 +87,15 @@ static int make_tree(void *ctx, struct rb_worker_port *port, struct rb_error **e
 {
 	struct rb_session *s = ctx;
 	const struct rb_input *in = &s->input;
-	struct rb_remote_user user = {.secrets = s->secrets, .port = port};
-	const struct rb_remote_env env = rb_remote_env_of(s->store, &user);
+	RB_CLEANUP(rb_remote_end_loan)
+	struct rb_remote_user user = {.secrets = s->secrets, .port = port, .ssh = s->ssh};
+	struct rb_remote_env env = rb_remote_env_of(s->store, &user);
 	bool archive = true;
 	char id[RB_TREE_ID_BYTES];
 	int r;
 
+	if (in->kind == RB_INPUT_GIT && rb_remote_lend(&user, &env, err) < 0)
+		return -1;
 	if (in->kind == RB_INPUT_ARCHIVE)
 		r = rb_context_tree_archive(s->snapshots, in->spool.fd, &in->spool.digest, id, err);
 	else if (in->kind == RB_INPUT_GIT)

@@ -209,17 +209,18 @@ int rb_op_context(void *ctx, struct rb_worker_port *port, struct rb_error **err)
 {
 	const struct op_context *op = ctx;
 	struct rb_solver *s = op->solver;
-	struct rb_remote_user user = {.secrets = s->in.secrets, .port = port};
-	const struct rb_remote_env env = rb_remote_env_of(s->in.store, &user);
+	RB_CLEANUP(rb_remote_end_loan)
+	struct rb_remote_user user = {.secrets = s->in.secrets, .port = port, .ssh = s->in.ssh};
+	struct rb_remote_env env = rb_remote_env_of(s->in.store, &user);
 	const char *url = s->in.named[op->context->index]->path;
 	const struct rb_git_wishes none = {0};
 	char id[RB_ID_BYTES];
-	bool archive;
+	bool archive, git = rb_git_ref_is(url, true);
 
-	if ((rb_git_ref_is(url, true)
-		     ? rb_context_tree_git(s->in.snapshots, &env, url, &none, id, err)
-		     : rb_context_tree_url(s->in.snapshots, &env, url, false, &archive, id, err)) <
-	    0)
+	if (git && rb_remote_lend(&user, &env, err) < 0)
+		return rb_wrap(err, "context %s", op->context->name);
+	if ((git ? rb_context_tree_git(s->in.snapshots, &env, url, &none, id, err)
+		 : rb_context_tree_url(s->in.snapshots, &env, url, false, &archive, id, err)) < 0)
 		return rb_wrap(err, "context %s", op->context->name);
 	rb_worker_result(port, id, strlen(id));
 	return 0;

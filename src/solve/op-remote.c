@@ -47,6 +47,21 @@ struct rb_remote_env rb_remote_env_of(struct rb_store *store, struct rb_remote_u
 	};
 }
 
+int rb_remote_lend(struct rb_remote_user *user, struct rb_remote_env *env, struct rb_error **err)
+{
+	if (!rb_ssh_has(user->ssh, "default"))
+		return 0;
+	if (rb_ssh_lend(user->ssh, "default", &user->loan, err) < 0)
+		return -1;
+	env->ssh_agent = user->loan.path;
+	return 0;
+}
+
+void rb_remote_end_loan(struct rb_remote_user *user)
+{
+	rb_ssh_end_loan(&user->loan);
+}
+
 static int parse_git(const struct rb_plan_remote *r, struct rb_git_ref *ret, struct rb_error **err)
 {
 	if (rb_git_ref_parse(r->url, false, ret, err) < 0)
@@ -59,34 +74,30 @@ static const struct rb_digest *parse_checksum(const struct rb_plan_remote *r, st
 	return r->checksum && rb_digest_parse(r->checksum, buf) == 0 ? buf : NULL;
 }
 
-/* Submodules may be reached by ssh, whatever the repository is. */
-static int fetch_git(struct rb_solver *s, struct rb_remote_env *env, const struct rb_plan_remote *r,
-		     struct rb_git_commit *ret, struct rb_error **err)
+static int fetch_git(struct rb_remote_user *user, struct rb_remote_env *env,
+		     const struct rb_plan_remote *r, struct rb_git_commit *ret,
+		     struct rb_error **err)
 {
 	RB_CLEANUP(rb_git_ref_clear) struct rb_git_ref ref = {0};
-	RB_CLEANUP(rb_ssh_end_loan) struct rb_ssh_loan loan = RB_SSH_LOAN_INIT;
 
-	if (parse_git(r, &ref, err) < 0)
+	if (parse_git(r, &ref, err) < 0 || rb_remote_lend(user, env, err) < 0)
 		return -1;
-	if (rb_ssh_has(s->in.ssh, "default")) {
-		if (rb_ssh_lend(s->in.ssh, "default", &loan, err) < 0)
-			return -1;
-		env->ssh_agent = loan.path;
-	}
 	return rb_git_fetch(env, &ref, ret, err);
 }
 
 int rb_op_remote(void *ctx, struct rb_worker_port *port, struct rb_error **err)
 {
 	const struct op_remote *op = ctx;
-	struct rb_remote_user user = {.secrets = op->solver->in.secrets, .port = port};
+	RB_CLEANUP(rb_remote_end_loan)
+	struct rb_remote_user user = {
+		.secrets = op->solver->in.secrets, .port = port, .ssh = op->solver->in.ssh};
 	struct rb_remote_env env = rb_remote_env_of(op->solver->in.store, &user);
 	char digest[RB_DIGEST_TEXT_BYTES];
 	RB_CLEANUP(rb_strp) char *text = NULL;
 	struct rb_git_commit commit;
 	struct rb_url_file file;
 	struct rb_digest sum;
-	int r = op->remote->git ? fetch_git(op->solver, &env, op->remote, &commit, err)
+	int r = op->remote->git ? fetch_git(&user, &env, op->remote, &commit, err)
 				: rb_url_fetch(&env, op->remote->url,
 					       parse_checksum(op->remote, &sum), &file, err);
 

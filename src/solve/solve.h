@@ -151,9 +151,17 @@ int rb_solve_task(struct rb_solver *s, const char *name,
 struct rb_remote_user {
 	struct rb_secrets *secrets;  /* for authentication; NULL: none */
 	struct rb_worker_port *port; /* hears of the progress; NULL: nobody does */
+	struct rb_ssh *ssh;          /* for rb_remote_lend(); NULL: no agents */
+	struct rb_ssh_loan loan;     /* zero before that */
 };
-/* Borrows both. */
+/* Borrows what the user has. */
 struct rb_remote_env rb_remote_env_of(struct rb_store *store, struct rb_remote_user *user);
+/*
+ * Gives git the agent "default", if there is one: any repository may have submodules that are
+ * reached by ssh. In a process without threads; rb_remote_end_loan() ends it.
+ */
+int rb_remote_lend(struct rb_remote_user *user, struct rb_remote_env *env, struct rb_error **err);
+void rb_remote_end_loan(struct rb_remote_user *user);
 
 /* --- contexts that are no directory of this machine (context-tree.c, context-remote.c)
  *

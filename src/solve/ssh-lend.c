@@ -53,5 +53,5 @@ void rb_ssh_end_loan(struct rb_ssh_loan *l)
 		(void)unlink(l->path);
 		(void)rmdir(l->dir);
 	}
-	*l = (struct rb_ssh_loan)RB_SSH_LOAN_INIT;
+	*l = (struct rb_ssh_loan){0};
 }

@@ -44,11 +44,7 @@ struct rb_ssh_loan {
 	char path[80]; /* of the socket */
 	struct rb_child forwarder;
 };
-#define RB_SSH_LOAN_INIT                                                                           \
-	{                                                                                          \
-		.forwarder = RB_CHILD_INIT                                                         \
-	}
-/* *ret is initialised; as rb_ssh_forward(). */
+/* *ret is zero before; as rb_ssh_forward(). */
 int rb_ssh_lend(struct rb_ssh *s, const char *id, struct rb_ssh_loan *ret, struct rb_error **err);
 /* Ends the forwarder and removes the socket; harmless on an empty one. */
 void rb_ssh_end_loan(struct rb_ssh_loan *l);
