@@ -210,7 +210,47 @@ static int explain_missing(const struct rb_step *s, int fd, struct rb_error **er
 	if (!strchr(name, '/'))
 		return rb_fail(err, RB_ERR_RUN, "exec: \"%s\": executable file not found in $PATH",
 			       name);
+	/* The shell form of RUN: who wrote it did not name this program. */
+	if (s->spec->argv[1] && rb_streq(s->spec->argv[1], "-c"))
+		return rb_fail(
+			err, RB_ERR_RUN,
+			"exec: \"%s\": no such file or directory: the image has no such shell; take a base image with one, name another with SHELL, or write the command as a JSON array: RUN [\"program\", \"argument\"]",
+			name);
 	return rb_fail(err, RB_ERR_RUN, "exec: \"%s\": no such file or directory", name);
+}
+
+/* What the kernel takes in one string (MAX_ARG_STRLEN: 32 pages) and in all of them. */
+static int explain_too_long(const struct rb_step *s, struct rb_error **err)
+{
+	const size_t string_max = 32 * (size_t)sysconf(_SC_PAGESIZE);
+	const char *name = s->spec->argv[0];
+	size_t total = 0;
+
+	for (size_t i = 0; s->spec->argv[i]; i++) {
+		size_t n = strlen(s->spec->argv[i]) + 1;
+
+		total += n;
+		if (n > string_max)
+			return rb_fail(
+				err, RB_ERR_RUN,
+				"exec: \"%s\": argument list too long: an argument has %zu bytes and the kernel takes %zu; COPY the text into a file and run that, or write it as a heredoc that begins with #!",
+				name, n - 1, string_max - 1);
+	}
+	for (size_t i = 0; i < s->envp.n; i++) {
+		size_t n = strlen(s->envp.v[i]) + 1;
+
+		total += n;
+		if (n > string_max)
+			return rb_fail(
+				err, RB_ERR_RUN,
+				"exec: \"%s\": argument list too long: the variable %.*s has %zu bytes and the kernel takes %zu; put its value into a file",
+				name, (int)rb_min_size(strcspn(s->envp.v[i], "="), 60),
+				s->envp.v[i], n - 1, string_max - 1);
+	}
+	return rb_fail(
+		err, RB_ERR_RUN,
+		"exec: \"%s\": argument list too long: arguments and variables have %zu bytes together, more than the kernel takes (see ulimit -s); put some into files",
+		name, total);
 }
 
 int rb_command_explain(const struct rb_step *s, int sys_errno, struct rb_error **err)
@@ -224,6 +264,8 @@ int rb_command_explain(const struct rb_step *s, int sys_errno, struct rb_error *
 		(void)explain_missing(s, fd, err);
 	else if (sys_errno == ENOEXEC)
 		(void)explain_format(s->spec->argv[0], fd, err);
+	else if (sys_errno == E2BIG)
+		(void)explain_too_long(s, err);
 	else if (sys_errno == EACCES)
 		(void)rb_fail(err, RB_ERR_RUN, "exec: \"%s\": permission denied", s->spec->argv[0]);
 	else

@@ -194,9 +194,17 @@ fails_with 1 '^rbuild: Dockerfile:3: exec: "/script": its interpreter /no/interp
 printf 'FROM busybox\nCOPY script text /\nRUN ["/text"]\n' >"$T/fail/Dockerfile"
 fails_with 1 '^rbuild: Dockerfile:3: exec: "/text": exec format error: it is not a program' rb "$T/fail"
 printf 'FROM busybox\nSHELL ["/no/shell", "-c"]\nRUN x\n' >"$T/fail/Dockerfile"
-fails_with 1 '^rbuild: Dockerfile:3: exec: "/no/shell": no such file or directory$' rb "$T/fail"
+fails_with 1 '^rbuild: Dockerfile:3: exec: "/no/shell": no such file or directory: the image has no such shell; .* name another with SHELL' rb "$T/fail"
 printf 'FROM scratch\nCOPY text /\nRUN true\n' >"$T/fail/Dockerfile"
-fails_with 1 '^rbuild: Dockerfile:3: exec: "/bin/sh": no such file or directory$' rb "$T/fail"
+fails_with 1 '^rbuild: Dockerfile:3: exec: "/bin/sh": no such file or directory: the image has no such shell; take a base image with one, .*RUN \["program", "argument"\]$' rb "$T/fail"
+long=$(printf '%140000s' | tr ' ' x)
+for part in 1 2 3; do echo "x='${long:0:50000}' \\"; done >"$T/fail/parts"
+{ printf 'FROM busybox\nRUN ' && cat "$T/fail/parts" && echo 'y=1'; } >"$T/fail/Dockerfile"
+fails_with 1 '^rbuild: Dockerfile:2: exec: "/bin/sh": argument list too long: an argument has 150[0-9]+ bytes and the kernel takes 131071; COPY the text into a file' \
+	rb "$T/fail"
+{ printf 'FROM busybox\nENV a=%s\n' "${long:0:60000}" && printf 'ENV b=$a$a$a\nRUN true\n'; } >"$T/fail/Dockerfile"
+fails_with 1 '^rbuild: Dockerfile:4: exec: "/bin/sh": argument list too long: the variable b has 180002 bytes and the kernel takes 131071; put its value into a file$' \
+	rb "$T/fail"
 
 # Process 1 of a pid namespace ignores what is sent to it; only a fault ends it by a signal. This
 # program consists of an instruction that is undefined on x86-64 and arm64 alike.
