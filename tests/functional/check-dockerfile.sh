@@ -210,6 +210,29 @@ works "outline as JSON" rb build --print=outline,format=json "$T/c"
 is "$(json '[(a["name"], a.get("value"), a["location"]["ranges"][0]["start"]["line"]) for a in j["args"]]')" \
 	"[('VERSION', '1.', 2), ('IMAGE', 'busybox', 4), ('JOBS', '4', 8), ('EXTRA', None, 8), ('DEST', None, 17)]" "its arguments"
 is "$(json 'sorted(j)')" "['args', 'cache', 'secrets', 'sources', 'ssh']" "its keys"
+context "$T/m" <<'EOT'
+FROM busybox AS deps
+ARG ID=npm
+RUN --mount=type=secret,id=$ID,required --mount=type=cache,target=/cache true
+RUN --mount=type=secret,id=other,env=OTHER --mount=type=secret,id=npm --mount=type=ssh true
+FROM busybox AS unused
+RUN --mount=type=secret,id=never true
+FROM scratch
+COPY --from=deps / /
+EOT
+works "outline of mounts" rb build --call=outline "$T/m"
+is "$out" "BUILD ARG    VALUE    DESCRIPTION
+ID           npm
+
+SECRET    REQUIRED
+npm       true
+other
+
+SSH        REQUIRED
+default" "secrets and agents of the target's stages"
+works "outline of mounts as JSON" rb build --call=outline,format=json "$T/m"
+is "$(json '[(s["name"], s["required"]) for s in j["secrets"]]')" "[('npm', True), ('other', False)]" "secrets"
+is "$(json '[(s["id"], s["location"]["ranges"][0]["start"]["line"]) for s in j["cache"]]')" "[('/cache', 3)]" "cache mounts"
 works "targets" rb build --call=targets "$T/c"
 is "$out" "TARGET         DESCRIPTION
 base           has the tools
