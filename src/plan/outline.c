@@ -52,21 +52,29 @@ static void add_arg(struct walk *w, const struct decl *d)
 }
 
 static void add_mount(struct rb_outline_mounts *list, const struct rb_vertex *v,
-		      const struct rb_run_mount *m)
+		      const struct rb_run_mount *m, const char *name)
 {
 	for (size_t i = 0; i < list->n; i++) {
-		if (rb_streq(list->v[i].name, m->id)) {
+		if (rb_streq(list->v[i].name, name)) {
 			list->v[i].required |= m->required;
 			return;
 		}
 	}
 	rb_grow(list->v, list->n, &list->cap);
 	list->v[list->n++] = (struct rb_outline_mount){
-		.name = m->id,
+		.name = name,
 		.required = m->required,
 		.line_first = v->inst->line_first,
 		.line_last = v->inst->line_last,
 	};
+}
+
+/* The id of a cache without the name space that the build puts before it. */
+static const char *cache_name(const struct walk *w, const char *id)
+{
+	const char *ns = rb_env_get(w->plan->options.build_args, "BUILDKIT_CACHE_MOUNT_NS");
+
+	return id + (ns ? strlen(ns) : 0) + 1;
 }
 
 static void add_mounts(struct walk *w, const struct rb_vertex *v)
@@ -75,11 +83,11 @@ static void add_mounts(struct walk *w, const struct rb_vertex *v)
 		const struct rb_run_mount *m = &v->run.mounts[i].spec;
 
 		if (m->type == RB_MOUNT_SECRET)
-			add_mount(&w->out->secrets, v, m);
+			add_mount(&w->out->secrets, v, m, m->id);
 		else if (m->type == RB_MOUNT_SSH)
-			add_mount(&w->out->ssh, v, m);
+			add_mount(&w->out->ssh, v, m, m->id);
 		else if (m->type == RB_MOUNT_CACHE)
-			add_mount(&w->out->caches, v, m);
+			add_mount(&w->out->caches, v, m, cache_name(w, m->id));
 	}
 }
 
