@@ -171,7 +171,8 @@ const struct rb_verb rb_verb_plan = {
 	.name = "plan",
 	.usage = "plan [OPTIONS] CONTEXT",
 	.summary = "show what a build would do, without doing it",
-	.text = "Takes the options of build. A step behind one that would be built is shown as build too; it may still\n"
-		"turn out to be cached when that step gives the same files as before.",
+	.text = "Takes the options of build. A context that is no directory is fetched, named ones are not.\n"
+		"A step behind one that would be built is shown as build too; it may still turn out to be cached when that\n"
+		"step gives the same files as before.",
 	.run = run_plan,
 };

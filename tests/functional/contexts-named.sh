@@ -208,6 +208,24 @@ is "$(oci "$T/out.oci" manifest | grep -c '"digest"')" 4 'with its layers and on
 like "$(step_states <<<"$(RB_ROOT=$T/fresh rb --build-context "lay=oci-layout://$T/layout:one" --build-context "lay2=oci-layout://$T/layout@$first" \
 	-f "$T/Dockerfile" "$T/c" 2>&1)")" '^CACHED .*COPY --from=lay2' 'by digest, relative, and cached as by tag'
 works 'a second image in the layout' skopeo copy --quiet "oci-archive:$T/out.oci" "oci:$T/layout:two"
+build --platform linux/amd64,linux/arm64 <<-'EOT'
+	FROM scratch
+	ARG TARGETARCH
+	ENV WHICH=$TARGETARCH
+	COPY main /
+EOT
+works 'an index in a layout' skopeo copy --quiet --all "oci-archive:$T/out.oci" "oci:$T/index:latest"
+for arch in amd64 arm64; do
+	build --platform "linux/$arch" --build-context "lay=oci-layout://$T/index" <<<$'FROM lay\nCOPY main /again'
+	like "$(oci "$T/out.oci" get .config.Env)" "WHICH=$arch" "its image for $arch"
+	digest=$(python3 -c 'import json, sys
+d = sys.argv[1]
+index = json.load(open(d + "/index.json"))["manifests"][0]["digest"].replace(":", "/")
+print(*(m["digest"] for m in json.load(open(d + "/blobs/" + index))["manifests"] if m["platform"]["architecture"] == sys.argv[2]))' "$T/index" "$arch")
+	build --build-context "lay=oci-layout://$T/index@$digest" <<<$'FROM lay\nCOPY main /again'
+	like "$(oci "$T/out.oci" get .config.Env)" "WHICH=$arch" "and by the digest of its manifest"
+done
+refused 'it holds no image for linux/s390x' --platform linux/s390x --build-context "lay=oci-layout://$T/index" <<<'FROM lay'
 refused 'context lay: OCI image layout .*: it holds no image tagged "latest"' --build-context "lay=oci-layout://$T/layout" <<<'FROM lay'
 refused 'it holds no image tagged "three"' --build-context "lay=oci-layout://$T/layout:three" <<<'FROM lay'
 refused "it holds no image sha256:$(printf '0%.0s' {1..64})" --build-context "lay=oci-layout://$T/layout@sha256:$(printf '0%.0s' {1..64})" <<<'FROM lay'

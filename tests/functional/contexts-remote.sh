@@ -21,6 +21,9 @@ echo in >sub/in
 echo top >.dockerignore
 ln -s ../top sub/up
 ln -s "$CANARY/secret" sub/out
+ln -s / rootlink
+ln -s "$CANARY" canarylink
+ln -s ../../.. uplink
 printf 'FROM scratch\nCOPY . /\n' >Dockerfile
 printf 'FROM scratch\nCOPY in /\n' >sub/D
 chmod 755 sub/in
@@ -55,8 +58,9 @@ refused() {
 # --- git
 
 build "$git_url"
-is "$(tree)" "$(printf '%s\n' '.dockerignore f 0644 0:0' 'Dockerfile f 0644 0:0' 'sub d 0755 0:0' 'sub/D f 0644 0:0' 'sub/in f 0755 0:0' \
-	'sub/out l 0777 0:0' 'sub/up l 0777 0:0' 'top f 0644 0:0')" 'a repository: no .git, nothing ignored'
+is "$(tree)" "$(printf '%s\n' '.dockerignore f 0644 0:0' 'Dockerfile f 0644 0:0' 'canarylink l 0777 0:0' \
+	'rootlink l 0777 0:0' 'sub d 0755 0:0' 'sub/D f 0644 0:0' 'sub/in f 0755 0:0' 'sub/out l 0777 0:0' 'sub/up l 0777 0:0' \
+	'top f 0644 0:0' 'uplink l 0777 0:0')" 'a repository: no .git, nothing ignored'
 is "$(text top)" two 'what its HEAD is'
 build "$git_url"
 like "$(step_states <<<"$err")" '^CACHED .*COPY \. /$' 'the same commit is the same'
@@ -75,6 +79,13 @@ done
 cp "$T/srv/D.txt" "$T/c/Dockerfile" && echo 'COPY up /' >>"$T/c/Dockerfile"
 refused '^rbuild: Dockerfile:3: "/up": not found: it is a symbolic link to "\.\./top", which leads to nothing' -f "$T/c/Dockerfile" "$git_url#:sub"
 refused 'failed to read dockerfile: out is a symbolic link that leads out' -f out "$git_url#:sub"
+for link in rootlink uplink; do
+	build "$git_url#:$link"
+	is "$(text top)" two "a subdirectory that is a link out, $link: the repository is the root"
+done
+refused '^rbuild: unable to prepare context: .*no directory "canarylink"' "$git_url#:canarylink"
+refused '^rbuild: unable to prepare context: ' "$git_url#:../.."
+refused '^rbuild: unable to prepare context: ' "$git_url#--upload-pack=x"
 build --build-arg BUILDKIT_CONTEXT_KEEP_GIT_DIR=1 "$git_url"
 is "$(oci "$T/out.oci" tree | grep -c '^\.git/HEAD ')" 1 'BUILDKIT_CONTEXT_KEEP_GIT_DIR'
 build "$git_url?keep-git-dir=true"
@@ -98,8 +109,9 @@ rm -r "$T/c/github.com"
 # --- HTTP
 
 build "$http_url/context"
-is "$(tree)" "$(printf '%s\n' '.dockerignore f 0644 12:34' 'Dockerfile f 0644 12:34' 'sub d 0755 12:34' 'sub/D f 0644 12:34' \
-	'sub/in f 0755 12:34' 'sub/out l 0777 12:34' 'sub/up l 0777 12:34' 'top f 0644 12:34')" 'an archive, whatever it is called'
+is "$(tree)" "$(printf '%s\n' '.dockerignore f 0644 12:34' 'Dockerfile f 0644 12:34' 'canarylink l 0777 12:34' \
+	'rootlink l 0777 12:34' 'sub d 0755 12:34' 'sub/D f 0644 12:34' \
+	'sub/in f 0755 12:34' 'sub/out l 0777 12:34' 'sub/up l 0777 12:34' 'top f 0644 12:34' 'uplink l 0777 12:34')" 'an archive, whatever it is called'
 build -f sub/D "$http_url/context" || true
 like "$err" '"/in": not found' '-f is a path in it'
 refused '^rbuild: D.txt:2: "/in": not found' "$http_url/D.txt"
