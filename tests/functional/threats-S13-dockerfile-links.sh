@@ -59,6 +59,22 @@ for kind in fifo directory huge; do
 	is $? 1 "a Dockerfile that is $kind is refused"
 	is "$(grep -c '^rbuild: ' <<<"$err")" 1 'with one line'
 done
+# The same of what podman's users call them, and in named contexts
+rm -rf "$T/c/Dockerfile" && ln -s "$CANARY/secret" "$T/c/Containerfile"
+fails_with 1 'Containerfile is a symbolic link that leads out of the build context' rb "$T/c"
+quiet 'Containerfile'
+rm "$T/c/Containerfile" && printf 'FROM scratch\nCOPY --from=dep . /\n' >"$T/c/Dockerfile"
+mkdir "$T/dep"
+for name in .dockerignore .containerignore; do
+	ln -s "$CANARY/secret" "$T/dep/$name"
+	fails_with 1 "failed to get build context dep: failed to read ignore file: $name is a symbolic link" \
+		rb --build-context "dep=$T/dep" "$T/c"
+	quiet "named context, $name"
+	rm "$T/dep/$name" && mkfifo "$T/dep/$name"
+	fails_with 1 "failed to get build context dep: failed to read ignore file: $name is not a regular file" \
+		timeout 20 "$RBUILD" --root "$RB_ROOT" --build-context "dep=$T/dep" "$T/c"
+	rm "$T/dep/$name"
+done
 not_disclosed 'everything' "$RB_ROOT" "$T/out-link.oci"
 canary_safe everything
 done_testing

@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# S9, S28 to S32: archives as build context. Names, links and hard links stay in the context, the
-# Dockerfile is one of its files, whiteouts delete nothing, and bombs are refused in bounded memory.
+# S9, S28 to S32: hostile archives and repositories as build context. Names, links and hard links stay
+# in the context, the Dockerfile is one of its files, whiteouts delete nothing, and bombs are refused
+# in bounded memory.
 # users: range single
-# needs: userns overlay
+# needs: userns overlay git
 # timeout: 200
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
@@ -140,6 +141,42 @@ refused short 'ends too early'
 refused bzip2 'ends too early'
 refused xz 'ends too early'
 works 'in bounded memory' [ "$peak" -le 300000 ]
+# --- repositories
+
+export GIT_CONFIG_GLOBAL=/dev/null GIT_AUTHOR_NAME=n GIT_AUTHOR_EMAIL=n@x GIT_COMMITTER_NAME=n GIT_COMMITTER_EMAIL=n@x
+git_port=$(free_port)
+url=git://127.0.0.1:$git_port/evil
+git init -q -b main "$T/srv/evil"
+(
+	cd "$T/srv/evil" || exit
+	ln -s "$CANARY/secret" Dockerfile
+	ln -s "$CANARY/secret" file
+	ln -s "$CANARY" dir
+	ln -s "../../../../../../../../../..$CANARY" up
+	printf 'FROM base\nCOPY file /x\n' >D1
+	printf 'FROM base\nCOPY dir/secret /x\n' >D2
+	printf 'FROM base\nCOPY . /ctx/\n' >D3
+	printf 'FROM base\nADD up/secret /x\n' >D4
+	git add . && git commit -qm evil
+)
+git daemon --export-all --base-path="$T/srv" --listen=127.0.0.1 --port="$git_port" 2>/dev/null &
+stop_later $!
+wait_for 10 git ls-remote "$url" || bail_out 'no git server'
+printf 'FROM base\nCOPY --from=evil file /x\n' >"$T/named"
+for try in '' '-f D1' '-f D2' '-f D4' '-f dir/secret' '-f up/secret' "-f $T/named --build-context evil=$url"; do
+	# shellcheck disable=SC2086
+	run_command timeout 60 "$RBUILD" --root "$RB_ROOT" -o "type=oci,dest=$T/out.oci" $try "$url"
+	is $? 1 "repository, ${try%% --*}: refused"
+	unlike "$out$err" "$CANARY_TEXT" 'without a word of the canary'
+done
+for sub in dir up dir/dir; do
+	run_command timeout 60 "$RBUILD" --root "$RB_ROOT" -f D3 -o "type=oci,dest=$T/out.oci" "$url#:$sub"
+	is $? 1 "repository, subdirectory $sub: refused"
+done
+run_command rb -f D3 -o "type=oci,dest=$T/out.oci" "$url"
+is "$(oci "$T/out.oci" list -1 | sed -n 's/.* l .* -> /-> /p' | sort -u | wc -l)" 3 'links are copied as links'
+not_disclosed 'repositories' "$T/out.oci"
+
 is "$(inside find "$RB_ROOT" -name '.active-*' | wc -l)" 0 'nothing half-made is left'
 is "$(find "$RB_ROOT/tmp" -type f | wc -l)" 0 'no temporary file either'
 canary_safe 'everything'
