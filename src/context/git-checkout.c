@@ -164,7 +164,7 @@ int rb_git_checkout(const struct rb_remote_env *env, const struct rb_git_ref *re
 	int r;
 
 	if (checkout(&c, ref, commit->object, commit->commit, dirfd, 0, err) < 0)
-		return rb_wrap(err, "%s", ref->url);
+		return -1;
 	r = ref->commit_time ? set_times(dirfd, ".", times, 0) : 0;
 	return r < 0 ? rb_fail_sys(err, r, "cannot set the times of a checkout") : 0;
 }

@@ -9,7 +9,7 @@
 
 enum {
 	RB_GIT_OUTPUT_MAX = 8 << 20,     /* bytes of a command that is no listing of a tree */
-	RB_GIT_ENTRIES_MAX = 5000000,    /* files, links and directories of a commit */
+	RB_GIT_ENTRIES_MAX = 1000000,    /* files, links and directories of a commit */
 	RB_GIT_SUBMODULES_MAX = 1000,    /* of a reference, all levels */
 	RB_GIT_SUBMODULE_DEPTH_MAX = 16, /* levels */
 };
