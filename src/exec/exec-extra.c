@@ -88,6 +88,10 @@ static int open_extra(struct rb_step *s, struct extra *v, size_t i, struct rb_er
 	if (v[i].is_part) {
 		int fd = rb_open_in_root(s->fds[v[i].index], m->path, O_PATH, 0);
 
+		if (fd == -ENOENT || fd == -ENOTDIR)
+			return rb_fail(err, RB_ERR_NOTFOUND,
+				       "\"%s\": not found, for the mount at %s", m->path,
+				       m->target);
 		if (fd < 0)
 			return rb_fail_sys(err, fd, "cannot open %s for the mount at %s", m->path,
 					   m->target);

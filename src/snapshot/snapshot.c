@@ -363,6 +363,50 @@ int rb_snapshot_remove(struct rb_snapshotter *s, const char *id, struct rb_error
 	return 0;
 }
 
+/* --- copies --- */
+
+int rb_snapshot_hold(struct rb_snapshotter *s, const char *id)
+{
+	RB_CLEANUP(rb_strp) char *meta = rb_asprintf("%s/meta", id);
+	RB_CLEANUP(rb_closep) int fd = openat(s->dirfd, meta, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	struct stat ours, there;
+
+	/* Who has it exclusively removes it. And it may have been removed before we had the lock.
+	 */
+	if (fd < 0 || flock(fd, LOCK_SH | LOCK_NB) < 0 || fstat(fd, &ours) < 0 ||
+	    fstatat(s->dirfd, meta, &there, AT_SYMLINK_NOFOLLOW) < 0 || ours.st_ino != there.st_ino)
+		return -1;
+	return rb_steal_fd(&fd);
+}
+
+void rb_snapshot_let_go(struct rb_snapshotter *s, const char *id, int fd)
+{
+	RB_CLEANUP(rb_strp) char *dead = NULL;
+
+	if (flock(fd, LOCK_EX | LOCK_NB) == 0 && rb_snapshot_set_aside(s, id, &dead) == 0) {
+		forget_diff_fd(s, id);
+		/* What cannot be removed now is reaped later. */
+		(void)rb_remove_tree_at(s->dirfd, dead);
+	}
+	/* Forks may have the descriptor, too. */
+	(void)flock(fd, LOCK_UN);
+	rb_closep(&fd);
+}
+
+/* Gives a copy that nobody holds a name of the dead. */
+static void set_unheld_aside(struct rb_snapshotter *s, const char *id, struct rb_strv *ret)
+{
+	RB_CLEANUP(rb_strp) char *meta = rb_asprintf("%s/meta", id);
+	RB_CLEANUP(rb_closep) int fd = openat(s->dirfd, meta, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	char *dead;
+
+	if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0 || rb_snapshot_set_aside(s, id, &dead) < 0)
+		return;
+	rb_strv_take(ret, dead);
+}
+
+/* --- left-overs --- */
+
 /* Whether nobody holds the lock of an active state. Called while no maker is between mkdir and
  * flock, so a missing lock file means a killed maker. */
 static bool is_abandoned(int trees_fd, const char *name)
@@ -381,7 +425,7 @@ static void closedirp(DIR **d)
 		closedir(*d);
 }
 
-static int list_abandoned(int fd, struct rb_strv *ret)
+static int list_abandoned(struct rb_snapshotter *s, int fd, struct rb_strv *ret)
 {
 	int dup_fd = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	RB_CLEANUP(closedirp) DIR *d = dup_fd < 0 ? NULL : fdopendir(dup_fd);
@@ -389,11 +433,14 @@ static int list_abandoned(int fd, struct rb_strv *ret)
 
 	if (!d)
 		return -errno;
-	while ((e = readdir(d)))
+	while ((e = readdir(d))) {
 		if (rb_starts_with(e->d_name, RB_SNAPSHOT_DEAD_PREFIX) ||
 		    (rb_starts_with(e->d_name, RB_SNAPSHOT_ACTIVE_PREFIX) &&
 		     is_abandoned(fd, e->d_name)))
 			rb_strv_add(ret, e->d_name);
+		else if (rb_starts_with(e->d_name, RB_SNAPSHOT_COPY_PREFIX))
+			set_unheld_aside(s, e->d_name, ret);
+	}
 	return 0;
 }
 
@@ -407,7 +454,7 @@ int rb_snapshot_reap(struct rb_snapshotter *s, struct rb_error **err)
 	/* Somebody is just making or reaping states: the next rbuild finds the left-overs too. */
 	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
 		return 0;
-	int r = list_abandoned(fd, &names);
+	int r = list_abandoned(s, fd, &names);
 	rb_closep(&fd); /* nobody takes up an abandoned state, so removing needs no lock */
 	for (size_t i = 0; i < names.n; i++) {
 		rb_log_debug("removing left-over %s/%s", s->path, names.v[i]);

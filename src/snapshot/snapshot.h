@@ -128,6 +128,16 @@ int rb_snapshot_view_ledger(struct rb_snapshotter *s, const char *id, struct rb_
  * alone. */
 int rb_snapshot_diff(struct rb_snapshotter *s, const char *id, int *ret_fd,
 		     struct rb_ledger **ret_ledger, struct rb_error **err);
+/*
+ * Snapshots that only those need who hold them: their ids begin with RB_SNAPSHOT_COPY_PREFIX. One
+ * that nobody holds is removed by who lets it go last, or by reaping.
+ *
+ * hold: a descriptor that is to be given back, or -1 when there is no such snapshot (any more).
+ * let_go: takes the descriptor; removes unless others hold it, too.
+ */
+#define RB_SNAPSHOT_COPY_PREFIX "b-"
+int rb_snapshot_hold(struct rb_snapshotter *s, const char *id);
+void rb_snapshot_let_go(struct rb_snapshotter *s, const char *id, int fd);
 int rb_snapshot_remove(struct rb_snapshotter *s, const char *id, struct rb_error **err);
 /* Removes active states whose maker is gone. */
 int rb_snapshot_reap(struct rb_snapshotter *s, struct rb_error **err);

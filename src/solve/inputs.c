@@ -88,6 +88,33 @@ bool rb_input_content_key(struct rb_solver *s, const struct rb_vertex *v)
 	return st->has_content;
 }
 
+/* The image that a mount is of, untouched; NULL: it is of something else. */
+static const struct rb_root_ref *untouched_image(const struct rb_root_ref *from,
+						 struct rb_root_ref *root)
+{
+	*root = *from;
+	if (from->kind == RB_ROOT_STAGE && !rb_plan_stage_top(from->stage))
+		*root = rb_plan_stage_root(from->stage);
+	return root->kind == RB_ROOT_IMAGE ? root : NULL;
+}
+
+bool rb_input_identity(struct rb_solver *s, const struct rb_vertex *v, size_t i,
+		       struct rb_digest *ret)
+{
+	struct rb_root_ref root;
+	const struct rb_root_ref *image =
+		v->kind == RB_VERTEX_RUN ? untouched_image(rb_vertex_input(v, i), &root) : NULL;
+
+	if (!image)
+		return false;
+	RB_CLEANUP(rb_hash_freep) struct rb_hash *h = rb_hash_new();
+	rb_hash_addstr(h, "image");
+	rb_hash_addstr(h, rb_solve_root_id(s, image));
+	rb_hash_addstr(h, v->run.trees[i]->spec.source);
+	*ret = rb_hash_final(h);
+	return true;
+}
+
 static int compute_input(struct rb_solver *s, const struct rb_vertex *v, size_t i,
 			 struct rb_error **err)
 {

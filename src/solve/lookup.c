@@ -2,8 +2,8 @@
 /* Examining nodes: what is known without work, what is needed first, what has to be done. */
 #include <string.h>
 
-#include "context/layout.h"
 #include "base/log.h"
+#include "context/layout.h"
 #include "solve/solve-internal.h"
 
 const char *rb_solve_root_id(struct rb_solver *s, const struct rb_root_ref *ref)
@@ -314,7 +314,8 @@ static int find_content(struct rb_solver *s, struct rb_vertex *v, size_t input,
 		return 0;
 	if (dir && context_checksum(s, v, input, dir, err) < 0)
 		return -1;
-	st->has_input[input] = dir || rb_cache_get_checksum(s, v, input, &st->content[input]);
+	st->has_input[input] = dir || rb_input_identity(s, v, input, &st->content[input]) ||
+			       rb_cache_get_checksum(s, v, input, &st->content[input]);
 	return 0;
 }
 

@@ -31,6 +31,7 @@ struct cache {
 	const struct rb_vertex_mount *vm; /* the first of them */
 	struct rb_digest key;
 	bool alone, private;
+	unsigned copy; /* of private ones */
 	struct rb_cachedir *dir;
 };
 
@@ -83,12 +84,35 @@ static void copy_id(const struct rb_digest *content, char ret[static RB_ID_BYTES
 {
 	char hex[RB_DIGEST_TEXT_BYTES];
 
-	(void)snprintf(ret, RB_ID_BYTES, "b-%s", rb_digest_hex(content, hex));
+	(void)snprintf(ret, RB_ID_BYTES, RB_SNAPSHOT_COPY_PREFIX "%s", rb_digest_hex(content, hex));
 }
 
 static bool is_copied(struct rb_solver *s, const struct rb_vertex_mount *vm)
 {
 	return vm->spec.type == RB_MOUNT_BIND && rb_solve_local_dir(s, &vm->from);
+}
+
+/* Whether the copy is there; it stays to the end of the build then. */
+static bool hold_copy(struct rb_solver *s, const char *id)
+{
+	for (size_t i = 0; i < s->n_copies; i++)
+		if (rb_streq(s->copies[i].id, id))
+			return true;
+	int fd = rb_snapshot_hold(s->in.snapshots, id);
+	if (fd < 0)
+		return false;
+	rb_grow(s->copies, s->n_copies, &s->cap_copies);
+	struct held_copy *c = &s->copies[s->n_copies++];
+	(void)snprintf(c->id, sizeof(c->id), "%s", id);
+	c->fd = fd;
+	return true;
+}
+
+void rb_op_mounts_drop_copies(struct rb_solver *s)
+{
+	for (size_t i = 0; i < s->n_copies; i++)
+		rb_snapshot_let_go(s->in.snapshots, s->copies[i].id, s->copies[i].fd);
+	s->n_copies = 0;
 }
 
 static bool has_trees(struct rb_solver *s, const struct rb_vertex *v)
@@ -100,7 +124,7 @@ static bool has_trees(struct rb_solver *s, const struct rb_vertex *v)
 		if (!st->has_input[i])
 			return false;
 		copy_id(&st->content[i], id);
-		if (is_copied(s, v->run.trees[i]) && !rb_snapshot_exists(s->in.snapshots, id))
+		if (is_copied(s, v->run.trees[i]) && !hold_copy(s, id))
 			return false;
 	}
 	return true;
@@ -335,8 +359,8 @@ static struct cache *find_cache(struct rb_solver *s, const struct rb_vertex *v, 
 /* The first copy that nobody uses. There is always a further one. */
 static int lock_private(struct rb_solver *s, struct cache *c, struct rb_error **err)
 {
-	for (unsigned copy = 0;; copy++) {
-		if (rb_cachedir_open(s->in.store, s->in.host, &c->key, copy, &c->dir, err) < 0)
+	for (;; c->copy++) {
+		if (rb_cachedir_open(s->in.store, s->in.host, &c->key, c->copy, &c->dir, err) < 0)
 			return -1;
 		int r = rb_cachedir_lock(c->dir, true, err);
 		if (r)
@@ -359,11 +383,12 @@ static int empty_cache(struct rb_solver *s, const struct rb_vertex *v, struct ca
 		       struct rb_error **err)
 {
 	char hex[RB_DIGEST_TEXT_BYTES];
+	RB_CLEANUP(rb_strp)
+	char *name = rb_asprintf("%s-%u", rb_digest_hex(&c->key, hex), c->copy);
 
-	rb_digest_hex(&c->key, hex);
-	if (!c->private && rb_strv_find(&s->caches_used, hex) >= 0)
+	if (rb_strv_find(&s->caches_used, name) >= 0)
 		return 0;
-	rb_strv_add(&s->caches_used, hex);
+	rb_strv_add(&s->caches_used, name);
 	return v->no_cache ? rb_cachedir_empty(c->dir, err) : 0;
 }
 

@@ -100,6 +100,12 @@ struct stage_state {
 	unsigned elaborate_node, end_node;
 };
 
+/* A copy of files of a context that this build's steps mount. */
+struct held_copy {
+	char id[RB_ID_BYTES];
+	int fd; /* of rb_snapshot_hold() */
+};
+
 struct rb_solver {
 	struct rb_solve_inputs in;
 	struct rb_sched *sched;
@@ -116,8 +122,10 @@ struct rb_solver {
 	unsigned *n_events, own_events; /* event vertices announced, with those of solvers before */
 	size_t n_warned;                /* warnings of the plan's checks that were emitted */
 	int64_t start_ns;
-	int signal_fd;                /* -1: not opened */
-	sigset_t unblocked;           /* the signal mask before that */
+	int signal_fd;      /* -1: not opened */
+	sigset_t unblocked; /* the signal mask before that */
+	struct held_copy *copies;
+	size_t n_copies, cap_copies;
 	struct rb_strv caches_used;   /* keys of cache mounts that this build has used */
 	bool filter_ready;            /* rb_exec_filter_prepare() was called */
 	struct rb_networks *networks; /* NULL: no step wanted one yet */
@@ -263,6 +271,10 @@ int rb_copy_match(const struct rb_vertex_copy *copy, const struct rb_source_root
  * COPY select, in order; what a mount shows. */
 int rb_input_checksum(const struct rb_vertex *v, size_t input, const struct rb_source_root *root,
 		      struct rb_statcache *sc, struct rb_digest *ret, struct rb_error **err);
+/* For a mount of an image: its identity serves as its content. An image has the same files for
+ * ever, and reading gigabytes of them to learn that would take longer than most steps. */
+bool rb_input_identity(struct rb_solver *s, const struct rb_vertex *v, size_t input,
+		       struct rb_digest *ret);
 /* Fills the content key when the content of all inputs is known; whether it is. */
 bool rb_input_content_key(struct rb_solver *s, const struct rb_vertex *v);
 /* Computes what is not known of the content of the vertex's inputs, and its content key. */
@@ -301,6 +313,8 @@ bool rb_op_mounts_have_owners(const struct op_mounts *m);
 struct rb_exec_mount rb_op_mounts_get(struct rb_solver *s, const struct rb_vertex *v,
 				      const struct op_mounts *m, size_t i);
 void rb_op_mounts_free(struct op_mounts *m);
+/* Removes what was copied for the steps of this build, unless other builds use it. */
+void rb_op_mounts_drop_copies(struct rb_solver *s);
 
 /* RUN (op-run.c). start, and resume when a worker of its mounts has ended well: 1 when the step has
  * ended already, because its result is known; 0 when it is under way. */

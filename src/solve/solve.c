@@ -194,6 +194,9 @@ void rb_solver_free(struct rb_solver *s)
 		rb_statcache_free(s->contexts[i].statcache);
 	free(s->contexts);
 	rb_networks_free(s->networks);
+	for (size_t i = 0; i < s->n_copies; i++)
+		rb_closep(&s->copies[i].fd);
+	free(s->copies);
 	rb_strv_clear(&s->caches_used);
 	rb_sched_free(s->sched);
 	rb_closep(&s->signal_fd);
@@ -255,7 +258,9 @@ int rb_solve_run(struct rb_solver *s, struct rb_error **err)
 	if (s->in.before)
 		rb_sched_reconsider(s->sched);
 	rb_sched_set_slots(s->sched, s->in.options->jobs);
-	if (rb_solve_loop(s, err) < 0)
+	int r = rb_solve_loop(s, err);
+	rb_op_mounts_drop_copies(s);
+	if (r < 0)
 		return -1;
 	save_statcaches(s);
 	if (!complete(s))

@@ -144,6 +144,24 @@ like "$ran" 'RUN --mount=source=sub,' "and so is a changed mode"
 build "$T/k" --build-arg WHAT=2 <<<"$(sed 's/target=.s cat/target=\/s,rw cat/' "$T/keys")"
 like "$ran" 'RUN --mount=source=sub,.*rw' "and the way it is mounted"
 
+build "$T/k" -q <<'EOT'
+# copies of the context are gone when the build is over
+FROM busybox
+RUN --mount=target=/s,source=one ls "$RB_ROOT" 2>/dev/null; cat /s
+EOT
+is "$(find "$RB_ROOT"/trees/*/ -maxdepth 1 -name 'b-*' | wc -l)" 0 "nothing of them is left"
+
+mkdir "$T/other"
+echo other >"$T/other/file"
+echo hidden >"$T/other/hidden"
+echo hidden >"$T/other/.dockerignore"
+build "$T/c" --build-context other="$T/other" <<'EOT'
+# a named context
+FROM busybox
+RUN --mount=from=other,target=/o ls /o && cat /o/file && stat -c %u:%g /o/file
+EOT
+is "$said" $'file\nother\n0:0' "with its own ignore file"
+
 # --- mounts in mounts
 
 build "$T/c" <<'EOT'
@@ -211,6 +229,10 @@ FROM busybox AS made
 RUN echo made
 FROM busybox
 RUN --mount=from=made,source=/none,target=/n true
+EOT
+refused 'Dockerfile:2: "/none/x": not found, for the mount at /n' <<'EOT'
+FROM busybox
+RUN --mount=from=busybox,source=/none/x,target=/n true
 EOT
 refused 'invalid mount target "/"' <<'EOT'
 FROM busybox
