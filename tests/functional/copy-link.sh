@@ -3,7 +3,7 @@
 # COPY and ADD --link: a layer of its own that is placed over any stage, and stays when what is below
 # changes.
 # users: range single
-# needs: userns overlay
+# needs: userns overlay setfattr
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
 
@@ -126,6 +126,34 @@ is "$(names 1 | cut -d' ' -f1-4)" '. d 1770 5:6' 'a root directory of its own'
 is "$(names 2)" 'x d 0755 0:0 x/a f 0600 0:0' 'is not touched'
 like "$(oci "$T/out.oci" tree)" '^\. d 1770 5:6' 'and stays'
 
+# a URL, an empty file, a device, attributes that an overlay would take for its own
+mkdir "$T/www"
+echo body >"$T/www/file"
+port=$(free_port)
+(cd "$T/www" && exec python3 -m http.server --bind 127.0.0.1 "$port" >/dev/null 2>&1) &
+stop_later $!
+wait_for 10 bash -c "echo >/dev/tcp/127.0.0.1/$port"
+: >"$T/c/dir/empty"
+setfattr -n user.overlay.whiteout -v y "$T/c/dir/empty"
+setfattr -n user.overlay.opaque -v y "$T/c/dir"
+setfattr -n user.kept -v y "$T/c/dir/x"
+build <<-EOT
+	FROM base AS s
+	RUN mkdir /dev3 && mknod /dev3/zero c 0 0 && mknod /dev3/null c 1 3
+	FROM base
+	RUN mkdir /o && touch /o/kept /o/empty
+	ADD --link http://127.0.0.1:$port/file /o/
+	COPY --link dir /o
+	COPY --link --from=s /dev3 /o/
+	RUN ls /o/kept /o/file /o/empty && stat -c '%t:%T' /o/zero /o/null >/seen
+EOT
+is "$(names 2)" 'o d 0755 0:0 o/file f 0600 0:0' 'a URL'
+is "$(oci "$T/out.oci" xattrs 3)" 'o/x user.kept=y' 'no attribute of an overlay'
+is "$(oci "$T/out.oci" list 4 | cut -d' ' -f1,2,5)" $'o d 0\no/null c 1,3\no/zero c 0,0' 'devices'
+is "$(oci "$T/out.oci" tree | grep -c '^o/')" 10 'nothing is hidden'
+is "$(names 5)" 'seen f 0644 0:0' 'also for a step'
+rm "$T/c/dir/empty"
+
 # stages: from a stage, and of a stage with links as the base and the source of others
 build <<-'EOT'
 	FROM base AS s
@@ -152,6 +180,7 @@ is "$(grep -nE '^#[0-9]+ \[' <<<"$err" | grep -oE 'RUN sleep|COPY --link a|LINK'
 
 refused "--chown=nobody: with --link there is no /etc/passwd" <<<$'FROM base\nCOPY --link --chown=nobody a /x'
 refused "--chown=1:mail: with --link there is no /etc/passwd" <<<$'FROM base\nADD --link --chown=1:mail a /x'
+refused 'in/\.wh\.a' <<<$'FROM base\nCOPY --link a /in/.wh.a'
 refused '"/missing": not found' <<<$'FROM base\nCOPY --link missing /x'
 refused 'expecting boolean value for flag --link, not: yes' <<<$'FROM base\nCOPY --link=yes a /x'
 build <<<$'FROM base\nCOPY --link --chown=root:root a /x'
