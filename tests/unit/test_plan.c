@@ -288,6 +288,8 @@ static const struct bad bad[] = {
 	{"FROM a\nENV A=${B:?unset}\n", NULL, "B: unset", 2, RB_ERR_DOCKERFILE},
 	{"FROM a\nCOPY --chmod=9 a b\n", NULL, "invalid chmod parameter: '9'", 2,
 	 RB_ERR_DOCKERFILE},
+	{"FROM a\nCOPY --link --chown=me a b\n", NULL, "--chown=me: with --link there is no", 2,
+	 RB_ERR_DOCKERFILE},
 	{"FROM a\nCOPY --chmod=u+y a b\n", NULL, "invalid chmod parameter: 'u+y'", 2,
 	 RB_ERR_DOCKERFILE},
 	{"FROM a\nADD --checksum=sha256:00 x /x\n", NULL,
@@ -470,6 +472,10 @@ static const struct history_row history_rows[] = {
 	{"ARG X=y\nCOPY --chown=1:2 --chmod=755 $X /dst",
 	 "COPY --chown=1:2 --chmod=755 y /dst # buildkit", true},
 	{"COPY <<EOF /x\nhi\nEOF", "COPY <<EOF /x # buildkit", true},
+	{"COPY --chown= --chmod= a b", "COPY a b # buildkit", true},
+	{"COPY --exclude=x --chmod=u+x --chown=1 --parents --link ./a /b",
+	 "COPY --parents --chown=1 --chmod=u+x ./a /b # buildkit", true},
+	{"ADD --link --exclude=x --unpack=false a /b", "ADD a /b # buildkit", true},
 	{"ADD a /b", "ADD a /b # buildkit", true},
 };
 
@@ -686,9 +692,53 @@ static void test_plan__keys_cover_what_matters_and_nothing_else(void)
 		   "FROM scratch\nCOPY --from=a /x /z\n");
 	check_keys(false, "FROM scratch\nCOPY --from=a /x /y\n",
 		   "FROM scratch\nCOPY --from=a --chown=1 /x /y\n");
+	check_keys(false, "FROM scratch\nCOPY --from=a --chmod=u+x /x /y\n",
+		   "FROM scratch\nCOPY --from=a --chmod=g+x /x /y\n");
+	check_keys(false, "FROM scratch\nCOPY --from=a /x /y\n",
+		   "FROM scratch\nCOPY --from=a --parents /x /y\n");
+	check_keys(false, "FROM scratch\nCOPY --from=a --exclude=b /x /y\n",
+		   "FROM scratch\nCOPY --from=a --exclude=b --exclude=c /x /y\n");
+	check_keys(false, "FROM scratch\nCOPY --from=a --exclude=b --exclude=c /x /y\n",
+		   "FROM scratch\nCOPY --from=a --exclude=c --exclude=b /x /y\n");
+	check_keys(true, "FROM scratch\nCOPY --from=a /x /y\n",
+		   "FROM scratch\nWORKDIR /\nCOPY --from=a --link=false --parents=false /x y\n");
+	/* With a mode it is no copy of its own. */
+	check_keys(true, "FROM scratch\nCOPY --from=a --chmod=1 /x /y\n",
+		   "FROM scratch\nCOPY --from=a --link --chmod=1 /x /y\n");
 	struct rb_digest x = key_of("FROM scratch\nRUN x\n", "p"),
 			 y = key_of("FROM scratch\nRUN x\n", "q");
 	CHECK(!rb_digest_eq(&x, &y));
+}
+
+static void test_plan__link_is_a_copy_and_what_places_it(void)
+{
+	struct fixture f = {0};
+	struct rb_error *err = NULL;
+	struct rb_digest plain, link;
+	const char *const inputs[] = {"from"};
+
+	CHECK_INT(
+		make(&f,
+		     "FROM debian\nRUN x\nCOPY --link --from=a /x /y\nCOPY --from=a /x /y\nADD --link=true z z\n",
+		     NULL, &err),
+		0);
+	CHECK_OK(&err);
+	struct rb_vertex *const *v = f.plan->stages[0].vertices;
+	CHECK_INT(f.plan->stages[0].n_vertices, 6);
+	CHECK_STR(v[1]->name, "[3/5] COPY --link --from=a /x /y");
+	CHECK_STR(v[2]->name, "[3/5] LINK COPY --link --from=a /x /y");
+	CHECK_STR(v[3]->name, "[4/5] COPY --from=a /x /y");
+	CHECK_STR(v[5]->name, "[5/5] LINK ADD --link=true z z");
+	CHECK(rb_vertex_is_detached(v[1]) && !v[1]->parent);
+	CHECK(v[2]->kind == RB_VERTEX_LINK && v[2]->parent == v[0] && v[2]->link.layer == v[1]);
+	CHECK(!rb_vertex_is_detached(v[2]) && !rb_vertex_is_detached(v[3]));
+	CHECK(v[3]->parent == v[2] && v[5]->parent == v[3]);
+	CHECK(rb_vertex_definition_key(v[1], "", inputs, &link));
+	CHECK(rb_vertex_definition_key(v[3], "", inputs, &plain));
+	CHECK(!rb_digest_eq(&link, &plain));
+	CHECK(!rb_vertex_definition_key(v[2], "", inputs, &plain));
+	CHECK(f.plan->stages[0].history[f.plan->stages[0].n_history - 1].vertex == v[5]);
+	fixture_clear(&f);
 }
 
 /* --- names of steps
@@ -958,6 +1008,7 @@ int main(void)
 		TAP(test_plan__mounts_are_completed_and_sorted),
 		TAP(test_plan__mounts_need_their_stages),
 		TAP(test_plan__keys_cover_what_matters_and_nothing_else),
+		TAP(test_plan__link_is_a_copy_and_what_places_it),
 		TAP(test_plan__numbers_steps_as_docker_does),
 		TAP(test_plan__shows_known_variables_in_names),
 		TAP(test_plan__sorts_what_a_step_borrows),
