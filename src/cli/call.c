@@ -8,6 +8,7 @@
 #include "base/base64.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "context/layout.h"
 #include "dockerfile/gitref.h"
 
 /* --- the request
@@ -79,27 +80,39 @@ int rb_call_choose(const struct rb_build_options *o, struct rb_call *ret, struct
 
 enum { CONFIG_BYTES_MAX = 8 << 20 };
 
-/* The config that the store has for an image, parsed; NULL when it has none that is sound. */
+/* Of a name that the store knows, or of an OCI layout. */
+static int find_config(const struct rb_session *s, const struct rb_plan_image *image,
+		       struct rb_digest *ret, struct rb_error **err)
+{
+	struct rb_image_record record = {0};
+	char platform[RB_PLATFORM_TEXT_BYTES];
+	struct rb_digest manifest;
+
+	if (image->layout)
+		return rb_layout_resolve(s->store, s->named[image->layout->index]->path,
+					 &image->platform, &manifest, ret, err);
+	int r = rb_store_get_image(s->store, image->name,
+				   rb_platform_text(&image->platform, platform), &record, err);
+	*ret = record.config;
+	rb_image_record_clear(&record);
+	return r;
+}
+
+/* The config of an image that is at hand, parsed; NULL when there is none that is sound. */
 static struct rb_image_config *known_config(const struct rb_session *s,
 					    const struct rb_plan_image *image)
 {
 	RB_CLEANUP(rb_buf_clear) struct rb_buf text = RB_BUF_INIT;
-	struct rb_image_record record = {0};
 	struct rb_image_config *config = rb_calloc(1, sizeof(*config));
-	char platform[RB_PLATFORM_TEXT_BYTES];
 	struct rb_error *why = NULL;
+	struct rb_digest digest;
 
-	if (!image->layout && s->store &&
-	    rb_store_get_image(s->store, image->name, rb_platform_text(&image->platform, platform),
-			       &record, &why) == 0 &&
-	    rb_store_read_blob(s->store, &record.config, CONFIG_BYTES_MAX, &text, &why) == 0 &&
-	    rb_image_config_parse(text.ptr, text.len, config, &why) == 0) {
-		rb_image_record_clear(&record);
+	if (s->store && find_config(s, image, &digest, &why) == 0 &&
+	    rb_store_read_blob(s->store, &digest, CONFIG_BYTES_MAX, &text, &why) == 0 &&
+	    rb_image_config_parse(text.ptr, text.len, config, &why) == 0)
 		return config;
-	}
 	/* Whatever is wrong there: nothing is known of the image. A build will say why. */
 	rb_error_drop(&why);
-	rb_image_record_clear(&record);
 	rb_image_config_clear(config);
 	free(config);
 	return NULL;
@@ -128,7 +141,11 @@ static struct rb_image_config *assume_config(struct rb_plan_image *image, bool t
 
 	config->platform = image->platform;
 	image->assumed = true;
-	if (tell)
+	if (tell && image->layout)
+		rb_log_warn(
+			"the image %s cannot be read, so variables and platform are not checked in stages from it",
+			image->shown);
+	else if (tell)
 		rb_log_warn(
 			"the image %s for %s is not in the store, so variables and platform are not checked in stages from it (rbuild pull %s)",
 			image->shown, rb_platform_text(&image->platform, platform), image->shown);

@@ -69,11 +69,11 @@ static int classify(struct rb_session *s, const char *context, const char *file,
 	in->file = file;
 	if (is_stdin(context))
 		return classify_stdin(s, err);
-	if (stat(context, &st) == 0 && S_ISDIR(st.st_mode))
-		in->kind = RB_INPUT_DIR; /* whatever else its name may look like */
-	else if (rb_git_ref_is(context, true))
+	/* What is there is a directory, whatever else its name may look like. */
+	bool dir = stat(context, &st) == 0 && S_ISDIR(st.st_mode);
+	if (!dir && rb_git_ref_is(context, true))
 		in->kind = RB_INPUT_GIT;
-	else if (is_url(context))
+	else if (!dir && is_url(context))
 		in->kind = RB_INPUT_URL;
 	else
 		in->kind = RB_INPUT_DIR;
