@@ -107,7 +107,7 @@ static int add_profile_386(scmp_filter_ctx ctx)
 	return add_rules(ctx, "socketcall");
 }
 
-static int add_supervision(scmp_filter_ctx ctx, enum rb_supervision_level level)
+static int add_supervision(scmp_filter_ctx ctx, enum rb_supervision_level level, bool network)
 {
 	int r = 0;
 
@@ -119,7 +119,8 @@ static int add_supervision(scmp_filter_ctx ctx, enum rb_supervision_level level)
 						   .value = rule->value};
 
 		/* A rule for a part is for the lower level: the higher one sends all of it. */
-		if (rule->from == level || (rule->from < level && !rule->masked))
+		if (rule->network ? network
+				  : rule->from == level || (rule->from < level && !rule->masked))
 			r = add_rule(ctx, SCMP_ACT_NOTIFY, rule->name, rule->masked ? &part : NULL);
 	}
 	return r;
@@ -127,12 +128,22 @@ static int add_supervision(scmp_filter_ctx ctx, enum rb_supervision_level level)
 
 static int add_owners(scmp_filter_ctx ctx)
 {
-	return add_supervision(ctx, RB_SUPERVISE_OWNERS);
+	return add_supervision(ctx, RB_SUPERVISE_OWNERS, false);
 }
 
 static int add_all(scmp_filter_ctx ctx)
 {
-	return add_supervision(ctx, RB_SUPERVISE_ALL);
+	return add_supervision(ctx, RB_SUPERVISE_ALL, false);
+}
+
+static int add_owners_net(scmp_filter_ctx ctx)
+{
+	return add_supervision(ctx, RB_SUPERVISE_OWNERS, true);
+}
+
+static int add_all_net(scmp_filter_ctx ctx)
+{
+	return add_supervision(ctx, RB_SUPERVISE_ALL, true);
 }
 
 static void emit(struct rb_buf *b, uint16_t code, uint32_t k, uint8_t jt, uint8_t jf)
@@ -219,6 +230,7 @@ static void hash_supervision(struct rb_hash *h)
 		rb_hash_addu64(h, rule->masked ? rule->arg : UINT64_MAX);
 		rb_hash_addu64(h, (uint64_t)rule->mask << 32 | rule->value);
 		rb_hash_addu64(h, rule->from);
+		rb_hash_addu64(h, rule->network);
 	}
 	for (const uint32_t *n = rb_supervise_not_implemented; *n; n++)
 		rb_hash_addu64(h, *n);
@@ -239,6 +251,10 @@ static const struct {
 			      hash_supervision},
 	[RB_FILTER_ALL] = {"supervision", SCMP_ACT_ALLOW, add_all, emit_supervision,
 			   hash_supervision},
+	[RB_FILTER_OWNERS_NET] = {"owners-net", SCMP_ACT_ALLOW, add_owners_net, emit_supervision,
+				  hash_supervision},
+	[RB_FILTER_ALL_NET] = {"supervision-net", SCMP_ACT_ALLOW, add_all_net, emit_supervision,
+			       hash_supervision},
 };
 
 int rb_filter_build(enum rb_filter_kind kind, struct rb_buf *ret, struct rb_error **err)
@@ -283,7 +299,8 @@ static struct rb_digest tables_digest(enum rb_filter_kind kind)
 }
 
 /* The programs of this process; they live until the end. */
-static struct rb_buf loaded[RB_FILTER_KINDS] = {RB_BUF_INIT, RB_BUF_INIT, RB_BUF_INIT, RB_BUF_INIT};
+static struct rb_buf loaded[RB_FILTER_KINDS] = {RB_BUF_INIT, RB_BUF_INIT, RB_BUF_INIT,
+						RB_BUF_INIT, RB_BUF_INIT, RB_BUF_INIT};
 
 /* The file is the digest of the program, then the program. */
 static bool load_cached(int cache_fd, const char *name, struct rb_buf *ret)

@@ -43,6 +43,8 @@ enum rb_filter_kind {
 	RB_FILTER_PROFILE_386, /* with socketcall, the C library's only way to sockets there */
 	RB_FILTER_OWNERS,      /* of RB_SUPERVISE_OWNERS */
 	RB_FILTER_ALL,         /* of RB_SUPERVISE_ALL */
+	RB_FILTER_OWNERS_NET,  /* the same two, where the network is asked for */
+	RB_FILTER_ALL_NET,
 	RB_FILTER_KINDS
 };
 /* Makes the program with the library, without any cache. */

@@ -34,6 +34,13 @@ enum rb_supervision_level rb_supervision_choose(const struct rb_exec_spec *spec,
 	return spec->insecure ? RB_SUPERVISE_NONE : RB_SUPERVISE_OWNERS;
 }
 
+/* An i386 program can make sockets by socketcall(2), whose arguments are in its memory. */
+bool rb_exec_can_ask(const struct rb_exec_spec *spec)
+{
+	return spec->ledger && spec->host->can_notify && !spec->insecure &&
+	       !(spec->arch && rb_streq(spec->arch, "386"));
+}
+
 static int start(struct rb_supervision *v, struct rb_error **err)
 {
 	RB_CLEANUP(rb_closep) int listener = rb_steal_fd(&v->listener);
@@ -75,6 +82,7 @@ int rb_supervision_begin(struct rb_supervision *v, const struct rb_step *s,
 		.gid_limit = rb_id_map_limit(&host->gids),
 		.ledger = s->spec->ledger,
 		.diff_fd = s->spec->diff_fd,
+		.network_fd = s->spec->net_on_demand ? s->spec->ask_fd : -1,
 	};
 	/* A step whose ids are the kernel's hardly ever calls: the first call starts it. */
 	if (s->supervision_level == RB_SUPERVISE_OWNERS) {

@@ -228,9 +228,11 @@ static int get_supervision(struct rb_step *s, struct rb_error **err)
 {
 	if (s->supervision_level == RB_SUPERVISE_NONE)
 		return 0;
-	return rb_filter_get(s->supervision_level == RB_SUPERVISE_ALL ? RB_FILTER_ALL
-								      : RB_FILTER_OWNERS,
-			     &s->supervision, err);
+	static const enum rb_filter_kind kinds[2][2] = {{RB_FILTER_OWNERS, RB_FILTER_OWNERS_NET},
+							{RB_FILTER_ALL, RB_FILTER_ALL_NET}};
+	bool all = s->supervision_level == RB_SUPERVISE_ALL;
+
+	return rb_filter_get(kinds[all][s->spec->net_on_demand], &s->supervision, err);
 }
 
 static enum rb_filter_kind profile(const struct rb_exec_spec *spec)

@@ -77,7 +77,12 @@ struct rb_exec_spec {
 	const char *cwd;         /* made 0755, owned by the user, when missing */
 	const char *user;        /* config.User as text; NULL or "" is root (10.3) */
 	enum rb_network network;
-	int net_fd;           /* RB_NET_PRIVATE: borrowed */
+	int net_fd; /* RB_NET_PRIVATE: borrowed */
+	/* RB_NET_PRIVATE: nobody serves that network yet. ask_fd, a socket, brings a byte at the
+	 * other end before the step makes its first socket, which waits for a byte from there. See
+	 * rb_exec_can_ask(). */
+	bool net_on_demand;
+	int ask_fd;           /* borrowed until finish */
 	const char *hostname; /* NULL: "buildkitsandbox" */
 	/* All capabilities of the step's user namespace and no filter (12). It has namespaces of
 	 * its own to use them on, except where ids are emulated: its mounts stay ours then. */
@@ -120,6 +125,9 @@ int rb_exec_filter_prepare(int cache_fd, struct rb_error **err);
  * find user X: no matching entries in passwd file", UNSUPPORTED, SYS.
  */
 int rb_exec_start(const struct rb_exec_spec *spec, struct rb_exec *ret, struct rb_error **err);
+
+/* Whether a step of this specification can have net_on_demand: somebody watches its calls. */
+bool rb_exec_can_ask(const struct rb_exec_spec *spec);
 
 /* Starts the step's supervisor at the first call that needs one, or ends a step whose supervisor is
  * gone; what went wrong is told by finish. */

@@ -31,6 +31,7 @@
 enum {
 	READY_MS = 10000, /* a helper takes 20 to 60; only a hanging one is waited for that long */
 	COMPLAINT_MAX = 4096,
+	BOOT_ID_MAX = 64,
 };
 
 struct rb_netns {
@@ -43,16 +44,60 @@ struct rb_netns {
 struct rb_networks {
 	const struct rb_host *host; /* borrowed */
 	bool host_gateway;
+	bool proved; /* a helper has worked since the boot */
+	int cache_fd;
 	struct rb_netns *list; /* owned */
 	char *why_not;         /* NULL: not known to be impossible; owned */
 };
 
-struct rb_networks *rb_networks_new(const struct rb_host *host, bool host_gateway)
+/* --- what is known since the boot --- */
+
+#define PROOF "network"
+
+static char *boot_id(void)
+{
+	struct rb_buf text = RB_BUF_INIT;
+	struct rb_error *why = NULL;
+
+	if (rb_read_file_at(AT_FDCWD, "/proc/sys/kernel/random/boot_id", BOOT_ID_MAX, &text, &why) <
+	    0)
+		rb_error_drop(&why); /* then nothing is remembered */
+	return rb_buf_steal(&text);
+}
+
+static bool is_proved(int cache_fd)
+{
+	RB_CLEANUP(rb_strp) char *boot = boot_id();
+	RB_CLEANUP(rb_buf_clear) struct rb_buf text = RB_BUF_INIT;
+	struct rb_error *why = NULL;
+
+	if (rb_read_file_at(cache_fd, PROOF, BOOT_ID_MAX, &text, &why) < 0)
+		rb_error_drop(&why); /* not yet */
+	return *boot && rb_streq(text.ptr, boot);
+}
+
+static void note(struct rb_networks *n, bool works)
+{
+	RB_CLEANUP(rb_strp) char *boot = boot_id();
+	struct rb_error *why = NULL;
+
+	if (n->proved == works)
+		return;
+	n->proved = works;
+	if (!works)
+		(void)unlinkat(n->cache_fd, PROOF, 0);
+	else if (rb_publish_at(n->cache_fd, PROOF, boot, strlen(boot), 0600, &why) < 0)
+		rb_error_drop(&why); /* then the next build finds out anew */
+}
+
+struct rb_networks *rb_networks_new(const struct rb_host *host, bool host_gateway, int cache_fd)
 {
 	struct rb_networks *n = rb_calloc(1, sizeof(*n));
 
 	n->host = host;
 	n->host_gateway = host_gateway;
+	n->cache_fd = fcntl(cache_fd, F_DUPFD_CLOEXEC, 3);
+	n->proved = is_proved(cache_fd);
 	return n;
 }
 
@@ -78,6 +123,7 @@ void rb_networks_free(struct rb_networks *n)
 		next = ns->next;
 		netns_free(ns);
 	}
+	rb_closep(&n->cache_fd);
 	free(n->why_not);
 	free(n);
 }
@@ -215,9 +261,9 @@ static int start_helper(const struct rb_networks *n, const struct helper *h, str
 	return -1;
 }
 
-static void drop_priority_error(struct rb_error **first, struct rb_error **now)
+/* Of two errors the first, but what a helper complained of tells more than that one is missing. */
+static void keep_telling(struct rb_error **first, struct rb_error **now)
 {
-	/* "not installed" says less than what a helper complained of. */
 	if (*first && ((*now)->code == RB_ERR_NOTFOUND || (*first)->code != RB_ERR_NOTFOUND)) {
 		rb_error_drop(now);
 		return;
@@ -226,22 +272,37 @@ static void drop_priority_error(struct rb_error **first, struct rb_error **now)
 	*first = rb_steal_ptr(now);
 }
 
-static int connect_netns(const struct rb_networks *n, struct rb_netns *ns, struct rb_error **err)
+static bool is_any_installed(void)
+{
+	for (size_t i = 0; i < RB_ARRAY_LEN(helpers); i++) {
+		RB_CLEANUP(rb_strp) char *path = rb_find_program(helpers[i].name);
+
+		if (path)
+			return true;
+	}
+	return false;
+}
+
+int rb_netns_connect(struct rb_networks *n, struct rb_netns *ns, struct rb_error **err)
 {
 	RB_CLEANUP(rb_error_freep) struct rb_error *first = NULL;
 
-	for (size_t i = 0; i < RB_ARRAY_LEN(helpers); i++) {
+	for (size_t i = 0; i < RB_ARRAY_LEN(helpers) && !rb_netns_is_connected(ns); i++) {
 		struct rb_error *why = NULL;
 
-		if (start_helper(n, &helpers[i], ns, &why) == 0)
-			return 0;
-		drop_priority_error(&first, &why);
+		if (start_helper(n, &helpers[i], ns, &why) < 0)
+			keep_telling(&first, &why);
 	}
-	if (first->code == RB_ERR_NOTFOUND)
-		return rb_fail(err, RB_ERR_UNSUPPORTED,
-			       "neither pasta nor slirp4netns is installed");
+	note(n, rb_netns_is_connected(ns));
+	if (rb_netns_is_connected(ns))
+		return 0;
 	*err = rb_steal_ptr(&first);
 	return -1;
+}
+
+bool rb_netns_is_connected(const struct rb_netns *ns)
+{
+	return ns->helper.pid != 0;
 }
 
 /* --- namespaces --- */
@@ -322,16 +383,18 @@ static struct rb_netns *new_netns(struct rb_networks *n, struct rb_error **err)
 
 	ns->fd = -1;
 	ns->helper = (struct rb_child)RB_CHILD_INIT;
-	/* Without it no helper has to be tried. */
+	if (!is_any_installed()) {
+		(void)rb_fail(err, RB_ERR_UNSUPPORTED,
+			      "neither pasta nor slirp4netns is installed");
+		return NULL;
+	}
 	RB_CLEANUP(rb_closep) int tun = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
 	if (tun < 0) {
 		(void)rb_fail_errno(err, "cannot open /dev/net/tun");
 		return NULL;
 	}
-	if (make_netns(n->host, ns, err) < 0 || connect_netns(n, ns, err) < 0)
+	if (make_netns(n->host, ns, err) < 0)
 		return NULL;
-	ns->next = n->list;
-	n->list = ns;
 	return rb_steal_ptr(&ns);
 }
 
@@ -341,6 +404,8 @@ static bool is_alive(const struct rb_netns *ns)
 {
 	siginfo_t si = {0};
 
+	if (!rb_netns_is_connected(ns))
+		return true;
 	return waitid((idtype_t)P_PIDFD, (id_t)ns->helper.pidfd, &si,
 		      WEXITED | WNOHANG | WNOWAIT) == 0 &&
 	       !si.si_pid;
@@ -361,15 +426,30 @@ static void remove_dead(struct rb_networks *n)
 	}
 }
 
-struct rb_netns *rb_networks_take(struct rb_networks *n, const char **why)
+/* A free one, or a new one, connected where that is due; NULL with *err. */
+static struct rb_netns *find_free(struct rb_networks *n, bool now, struct rb_error **err)
 {
+	struct rb_netns *ns = n->list;
+
+	while (ns && ns->taken)
+		ns = ns->next;
+	if (!ns) {
+		ns = new_netns(n, err);
+		if (!ns)
+			return NULL;
+		ns->next = n->list;
+		n->list = ns;
+	}
+	return (now || !n->proved) && rb_netns_connect(n, ns, err) < 0 ? NULL : ns;
+}
+
+struct rb_netns *rb_networks_take(struct rb_networks *n, bool now, const char **why)
+{
+	struct rb_netns *ns = NULL;
 	struct rb_error *err = NULL;
-	struct rb_netns *ns;
 
 	remove_dead(n);
-	for (ns = n->list; ns && ns->taken; ns = ns->next)
-		;
-	if (!ns && !n->why_not && !(ns = new_netns(n, &err))) {
+	if (!n->why_not && !(ns = find_free(n, now, &err))) {
 		n->why_not = rb_error_text(err);
 		rb_error_drop(&err);
 	}

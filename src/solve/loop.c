@@ -302,7 +302,7 @@ static void poll_collect(struct rb_solver *s, struct poll_set *set)
 	poll_add(set, s->signal_fd, UINT32_MAX);
 	for (size_t i = 0; i < s->n_jobs; i++) {
 		const struct job *job = s->jobs[i];
-		int fds[RB_OP_RUN_FDS] = {-1, -1, -1, -1};
+		int fds[RB_OP_RUN_FDS] = {-1, -1, -1, -1, -1};
 
 		if (!job->running)
 			continue;

@@ -7,10 +7,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/sys.h"
 #include "solve/lend.h"
 #include "solve/mask.h"
 #include "solve/solve-internal.h"
@@ -21,6 +23,8 @@ struct op_run {
 	struct rb_active *active;
 	struct rb_netns *netns; /* NULL: not a private network */
 	struct rb_networks *networks;
+	int ask_fd, answer_fd;       /* our end and the step's, where it asks for that */
+	struct rb_error *no_network; /* what came of it */
 	int root_fd;
 	struct rb_exec exec;
 	bool ended;
@@ -40,6 +44,9 @@ static void op_run_free(struct op_run *run)
 	rb_mask_free(run->mask);
 	rb_loan_clear(&run->loan);
 	rb_networks_give_back(run->networks, run->netns);
+	rb_closep(&run->ask_fd);
+	rb_closep(&run->answer_fd);
+	rb_error_drop(&run->no_network);
 	free(run->log_path);
 	free(run);
 }
@@ -120,32 +127,94 @@ static bool wants_gateway(const struct rb_exec_settings *settings)
 	return false;
 }
 
-/* The mode asked for, as far as this host has it: instead of a private network the host's serves,
- * and is told of once (12). */
-static enum rb_network choose_network(struct rb_solver *s, const struct job *job,
-				      struct op_run *run)
+static struct rb_networks *new_networks(struct rb_solver *s)
 {
-	enum rb_network_mode mode = job->vertex->run.network;
-	const char *why;
+	struct rb_error *why = NULL;
+	RB_CLEANUP(rb_closep) int cache = rb_store_dir(s->in.store, "cache", &why);
 
-	if (mode != RB_NETWORK_DEFAULT)
-		return mode == RB_NETWORK_NONE ? RB_NET_NONE : RB_NET_HOST;
-	if (!s->networks)
-		s->networks = rb_networks_new(s->in.host, wants_gateway(s->in.options->settings));
-	run->networks = s->networks;
-	run->netns = rb_networks_take(s->networks, &why);
-	if (run->netns)
-		return RB_NET_PRIVATE;
-	if (!s->network_noticed) {
-		RB_CLEANUP(rb_strp)
-		char *text =
-			rb_asprintf("steps share this host's network and what listens on its "
-				    "loopback: %s (--network=none closes it; see rbuild doctor)",
-				    why);
-		rb_solve_emit(s, job->ev, RB_EV_WARN, text);
+	rb_error_drop(&why); /* then nothing is remembered */
+	return rb_networks_new(s->in.host, wants_gateway(s->in.options->settings), cache);
+}
+
+/* Whoever waits for the network goes on; a supervisor waits for those of its threads that do. */
+static void answer_network(struct op_run *run)
+{
+	if (run->ask_fd >= 0)
+		(void)send(run->ask_fd, "y", 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+/* When a step asks: its network, or its end. */
+static void give_network(struct op_run *run)
+{
+	char byte;
+
+	if (run->ask_fd < 0 || run->no_network || recv(run->ask_fd, &byte, 1, MSG_DONTWAIT) != 1)
+		return;
+	if (rb_netns_connect(run->networks, run->netns, &run->no_network) < 0) {
+		(void)rb_wrap(&run->no_network,
+			      "the step cannot have a network of its own (build again: steps share "
+			      "this host's then)");
+		(void)rb_sys_pidfd_send_signal(run->exec.pidfd, SIGKILL);
 	}
+	answer_network(run);
+}
+
+/* Instead of a private network the host's serves, and is told of once (12). */
+static void notice_network(struct rb_solver *s, const struct job *job, const char *why)
+{
+	RB_CLEANUP(rb_strp)
+	char *text =
+		rb_asprintf("steps share this host's network and what listens on its loopback: "
+			    "%s (--network=none closes it; see rbuild doctor)",
+			    why);
+
+	if (!s->network_noticed)
+		rb_solve_emit(s, job->ev, RB_EV_WARN, text);
 	s->network_noticed = true;
-	return RB_NET_HOST;
+}
+
+static int take_network(struct rb_solver *s, const struct job *job, struct op_run *run,
+			struct rb_exec_spec *spec, struct rb_error **err)
+{
+	const char *why;
+	int ends[2];
+
+	if (!s->networks)
+		s->networks = new_networks(s);
+	run->networks = s->networks;
+	run->netns = rb_networks_take(s->networks, !rb_exec_can_ask(spec), &why);
+	if (!run->netns) {
+		notice_network(s, job, why);
+		return 0;
+	}
+	spec->network = RB_NET_PRIVATE;
+	spec->net_fd = rb_netns_fd(run->netns);
+	if (rb_netns_is_connected(run->netns))
+		return 0;
+	if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, ends) < 0)
+		return rb_fail_errno(err, "cannot make a socket pair");
+	run->ask_fd = ends[0];
+	run->answer_fd = ends[1];
+	spec->net_on_demand = true;
+	spec->ask_fd = run->answer_fd;
+	return 0;
+}
+
+/* The mode asked for, as far as this host has it. */
+static int choose_network(struct rb_solver *s, const struct job *job, struct op_run *run,
+			  struct rb_exec_spec *spec, struct rb_error **err)
+{
+	switch (job->vertex->run.network) {
+	case RB_NETWORK_NONE:
+		spec->network = RB_NET_NONE;
+		return 0;
+	case RB_NETWORK_HOST:
+		spec->network = RB_NET_HOST;
+		return 0;
+	case RB_NETWORK_DEFAULT:
+		break;
+	}
+	return take_network(s, job, run, spec, err);
 }
 
 /* Nobody gives devices: what a step can do without is left out, and said. */
@@ -185,8 +254,7 @@ static int start(struct rb_solver *s, const struct job *job, struct op_run *run,
 	struct mounts mounts = {.n = 0};
 	if (add_mounts(s, v, m, run, &env, &mounts, err) < 0)
 		return -1;
-	enum rb_network network = choose_network(s, job, run);
-	const struct rb_exec_spec spec = {
+	struct rb_exec_spec spec = {
 		.root_fd = run->root_fd,
 		.host = s->in.host,
 		.ledger = rb_active_ledger(run->active),
@@ -197,8 +265,6 @@ static int start(struct rb_solver *s, const struct job *job, struct op_run *run,
 		.arch = foreign_arch(v),
 		.cwd = v->run.cwd,
 		.user = v->run.user,
-		.network = network,
-		.net_fd = run->netns ? rb_netns_fd(run->netns) : -1,
 		.hostname = v->run.hostname,
 		.insecure = v->run.insecure,
 		.settings = s->in.options->settings,
@@ -210,7 +276,8 @@ static int start(struct rb_solver *s, const struct job *job, struct op_run *run,
 		.stdout_fd = -1,
 		.stderr_fd = -1,
 	};
-	if (rb_exec_start(&spec, &run->exec, err) < 0)
+	if (choose_network(s, job, run, &spec, err) < 0 ||
+	    rb_exec_start(&spec, &run->exec, err) < 0)
 		return -1;
 	(void)fcntl(run->exec.out_fd, F_SETFL, O_NONBLOCK);
 	(void)fcntl(run->exec.err_fd, F_SETFL, O_NONBLOCK);
@@ -240,7 +307,7 @@ static int go_on(struct rb_solver *s, struct job *job, int mounts, struct rb_err
 	if (mounts < 0 || job->was_cached)
 		return mounts < 0 ? rb_error_at(err, v->inst->line_first, v->inst->line_last) : 1;
 	struct op_run *run = rb_calloc(1, sizeof(*run));
-	run->root_fd = run->log_fd = -1;
+	run->root_fd = run->log_fd = run->ask_fd = run->answer_fd = -1;
 	run->loan = (struct rb_loan)RB_LOAN_INIT;
 	run->exec = (struct rb_exec){.pidfd = -1, .out_fd = -1, .err_fd = -1, .attend_fd = -1};
 	if (prepare_filter(s, err) < 0 || check_devices(s, job, err) < 0 ||
@@ -268,6 +335,7 @@ void rb_op_run_fds(const struct op_run *run, int fds[static RB_OP_RUN_FDS])
 	fds[1] = run->exec.err_fd;
 	fds[2] = run->ended ? -1 : run->exec.pidfd;
 	fds[3] = run->ended ? -1 : run->exec.attend_fd;
+	fds[4] = run->ended ? -1 : run->ask_fd;
 }
 
 /* A log that cannot be written (full disk) must not end a step that goes on fine. */
@@ -363,8 +431,10 @@ bool rb_op_run_pump(struct rb_solver *s, struct job *job)
 	pump_pipe(&o, &run->exec.err_fd, 2);
 	if (!run->ended && process_ended(run->exec.pidfd))
 		run->ended = true;
-	if (!run->ended)
+	if (!run->ended) {
 		rb_exec_attend(&run->exec);
+		give_network(run);
+	}
 	/* The pid namespace is gone with its first process, so the pipes reach their end. */
 	if (!run->ended || run->exec.out_fd >= 0 || run->exec.err_fd >= 0)
 		return false;
@@ -412,8 +482,14 @@ int rb_op_run_finish(struct rb_solver *s, struct job *job, char id[static RB_ID_
 	struct op_run *run = rb_steal_ptr(&job->run);
 	struct rb_exec_result result;
 	struct rb_snapshot_meta meta;
-	int r = rb_exec_finish(&run->exec, &result, err);
 
+	answer_network(run);
+	int r = rb_exec_finish(&run->exec, &result, err);
+	if (run->no_network) {
+		rb_error_drop(err); /* because of it */
+		*err = rb_steal_ptr(&run->no_network);
+		r = -1;
+	}
 	if (r == 0 && result.exit_status)
 		r = failed(v, run, &result, err);
 	rb_closep(&run->root_fd);

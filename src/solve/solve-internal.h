@@ -320,7 +320,7 @@ void rb_op_mounts_drop_copies(struct rb_solver *s);
  * ended already, because its result is known; 0 when it is under way. */
 int rb_op_run_start(struct rb_solver *s, struct job *job, struct rb_error **err);
 int rb_op_run_resume(struct rb_solver *s, struct job *job, struct rb_error **err);
-enum { RB_OP_RUN_FDS = 4 };
+enum { RB_OP_RUN_FDS = 5 };
 /* Descriptors to poll; -1 for those already closed. */
 void rb_op_run_fds(const struct op_run *run, int fds[static RB_OP_RUN_FDS]);
 /* Called when one of them is readable; true when the step has ended and rb_op_run_finish() is due.

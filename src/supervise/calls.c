@@ -46,6 +46,18 @@
 		.handler = (fn)                                                                    \
 	}
 
+#define NET(family)                                                                                \
+	{                                                                                          \
+		.rule = {.name = "socket",                                                         \
+			 .masked = true,                                                           \
+			 .arg = 0,                                                                 \
+			 .mask = (uint32_t)WHOLE,                                                  \
+			 .value = (family),                                                        \
+			 .from = RB_SUPERVISE_OWNERS,                                              \
+			 .network = true},                                                         \
+		.handler = rb_call_socket, .only_looks = true                                      \
+	}
+
 enum { TMPFILE_BIT = O_TMPFILE & ~O_DIRECTORY, WHOLE = -1 };
 
 /*
@@ -168,6 +180,10 @@ static const struct {
 	PART("getrlimit", 0, (uint32_t)WHOLE, RLIMIT_LOCKS, rb_call_getrlimit),
 	PART("ugetrlimit", 0, (uint32_t)WHOLE, RLIMIT_LOCKS, rb_call_getrlimit),
 	PART("prlimit64", 1, (uint32_t)WHOLE, RLIMIT_LOCKS, rb_call_prlimit),
+	NET(AF_INET),
+	NET(AF_INET6),
+	NET(AF_NETLINK),
+	NET(AF_PACKET),
 	PART("getsockopt", 2, (uint32_t)WHOLE, SO_PEERCRED, rb_call_getsockopt),
 };
 

@@ -151,6 +151,7 @@ struct call_entry rb_call_find(uint32_t arch, uint32_t nr, bool *ret_compat);
 
 /* Before something that waits, or copies a large file up. */
 void rb_call_may_take_long(struct call *c, const struct stat *st);
+void rb_call_takes_long(struct call *c);
 
 /* caller.c. Mechanism: results or -errno. */
 int rb_caller_read(const struct call *c, uint64_t address, void *buf, size_t len);
@@ -274,7 +275,7 @@ call_fn rb_call_setgid, rb_call_setregid, rb_call_setresgid, rb_call_setfsgid;
 call_fn rb_call_getuid, rb_call_geteuid, rb_call_getgid, rb_call_getegid;
 call_fn rb_call_getresuid, rb_call_getresgid, rb_call_getgroups, rb_call_setgroups;
 call_fn rb_call_capget, rb_call_capset, rb_call_prctl, rb_call_umask;
-call_fn rb_call_execve, rb_call_execveat, rb_call_chroot;
+call_fn rb_call_execve, rb_call_execveat, rb_call_chroot, rb_call_socket;
 call_fn rb_call_setrlimit, rb_call_getrlimit, rb_call_prlimit, rb_call_getsockopt;
 
 #endif

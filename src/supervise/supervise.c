@@ -314,7 +314,13 @@ enum { LONG_BYTES = 1 << 20 };
 
 void rb_call_may_take_long(struct call *c, const struct stat *st)
 {
-	if (c->gave_place || !(S_ISFIFO(st->st_mode) || st->st_size >= LONG_BYTES))
+	if (S_ISFIFO(st->st_mode) || st->st_size >= LONG_BYTES)
+		rb_call_takes_long(c);
+}
+
+void rb_call_takes_long(struct call *c)
+{
+	if (c->gave_place)
 		return;
 	c->gave_place = true;
 	give_place(c->pool);
@@ -432,7 +438,8 @@ static void RB_NORETURN supervisor_main(const struct rb_supervise_spec *spec, in
 	r = prepare(&s);
 	if (rb_write_full(ready_fd, &r, sizeof(r)) < 0 || r < 0)
 		_exit(1);
-	const int keep[] = {s.listener, s.proc_fd, s.root_fd, spec->diff_fd, result_fd};
+	const int keep[] = {s.listener,    s.proc_fd, s.root_fd,
+			    spec->diff_fd, result_fd, spec->network_fd};
 	close_others(keep, RB_ARRAY_LEN(keep));
 	if (spec->level == RB_SUPERVISE_ALL)
 		give_output(&s);

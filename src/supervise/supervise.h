@@ -39,6 +39,7 @@ struct rb_supervise_rule {
 	unsigned arg;
 	uint32_t mask, value;
 	enum rb_supervision_level from; /* the least supervision that sends it */
+	bool network; /* only where the step's network is made when it is asked for */
 };
 /* Calls that are sent to the listener. */
 size_t rb_supervise_rule_count(void);
@@ -68,6 +69,9 @@ struct rb_supervise_spec {
 	int diff_fd; /* the topmost tree of it, which the root writes into; borrowed */
 	const struct rb_supervise_tree *trees; /* borrowed until start returns */
 	size_t n_trees;
+	/* A socket, or -1: before the step makes its first socket that is none of Unix, a byte is
+	 * sent, and one that does not go away awaited. Borrowed. */
+	int network_fd;
 };
 
 struct rb_supervisor {

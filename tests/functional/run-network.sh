@@ -88,6 +88,52 @@ wait $pid
 is "$(grep -c ' served$' "$T/parallel")" 3 "they listen on the same low port, and so does a later one"
 [ "$(grep -c ' served$' "$T/parallel")" = 3 ] || diag "$(cat "$T/parallel")"
 
+# --- the helper is started when a step wants the network, once it is known to work here
+dockerfile <<<$'FROM debian\nRUN sleep 1; perl -MSocket -e "socket(S, AF_UNIX, SOCK_STREAM, 0) or die"; sleep 1'
+start --no-cache 2>"$T/lazy"
+sleep 0.5
+most=0
+while kill -0 $pid 2>/dev/null; do
+	helpers_are 0 || most=1
+	sleep 0.1
+done
+wait $pid
+is "$?$most" 00 "a step that makes no internet socket has no helper"
+for family in AF_INET AF_INET6 16; do
+	dockerfile <<-EOF
+		FROM debian
+		RUN perl -l -MSocket -e 'socket(S, $family, SOCK_DGRAM, 0) or die \$!; open(F, "<", "/proc/net/dev"); print grep(/eth0/, <F>) ? "there" : "not there"'
+	EOF
+	works "a step that makes a socket of $family" build --no-cache
+	is "$said" there "finds its network when the call returns"
+done
+for user in rb-range rb-single; do
+	dockerfile <<-'EOF'
+		FROM debian
+		RUN perl -l -MSocket -e '$SIG{USR1} = sub { $seen++ }; $p = $$; $k = fork; if (!$k) { for (1..2000) { kill "USR1", $p; select(undef, undef, undef, 0.0001) } exit } \
+		    1 until socket(S, AF_INET, SOCK_STREAM, 0) || !$!{EINTR}; $r = fileno(S) ? "made" : "$!"; kill "KILL", $k; print $r; print $seen ? "signals" : "none"'
+	EOF
+	works "$user: a socket that is made while signals come" build --no-cache
+	is "$said" $'made\nsignals' "$user: is made"
+	dockerfile <<-'EOF'
+		FROM debian
+		RUN for i in 1 2 3 4; do perl -l -MSocket -e 'socket(S, AF_INET, SOCK_STREAM, 0) or die; print "one"' & done; wait
+	EOF
+	works "$user: several that want it at once" build --no-cache
+	is "$(wc -l <<<"$said")" 4 "$user: have it"
+
+	# Helpers that worked before and do no more: an error, and the next build knows.
+	printf '#!/bin/sh\necho it is broken >&2\nexit 1\n' >"$T/broken" && chmod 755 "$T/broken"
+	mount --bind "$T/broken" "$(realpath /usr/bin/pasta)" && mount --bind "$T/broken" "$(realpath /usr/bin/slirp4netns)"
+	fails_with 1 '^rbuild: Dockerfile:2: the step cannot have a network of its own \(build again: steps share this host.s then\): pasta ended: it is broken$' build --no-cache
+	works "$user: the next build uses the host's" build --no-cache
+	like "$err" "$notice.*: pasta ended: it is broken" "$user: and says why"
+	umount "$(realpath /usr/bin/slirp4netns)" "$(realpath /usr/bin/pasta)"
+	works "$user: one with helpers that work again" build --no-cache
+	unlike "$err" "$notice" "$user: has its own again"
+done
+user=rb-range
+
 # --- doctor
 works "doctor says so" as "$user" "$T/$user/rbuild" --root "$T/$user/store" doctor
 like "$out" 'network .*steps have networks of their own' "of the network"
