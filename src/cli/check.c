@@ -111,6 +111,8 @@ static int run_check(struct rb_cli *cli, int argc, char *const *argv, struct rb_
 		 "value of an ARG; without =, the variable's"},
 		{"build-context", 0, RB_OPT_LIST, &o.build_contexts, "NAME=VALUE",
 		 "files or image that FROM and --from=NAME mean"},
+		{"build-context", 0, RB_OPT_LIST, &o.build_contexts, "NAME=VALUE",
+		 "files or image that FROM and --from=NAME mean"},
 		{"file", 'f', RB_OPT_STRING, &o.file, "FILE",
 		 "Dockerfile (default: CONTEXT/Dockerfile)"},
 		{"format", 0, RB_OPT_STRING, &format, "FORMAT", "text or json; default: text"},

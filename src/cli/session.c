@@ -131,8 +131,6 @@ static int start_lint(struct rb_session *s, const struct rb_plan_options *option
 
 	if (rb_lint_configure(&s->lint, s->df, options->build_args, err) < 0)
 		return -1;
-	for (size_t i = 0; i < s->lint.notes.n; i++)
-		rb_log_warn("%s", s->lint.notes.v[i]);
 	/* With exceptions a source may be a directory of which some files are left. */
 	if (ignore && !rb_ignore_has_exceptions(ignore)) {
 		s->lint.is_ignored = is_ignored;
@@ -140,6 +138,8 @@ static int start_lint(struct rb_session *s, const struct rb_plan_options *option
 		s->lint.ignore_wants_all = rb_ignore_has_catch_all(ignore);
 	}
 	rb_lint_file(&s->lint, s->df);
+	for (size_t i = 0; i < s->lint.notes.n; i++)
+		rb_log_warn("%s", s->lint.notes.v[i]);
 	return 0;
 }
 

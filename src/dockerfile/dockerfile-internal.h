@@ -58,6 +58,7 @@ struct rb_lexer {
 	unsigned line; /* number of the line that was read last */
 	char escape;
 	const char *syntax, *check;
+	const char *check_rest; /* what follows a blank in its value: not read */
 	unsigned check_line;
 	struct rb_strv comments; /* since the last instruction */
 };

@@ -101,6 +101,7 @@ static int parse(struct parsed *p, const char *text, size_t len, struct rb_error
 	p->df.escape = lx.escape;
 	p->df.syntax = lx.syntax;
 	p->df.check = lx.check;
+	p->df.check_rest = lx.check_rest;
 	p->df.check_line = lx.check_line;
 	return 0;
 }

@@ -165,9 +165,10 @@ struct rb_stage {
 };
 
 struct rb_dockerfile {
-	char escape;        /* '\\' or '`' */
-	const char *syntax; /* value of # syntax= or NULL; never fetched or run (threats S37) */
-	const char *check;  /* value of # check= or NULL */
+	char escape;            /* '\\' or '`' */
+	const char *syntax;     /* value of # syntax= or NULL; never fetched or run (threats S37) */
+	const char *check;      /* value of # check= or NULL */
+	const char *check_rest; /* NULL, or what follows a blank in its line and so is not read */
 	unsigned check_line;
 	const struct rb_inst *global_args; /* ARGs before the first FROM */
 	size_t n_global_args;

@@ -143,6 +143,10 @@ static int scan_directives(struct rb_lexer *lx, bool raw, struct rb_error **err)
 		else if (raw && which == DIRECTIVE_CHECK) {
 			lx->check = first_word(lx, value);
 			lx->check_line = lx->line;
+			size_t used = strlen(lx->check);
+			if (used < value.len)
+				lx->check_rest = rb_arena_strndup(lx->arena, value.ptr + used,
+								  value.len - used);
 		}
 		if (r < 0)
 			return rb_error_at(err, lx->line, lx->line);

@@ -280,6 +280,7 @@ void rb_lint_file(struct rb_lint *lint, const struct rb_dockerfile *df)
 	check_instruction_casing(lint, df);
 	check_duplicate_names(lint, df);
 	while ((inst = next_inst(&w))) {
+		rb_lint_check_comments(lint, inst);
 		check_form(lint, inst);
 		check_description(lint, inst);
 		if (inst->kind == RB_INST_FROM) {

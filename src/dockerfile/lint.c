@@ -111,7 +111,7 @@ const struct rb_lint_rule_info *rb_lint_rule_info(enum rb_lint_rule rule)
 /* --- configuration
  * ----------------------------------------------------------------------------------- */
 
-enum { OPTIONS_MAX = 3, SHOWN = 60 };
+enum { OPTIONS_MAX = 3, SHOWN = 60, NOTES_MAX = 20 };
 
 static void unknown_rule(const char *name, struct rb_strv *notes)
 {
@@ -213,6 +213,11 @@ int rb_lint_configure(struct rb_lint *lint, const struct rb_dockerfile *df,
 	} else if (!arg && df->check) {
 		if (rb_lint_config_parse(df->check, &lint->config, &lint->notes, err) < 0)
 			return rb_error_at(err, df->check_line, df->check_line);
+		if (df->check_rest)
+			rb_strv_addf(
+				&lint->notes,
+				"line %u: check= ends at the first blank, so this is not read:%.*s",
+				df->check_line, SHOWN, df->check_rest);
 	}
 	return 0;
 }
@@ -253,6 +258,25 @@ static void add_own_config(const struct rb_inst *inst, struct rb_lint_config *c)
 			c->experimental |= own.experimental;
 		}
 		rb_error_drop(&ignored);
+	}
+}
+
+void rb_lint_check_comments(struct rb_lint *lint, const struct rb_inst *inst)
+{
+	for (size_t i = 0; i < inst->n_comments; i++) {
+		RB_CLEANUP(rb_strv_clear) struct rb_strv notes = RB_STRV_INIT;
+		struct rb_lint_config own;
+		struct rb_error *why = NULL;
+
+		if (!is_check_comment(inst->comments[i]) || lint->notes.n > NOTES_MAX)
+			continue;
+		if (rb_lint_config_parse(inst->comments[i] + strlen("check="), &own, &notes, &why) <
+		    0)
+			rb_strv_take(&notes, rb_error_text(why));
+		rb_error_drop(&why); /* it may be meant for people */
+		for (size_t j = 0; j < notes.n; j++)
+			rb_strv_addf(&lint->notes, "the comment above line %u: %s",
+				     inst->line_first, notes.v[j]);
 	}
 }
 

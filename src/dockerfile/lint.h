@@ -120,6 +120,9 @@ void rb_lint_stage(struct rb_lint *lint, const struct rb_stage *stage);
 /* "`# NAME text`" among the comments above inst: text, or NULL (dockerfile.md 8.3). Borrowed. */
 const char *rb_inst_description(const struct rb_inst *inst, const char *name);
 
+/* Adds notes about `check=` comments above inst that cannot be what they look like. */
+void rb_lint_check_comments(struct rb_lint *lint, const struct rb_inst *inst);
+
 /* Sorts by line; equal lines keep the order of finding. */
 void rb_lint_sort(struct rb_lint *lint);
 /* With error=true and a warning: -1 with `lint violation found for rules: A, B` and the lines of

@@ -393,8 +393,14 @@ static void test_lint__configuration(void)
 		ROW("FROM a\n# check=skip=JSONArgsRecommended\nCMD b\n\nENTRYPOINT c\n",
 		    "JSONArgsRecommended 5-5: JSON arguments recommended for ENTRYPOINT to prevent surprises with OS signals\n"),
 		ROW("FROM a\n# check=skip=all;error=true\nCMD b\n", ""),
+		ROW("# check=skip=A11, B\nFROM a\n",
+		    "note: check= names the rule A11, which does not exist\n"
+		    "note: line 1: check= ends at the first blank, so this is not read: B\n"),
+		ROW("FROM a\n# check=skip=Nope\nCMD [\"b\"]\n",
+		    "note: the comment above line 3: check= names the rule Nope, which does not exist\n"),
 		ROW("FROM a\n# check=the weather\nCMD b\n",
-		    "JSONArgsRecommended 3-3: JSON arguments recommended for CMD to prevent surprises with OS signals\n"),
+		    "JSONArgsRecommended 3-3: JSON arguments recommended for CMD to prevent surprises with OS signals\n"
+		    "note: the comment above line 3: invalid check option \"the weather\": the options are skip=RULE,..., error=true and experimental=RULE,..., separated by ;\n"),
 		ROW(DESCRIBED, ""),
 		ROW("# check=experimental=all\n" DESCRIBED,
 		    "InvalidDefinitionDescription 3-3: Comment for ARG should follow the format: `# A <description>`\n"
