@@ -233,6 +233,20 @@ static void check_bootstrap(struct rb_host *h)
 		rb_host_add_check(h, "bootstrap", true, rb_steal_ptr(&path), NULL);
 }
 
+static void check_git(struct rb_host *h)
+{
+	RB_CLEANUP(rb_strp) char *path = rb_find_program("git");
+	bool by_hand;
+
+	if (path)
+		rb_host_add_check(h, "git", true, rb_steal_ptr(&path), NULL);
+	else
+		rb_host_add_check(h, "git", false,
+				  rb_strdup("git is not installed: no repositories as contexts or "
+					    "for ADD"),
+				  rb_host_install_line("git", &by_hand));
+}
+
 /* With one id setgroups is denied for good (threats S44). */
 static void note_groups(struct rb_host *h)
 {
@@ -262,5 +276,6 @@ void rb_host_doctor(const char *store_path, struct rb_host *ret)
 	if (store_path)
 		rb_host_check_store(store_path, &h);
 	check_bootstrap(&h);
+	check_git(&h);
 	*ret = h;
 }
