@@ -50,8 +50,10 @@ static const char *const settings[][2] = {
 };
 
 static const char ssh_command[] =
-	"ssh -F none -o BatchMode=yes -o StrictHostKeyChecking=yes "
-	"-o 'UserKnownHostsFile=\"${RBUILD_KNOWN_HOSTS}\"' -o ForwardAgent=no";
+	"ssh -F none -o BatchMode=yes -o StrictHostKeyChecking=yes -o ConnectTimeout=10 "
+	"-o ServerAliveInterval=" RB_STRINGIFY(
+		RB_GIT_STALL_SEC) " -o ServerAliveCountMax=1 "
+				  "-o 'UserKnownHostsFile=\"${RBUILD_KNOWN_HOSTS}\"' -o ForwardAgent=no";
 
 static void add_setting(struct rb_strv *env, unsigned *n, const char *key, const char *value)
 {
@@ -97,6 +99,22 @@ static void add_ssh(const struct rb_git *g, struct rb_strv *env)
 	rb_strv_addf(env, "RBUILD_KNOWN_HOSTS=%s/.ssh/known_hosts", home ? home : "");
 }
 
+/* What git may speak, also where a redirect leads it: never from TLS to plain text. */
+static const char *allowed_protocols(const struct rb_git *g, const struct rb_git_command *c)
+{
+	static const char *const rows[][2] = {
+		{"https://", "https"}, {"http://", "http:https"}, {"git://", "git"}};
+
+	if (c->from_store)
+		return "file"; /* our own bare repository, asked by ourselves */
+	if (!c->network)
+		return "none";
+	for (size_t i = 0; i < RB_ARRAY_LEN(rows); i++)
+		if (rb_starts_with(g->ref->url, rows[i][0]))
+			return rows[i][1];
+	return "ssh";
+}
+
 static void make_environment(const struct rb_git *g, const struct rb_git_command *c,
 			     struct rb_strv *env)
 {
@@ -111,11 +129,7 @@ static void make_environment(const struct rb_git *g, const struct rb_git_command
 	rb_strv_add(env, "GIT_ATTR_NOSYSTEM=1");
 	rb_strv_add(env, "GIT_TERMINAL_PROMPT=0");
 	rb_strv_add(env, "GIT_NO_REPLACE_OBJECTS=1");
-	/* "file" is our own bare repository, asked by ourselves. */
-	rb_strv_addf(env, "GIT_ALLOW_PROTOCOL=%s",
-		     c->from_store       ? "file"
-		     : g->env->ssh_agent ? "http:https:git:ssh"
-					 : "http:https:git");
+	rb_strv_addf(env, "GIT_ALLOW_PROTOCOL=%s", allowed_protocols(g, c));
 	if (c->index)
 		rb_strv_addf(env, "GIT_INDEX_FILE=%s", c->index);
 	if (c->network) {

@@ -170,7 +170,15 @@ for form in git@127.0.0.1:lib.git ssh://git@127.0.0.1/lib.git; do
 	fails_with 1 "^rbuild: Dockerfile:2: $form: it is reached by ssh: lend the build an agent with --ssh default" \
 		rb -o type=cacheonly "$T/c"
 done
-mkdir "$T/bin"
+context "$T/c" <<<$'FROM scratch\nADD '"http://$WEB/stall/x.git /d"
+"$RBUILD" --root "$RB_ROOT" -o type=cacheonly "$T/c" >"$T/.stall" 2>&1 &
+pid=$!
+wait_for 20 grep -q stall "$WEB_LOG"
+isnt "$(processes "git --git-dir=$RB_ROOT")" 0 'git waits for a silent server'
+kill -TERM $pid
+wait $pid
+wait_for 10 test "$(processes "git --git-dir=$RB_ROOT")" = 0
+is "$(processes "git --git-dir=$RB_ROOT")" 0 'and ends with the build'
 context "$T/c" <<<$'FROM scratch\nADD '"http://$WEB/git/lib.git#side /d"
 if [ -x /usr/bin/git ]; then
 	fails_with 1 'git repositories need the program git: install the package git' \

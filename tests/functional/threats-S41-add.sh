@@ -33,6 +33,7 @@ fails_with 1 'git: .*certificate' add A=b "https://$OTHER/git/r.git"
 works 'a redirect to https' add SSL_CERT_FILE=good.pem "https://$WEB/to/files/f"
 fails_with 1 'redirects to a place that is not allowed \(only http and https, never from https to http' \
 	add SSL_CERT_FILE=good.pem "https://$WEB/down/$WEB/files/f"
+fails_with 1 'git: .*[Pp]rotocol "http"' add SSL_CERT_FILE="$T/good.pem" "https://$WEB/down/$WEB/git/r.git"
 fails_with 1 'the connection to .* failed|sent nothing' add SSL_CERT_FILE=good.pem "http://$WEB/files/f"
 start_web --tls wrong.pem wrong.key
 fails_with 1 'was issued for another host name' add SSL_CERT_FILE=wrong.pem "https://$WEB/files/f"
