@@ -90,14 +90,15 @@ static int read_ignore(struct file *f, const char *name, struct rb_error **err)
 
 static void read_contexts(struct file *f, const char *name)
 {
-	char *save = NULL;
-
 	f->names = read_part(name, "contexts");
-	for (char *s = f->names ? strtok_r(f->names, "\n", &save) : NULL; s;
-	     s = strtok_r(NULL, "\n", &save)) {
+	for (char *s = f->names; s && *s && f->n_contexts < RB_ARRAY_LEN(f->contexts);) {
+		char *end = strchrnul(s, '\n');
+
 		f->contexts[f->n_contexts] = (struct rb_plan_context){
 			.index = f->n_contexts, .name = s, .platform = "", .kind = RB_NAMED_TREE};
 		f->n_contexts++;
+		s = *end ? end + 1 : end;
+		*end = '\0';
 	}
 }
 
