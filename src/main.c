@@ -12,15 +12,15 @@
 #include "cli/cli.h"
 
 static const struct rb_verb *const verbs[] = {
-	&rb_verb_build,     &rb_verb_check,  &rb_verb_plan,   &rb_verb_pull,
-	&rb_verb_load,      &rb_verb_import, &rb_verb_images, &rb_verb_run,
-	&rb_verb_bootstrap, &rb_verb_doctor, &rb_verb_reset,  &rb_verb_version,
+	&rb_verb_build,  &rb_verb_check,  &rb_verb_plan,    &rb_verb_pull,  &rb_verb_load,
+	&rb_verb_import, &rb_verb_images, &rb_verb_run,     &rb_verb_shell, &rb_verb_bootstrap,
+	&rb_verb_doctor, &rb_verb_reset,  &rb_verb_version,
 };
 
 /* Verbs that are promised and not here yet: refused by name, never taken for a context. */
 static const char *const later[] = {
-	"push",    "login",  "logout", "tag",   "rmi", "save",
-	"inspect", "verify", "prune",  "shell", "du",  "history",
+	"push",    "login",  "logout", "tag", "rmi",     "save",
+	"inspect", "verify", "prune",  "du",  "history",
 };
 
 static void print_help(void)

@@ -36,6 +36,8 @@ const struct rb_option *rb_build_options_table(struct rb_build_options *o)
 		{"no-cache", 0, RB_OPT_FLAG, &o->no_cache, NULL, "run every step again"},
 		{"no-cache-filter", 0, RB_OPT_LIST, &o->no_cache_filter, "STAGE[,...]",
 		 "run every step of these stages again"},
+		{"on-fail", 0, RB_OPT_STRING, &o->on_fail, "ACTION",
+		 "shell: on a terminal, open one where a RUN failed"},
 		{"output", 'o', RB_OPT_LIST, &o->outputs, "SPEC",
 		 "type=oci,dest=FILE, type=local,dest=DIR, ..."},
 		{"platform", 0, RB_OPT_LIST, &o->platforms, "OS/ARCH[,...]",
@@ -196,6 +198,8 @@ int rb_build_options_check(struct rb_build_options *o, struct rb_plan_options *r
 		if (rb_csv_split(o->no_cache_filter.v[i], RB_ERR_USAGE, &o->no_cache_stages, err) <
 		    0)
 			return rb_wrap(err, "--no-cache-filter");
+	if (o->on_fail && !rb_streq(o->on_fail, "shell") && *o->on_fail)
+		return rb_fail(err, RB_ERR_USAGE, "--on-fail is shell, not \"%s\"", o->on_fail);
 	ret->no_cache = o->no_cache;
 	ret->no_cache_stages = &o->no_cache_stages;
 	if (rb_named_contexts_open(&o->build_contexts, &o->named, err) < 0)

@@ -17,6 +17,7 @@ struct rb_build_options {
 	const char *call; /* --call and --print */
 	bool check;       /* --check */
 	struct rb_step_options steps;
+	const char *on_fail;
 	bool no_cache, pull, quiet;
 	unsigned jobs; /* 0: number of processors */
 

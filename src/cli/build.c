@@ -15,6 +15,7 @@
 #include "cli/build-options.h"
 #include "cli/call.h"
 #include "cli/session.h"
+#include "cli/shell.h"
 #include "output/output.h"
 #include "solve/worker.h"
 
@@ -461,7 +462,10 @@ static int inner(void *ctx)
 		r = rb_solve_run(b->session.platforms[i].solver, &err);
 	if (r == 0)
 		r = make_outputs(b, &err);
-	return end_build(b, r, &err);
+	int status = end_build(b, r, &err);
+	if (r < 0)
+		rb_shell_on_failure(&b->session);
+	return status;
 }
 
 static int prepare(struct build *b, struct rb_error **err)
@@ -479,6 +483,8 @@ static int prepare(struct build *b, struct rb_error **err)
 	if (b->options.jobs)
 		s->options.jobs = b->options.jobs;
 	s->options.pull = b->options.pull;
+	if (b->options.on_fail && *b->options.on_fail)
+		s->options.keep_failed = rb_shell_is_possible();
 	s->options.settings = &b->options.steps.settings;
 	s->options.cache_sources = b->cache.sources;
 	s->options.n_cache_sources = b->cache.n_sources;

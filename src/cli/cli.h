@@ -34,8 +34,8 @@ struct rb_verb {
 };
 
 extern const struct rb_verb rb_verb_build, rb_verb_check, rb_verb_plan, rb_verb_pull, rb_verb_load,
-	rb_verb_import, rb_verb_images, rb_verb_run, rb_verb_bootstrap, rb_verb_doctor,
-	rb_verb_reset, rb_verb_version;
+	rb_verb_import, rb_verb_images, rb_verb_run, rb_verb_shell, rb_verb_bootstrap,
+	rb_verb_doctor, rb_verb_reset, rb_verb_version;
 
 /*
  * Parses the verb's own table and the common one. *rest receives the other words, at least min and

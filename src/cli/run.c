@@ -11,21 +11,32 @@
 
 #include "base/fd.h"
 #include "base/sys.h"
-#include "cli/session.h"
+#include "cli/run.h"
+#include "cli/terminal.h"
 #include "exec/exec.h"
 #include "image/reference.h"
 
-struct run_request {
-	struct rb_session *s;
-	const struct rb_strv *args; /* image, then what replaces CMD */
-	const char *user, *workdir, *network;
-	struct rb_strv env;
-};
+/* SHELL without what makes it read a script. */
+static void choose_shell(const struct rb_image_config *c, struct rb_strv *argv)
+{
+	size_t n = c->shell.n;
+
+	if (n && rb_streq(c->shell.v[n - 1], "-c"))
+		n--;
+	for (size_t i = 0; i < n; i++)
+		rb_strv_add(argv, c->shell.v[i]);
+	if (!n)
+		rb_strv_add(argv, "/bin/sh");
+}
 
 /* Docker's rule: ENTRYPOINT is followed by the arguments given, or by CMD when none are. */
-static int command(const struct run_request *rq, const struct rb_image_config *c,
+static int command(const struct rb_run_request *rq, const struct rb_image_config *c,
 		   struct rb_strv *argv, struct rb_error **err)
 {
+	if (rq->shell) {
+		choose_shell(c, argv);
+		return 0;
+	}
 	for (size_t i = 0; i < c->entrypoint.n; i++)
 		rb_strv_add(argv, c->entrypoint.v[i]);
 	for (size_t i = 1; i < rq->args->n; i++)
@@ -128,13 +139,40 @@ static int wait_for_command(struct rb_exec *exec, int signal_fd, struct rb_error
 /* --- the command
  * ----------------------------------------------------------------------------------------- */
 
-static int run_process(const struct run_request *rq, const struct rb_image_config *c,
+static int on_descriptors(const struct rb_exec_spec *spec, struct rb_error **err)
+{
+	RB_CLEANUP(rb_closep) int signal_fd = open_signals(err);
+	struct rb_exec exec;
+
+	if (signal_fd < 0 || rb_exec_start(spec, &exec, err) < 0)
+		return -1;
+	return wait_for_command(&exec, signal_fd, err);
+}
+
+static int on_terminal(const struct rb_exec_spec *spec, struct rb_error **err)
+{
+	struct rb_exec_spec on = *spec;
+	struct rb_exec_result result;
+	struct rb_terminal t;
+	struct rb_exec exec;
+
+	if (rb_terminal_open(&t, err) < 0)
+		return -1;
+	on.terminal = true;
+	on.stdin_fd = on.stdout_fd = on.stderr_fd = t.step_fd;
+	int r = rb_exec_start(&on, &exec, err);
+	if (r == 0)
+		r = rb_terminal_follow(&t, &exec, &result, err);
+	rb_terminal_close(&t);
+	return r < 0 ? -1 : result.exit_status;
+}
+
+static int run_process(const struct rb_run_request *rq, const struct rb_image_config *c,
 		       struct rb_active *active, int root_fd, int *ret_status,
 		       struct rb_error **err)
 {
 	RB_CLEANUP(rb_strv_clear) struct rb_strv argv = RB_STRV_INIT;
 	RB_CLEANUP(rb_strv_clear) struct rb_strv env = RB_STRV_INIT;
-	struct rb_exec exec;
 
 	RB_CLEANUP(rb_closep) int cache = rb_store_dir(rq->s->store, "cache", err);
 	if (cache < 0 || rb_exec_filter_prepare(cache, err) < 0 || command(rq, c, &argv, err) < 0)
@@ -142,6 +180,8 @@ static int run_process(const struct run_request *rq, const struct rb_image_confi
 	rb_strv_copy(&env, &c->env);
 	for (size_t i = 0; i < rq->env.n; i++)
 		rb_strv_add(&env, rq->env.v[i]);
+	if (rq->shell)
+		rb_strv_addf(&env, "TERM=%s", rb_terminal_name());
 	const struct rb_exec_spec spec = {
 		.root_fd = root_fd,
 		.host = &rq->s->host,
@@ -159,17 +199,14 @@ static int run_process(const struct run_request *rq, const struct rb_image_confi
 		.stdout_fd = STDOUT_FILENO,
 		.stderr_fd = STDERR_FILENO,
 	};
-	RB_CLEANUP(rb_closep) int signal_fd = open_signals(err);
-	if (signal_fd < 0 || rb_exec_start(&spec, &exec, err) < 0)
-		return -1;
-	int status = wait_for_command(&exec, signal_fd, err);
+	int status = rq->shell ? on_terminal(&spec, err) : on_descriptors(&spec, err);
 	if (status < 0)
 		return -1;
 	*ret_status = status;
 	return 0;
 }
 
-static int run_in_namespace(struct run_request *rq, int *ret_status, struct rb_error **err)
+static int run_in_namespace(struct rb_run_request *rq, int *ret_status, struct rb_error **err)
 {
 	struct rb_session *s = rq->s;
 	RB_CLEANUP(rb_active_freep) struct rb_active *active = NULL;
@@ -196,14 +233,17 @@ static int run_in_namespace(struct run_request *rq, int *ret_status, struct rb_e
 	return r;
 }
 
-static int inner(void *ctx)
+int rb_run_inner(void *ctx)
 {
-	struct run_request *rq = ctx;
+	struct rb_run_request *rq = ctx;
 	struct rb_error *err = NULL;
 	int status = RB_EXIT_FAILED;
 
-	if (run_in_namespace(rq, &status, &err) < 0)
-		return rb_cli_report(rq->s->cli, NULL, &err);
+	if (run_in_namespace(rq, &status, &err) < 0) {
+		struct rb_cli_source source = rb_session_source(rq->s);
+
+		return rb_cli_report(rq->s->cli, &source, &err);
+	}
 	return status;
 }
 
@@ -233,7 +273,8 @@ static bool is_bound(struct rb_store *store, const char *image)
  * IMAGE is a name or, as in docker, an ID or the beginning of one: "sha256:..." always, hex digits
  * when no name of the store is written like that. An ID stands for a name that is bound to it.
  */
-static int find_image(struct run_request *rq, struct rb_plan_options *plan, struct rb_error **err)
+static int find_image(struct rb_run_request *rq, struct rb_plan_options *plan,
+		      struct rb_error **err)
 {
 	struct rb_session *s = rq->s;
 	const char *image = rq->args->v[0];
@@ -255,7 +296,7 @@ static int find_image(struct run_request *rq, struct rb_plan_options *plan, stru
 	return r;
 }
 
-static int prepare(struct run_request *rq, struct rb_error **err)
+int rb_run_prepare(struct rb_run_request *rq, struct rb_error **err)
 {
 	struct rb_env no_args = {0};
 	struct rb_plan_options plan = {.build_args = &no_args};
@@ -280,7 +321,7 @@ static int run_run(struct rb_cli *cli, int argc, char *const *argv, struct rb_er
 {
 	RB_CLEANUP(rb_strv_clear) struct rb_strv rest = RB_STRV_INIT;
 	RB_CLEANUP(rb_session_clear) struct rb_session s = RB_SESSION_INIT;
-	struct run_request rq = {.s = &s, .args = &rest};
+	struct rb_run_request rq = {.s = &s, .args = &rest};
 	const struct rb_option table[] = {
 		{"env", 'e', RB_OPT_LIST, &rq.env, "NAME=VALUE", "environment variable"},
 		{"network", 0, RB_OPT_STRING, &rq.network, "MODE", "default, none or host"},
@@ -299,11 +340,11 @@ static int run_run(struct rb_cli *cli, int argc, char *const *argv, struct rb_er
 
 	s.cli = cli;
 	if (r == 0)
-		r = prepare(&rq, err);
+		r = rb_run_prepare(&rq, err);
 	else if (r > 0)
 		return RB_EXIT_OK;
 	if (r == 0)
-		r = rb_session_enter(&s, inner, &rq, err);
+		r = rb_session_enter(&s, rb_run_inner, &rq, err);
 	rb_strv_clear(&rq.env);
 	return r;
 }

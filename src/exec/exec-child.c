@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/capability.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -211,6 +212,8 @@ static int op_stdio(struct child *c, const struct rb_op *op)
 	for (int i = 0; i < 3; i++)
 		if (dup2(fds[i], i) < 0)
 			return -errno;
+	if (c->step->spec->terminal && ioctl(0, TIOCSCTTY, 0) < 0)
+		return -errno;
 	if (c->channel != 3 && dup3(c->channel, 3, O_CLOEXEC) < 0)
 		return -errno;
 	c->channel = 3;

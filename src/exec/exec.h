@@ -96,6 +96,7 @@ struct rb_exec_spec {
 	 * none. */
 	const char *script_name;
 	const char *script_body;
+	bool terminal;            /* stdin is a terminal that is to be the step's own */
 	int stdin_fd;             /* -1: /dev/null */
 	int stdout_fd, stderr_fd; /* borrowed; -1: pipes are made, see struct rb_exec */
 };

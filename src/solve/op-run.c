@@ -3,6 +3,7 @@
  * store. */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,6 +35,21 @@ struct op_run {
 	struct rb_loan loan; /* of secrets and agents */
 };
 
+static struct op_run *op_run_new(void)
+{
+	struct op_run *run = rb_calloc(1, sizeof(*run));
+
+	*run = (struct op_run){
+		.root_fd = -1,
+		.log_fd = -1,
+		.ask_fd = -1,
+		.answer_fd = -1,
+		.loan = RB_LOAN_INIT,
+		.exec = {.pidfd = -1, .out_fd = -1, .err_fd = -1, .attend_fd = -1},
+	};
+	return run;
+}
+
 static void op_run_free(struct op_run *run)
 {
 	rb_closep(&run->exec.out_fd);
@@ -64,6 +80,16 @@ static void set_variable(struct rb_strv *env, const char *text)
 		return;
 	}
 	rb_strv_add(env, text);
+}
+
+static bool has_variable(const struct rb_strv *env, const char *name)
+{
+	size_t n = strlen(name);
+
+	for (size_t i = 0; i < env->n; i++)
+		if (strncmp(env->v[i], name, n) == 0 && env->v[i][n] == '=')
+			return true;
+	return false;
 }
 
 /* A proxy's variable replaces an ENV of its name (10.2): of two, programs would take the first. */
@@ -240,27 +266,39 @@ static int check_devices(struct rb_solver *s, const struct job *job, struct rb_e
 	return 0;
 }
 
+/* In place of the step's own command. */
+struct shell {
+	struct rb_strv argv;
+	int tty_fd;
+	const char *term;
+};
+
+/* `shell` NULL: the step itself. */
 static int start(struct rb_solver *s, const struct job *job, struct op_run *run,
-		 struct rb_error **err)
+		 const struct shell *shell, struct rb_error **err)
 {
 	RB_CLEANUP(rb_strv_wipe) struct rb_strv env = RB_STRV_INIT;
 	const struct rb_vertex *v = job->vertex;
 	const struct op_mounts *m = job->mounts;
 
-	if (rb_snapshot_prepare(s->in.snapshots, rb_solve_parent_id(s, v), &run->active, err) < 0 ||
-	    (run->root_fd = rb_active_mount(run->active, err)) < 0)
+	if (!run->active &&
+	    rb_snapshot_prepare(s->in.snapshots, rb_solve_parent_id(s, v), &run->active, err) < 0)
+		return -1;
+	if ((run->root_fd = rb_active_mount(run->active, err)) < 0)
 		return -1;
 	run_environment(&v->run, &env);
 	struct mounts mounts = {.n = 0};
 	if (add_mounts(s, v, m, run, &env, &mounts, err) < 0)
 		return -1;
+	if (shell && !has_variable(&env, "TERM"))
+		rb_strv_addf(&env, "TERM=%s", shell->term);
 	struct rb_exec_spec spec = {
 		.root_fd = run->root_fd,
 		.host = s->in.host,
 		.ledger = rb_active_ledger(run->active),
 		.diff_fd = rb_active_diff_fd(run->active),
 		.has_owners = rb_active_has_owners(run->active) || rb_op_mounts_have_owners(m),
-		.argv = (const char *const *)rb_strv_argv(&v->run.argv),
+		.argv = (const char *const *)rb_strv_argv(shell ? &shell->argv : &v->run.argv),
 		.envp = (const char *const *)rb_strv_argv(&env),
 		.arch = foreign_arch(v),
 		.cwd = v->run.cwd,
@@ -272,15 +310,18 @@ static int start(struct rb_solver *s, const struct job *job, struct op_run *run,
 		.script_body = v->run.script_body,
 		.mounts = mounts.v,
 		.n_mounts = mounts.n,
-		.stdin_fd = -1,
-		.stdout_fd = -1,
-		.stderr_fd = -1,
+		.terminal = shell,
+		.stdin_fd = shell ? shell->tty_fd : -1,
+		.stdout_fd = shell ? shell->tty_fd : -1,
+		.stderr_fd = shell ? shell->tty_fd : -1,
 	};
 	if (choose_network(s, job, run, &spec, err) < 0 ||
 	    rb_exec_start(&spec, &run->exec, err) < 0)
 		return -1;
-	(void)fcntl(run->exec.out_fd, F_SETFL, O_NONBLOCK);
-	(void)fcntl(run->exec.err_fd, F_SETFL, O_NONBLOCK);
+	if (!shell) {
+		(void)fcntl(run->exec.out_fd, F_SETFL, O_NONBLOCK);
+		(void)fcntl(run->exec.err_fd, F_SETFL, O_NONBLOCK);
+	}
 	return 0;
 }
 
@@ -306,12 +347,9 @@ static int go_on(struct rb_solver *s, struct job *job, int mounts, struct rb_err
 	job->was_cached = mounts == RB_MOUNTS_CACHED;
 	if (mounts < 0 || job->was_cached)
 		return mounts < 0 ? rb_error_at(err, v->inst->line_first, v->inst->line_last) : 1;
-	struct op_run *run = rb_calloc(1, sizeof(*run));
-	run->root_fd = run->log_fd = run->ask_fd = run->answer_fd = -1;
-	run->loan = (struct rb_loan)RB_LOAN_INIT;
-	run->exec = (struct rb_exec){.pidfd = -1, .out_fd = -1, .err_fd = -1, .attend_fd = -1};
+	struct op_run *run = op_run_new();
 	if (prepare_filter(s, err) < 0 || check_devices(s, job, err) < 0 ||
-	    start(s, job, run, err) < 0) {
+	    start(s, job, run, NULL, err) < 0) {
 		op_run_free(run);
 		return rb_error_at(err, v->inst->line_first, v->inst->line_last);
 	}
@@ -490,6 +528,7 @@ int rb_op_run_finish(struct rb_solver *s, struct job *job, char id[static RB_ID_
 		*err = rb_steal_ptr(&run->no_network);
 		r = -1;
 	}
+	bool keeps = r == 0 && result.exit_status && s->in.options->keep_failed && !s->failed;
 	if (r == 0 && result.exit_status)
 		r = failed(v, run, &result, err);
 	rb_closep(&run->root_fd);
@@ -503,6 +542,11 @@ int rb_op_run_finish(struct rb_solver *s, struct job *job, char id[static RB_ID_
 		r = rb_cache_put(s, &st->content_key, meta.id, err);
 	if (r == 0)
 		(void)snprintf(id, RB_ID_BYTES, "%s", meta.id);
+	if (keeps) {
+		s->failed = job;
+		s->failed_run = op_run_new();
+		s->failed_run->active = rb_steal_ptr(&run->active);
+	}
 	op_run_free(run);
 	return r < 0 ? rb_error_at(err, v->inst->line_first, v->inst->line_last) : 0;
 }
@@ -514,4 +558,83 @@ void rb_op_run_kill(struct job *job)
 	rb_exec_kill(&job->run->exec);
 	op_run_free(job->run);
 	job->run = NULL;
+}
+
+/* --- the shell after a failure --- */
+
+/* The one of the step; ["/bin/bash", "-o", "pipefail", "-c"] without what makes it read a script.
+ */
+static void choose_shell(const struct rb_vertex *v, struct rb_strv *ret)
+{
+	const struct rb_strv *argv = &v->run.argv;
+
+	if (!v->inst->run.exec && argv->n > 2 && rb_streq(argv->v[argv->n - 2], "-c"))
+		for (size_t i = 0; i + 2 < argv->n; i++)
+			rb_strv_add(ret, argv->v[i]);
+	else
+		rb_strv_add(ret, "/bin/sh");
+}
+
+/* Nobody waits for questions of a shell: the answer is there before them. */
+static int give_network_at_once(struct op_run *run, struct rb_error **err)
+{
+	if (run->ask_fd < 0)
+		return 0;
+	if (rb_netns_connect(run->networks, run->netns, err) < 0) {
+		rb_exec_kill(&run->exec);
+		return -1;
+	}
+	answer_network(run);
+	return 0;
+}
+
+/* As for the step itself, but nothing else runs any more. */
+static int mount_again(struct rb_solver *s, struct job *job, struct rb_error **err)
+{
+	int r = rb_op_mounts_start(s, job, err);
+
+	while (r == RB_MOUNTS_BUSY) {
+		struct pollfd p = {.fd = job->worker.fd, .events = POLLIN};
+
+		if (poll(&p, 1, -1) < 0 || !rb_worker_read(&job->worker, NULL, NULL))
+			continue;
+		r = rb_worker_finish(&job->worker, err);
+		if (r == 0)
+			r = rb_op_mounts_resume(s, job, err);
+	}
+	if (r == RB_MOUNTS_CACHED)
+		return rb_fail(err, RB_ERR_RUN,
+			       "another build has done the step meanwhile: build again");
+	return r < 0 ? -1 : 0;
+}
+
+bool rb_solve_has_failed_step(const struct rb_solver *s)
+{
+	return s->failed;
+}
+
+struct rb_exec *rb_solve_failed_shell(struct rb_solver *s, int tty_fd, const char *term,
+				      struct rb_error **err)
+{
+	struct shell shell = {.argv = RB_STRV_INIT, .tty_fd = tty_fd, .term = term};
+	int r;
+
+	if (!s->failed)
+		return NULL;
+	choose_shell(s->failed->vertex, &shell.argv);
+	r = mount_again(s, s->failed, err);
+	if (r == 0)
+		r = start(s, s->failed, s->failed_run, &shell, err);
+	rb_strv_clear(&shell.argv);
+	if (r == 0)
+		r = give_network_at_once(s->failed_run, err);
+	return r < 0 ? NULL : &s->failed_run->exec;
+}
+
+void rb_op_run_forget_failed(struct rb_solver *s)
+{
+	if (s->failed_run)
+		op_run_free(s->failed_run);
+	s->failed_run = NULL;
+	s->failed = NULL;
 }

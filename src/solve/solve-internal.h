@@ -130,6 +130,8 @@ struct rb_solver {
 	bool filter_ready;            /* rb_exec_filter_prepare() was called */
 	struct rb_networks *networks; /* NULL: no step wanted one yet */
 	bool network_noticed;         /* that steps have the host's instead */
+	struct job *failed;           /* RUN whose root was kept */
+	struct op_run *failed_run;    /* and that root */
 	struct import *import;        /* --cache-from, once somebody wants it */
 	struct rb_error *error;       /* first failure */
 };
@@ -330,5 +332,6 @@ bool rb_op_run_pump(struct rb_solver *s, struct job *job);
 int rb_op_run_finish(struct rb_solver *s, struct job *job, char id[static RB_ID_BYTES],
 		     struct rb_error **err);
 void rb_op_run_kill(struct job *job);
+void rb_op_run_forget_failed(struct rb_solver *s);
 
 #endif

@@ -168,6 +168,7 @@ void rb_solver_free(struct rb_solver *s)
 {
 	if (!s)
 		return;
+	rb_op_run_forget_failed(s);
 	for (size_t i = 0; i < s->n_jobs; i++) {
 		rb_worker_kill(&s->jobs[i]->worker);
 		rb_op_run_kill(s->jobs[i]);

@@ -27,6 +27,7 @@
 #include "store/store.h"
 
 struct rb_solver;
+struct rb_exec;
 struct rb_exec_settings; /* exec/exec.h */
 struct rb_worker_port;
 
@@ -34,7 +35,8 @@ struct rb_solve_options {
 	unsigned jobs; /* steps that run at a time; at least 1 */
 	bool pull;     /* ask the registry even for names that the store knows */
 	bool debug;
-	const char *build_id;                        /* names the directory of logs */
+	bool keep_failed;     /* the root of a RUN that fails, for rb_solve_failed_shell() */
+	const char *build_id; /* names the directory of logs */
 	const struct rb_exec_settings *settings;     /* of all steps; NULL: none */
 	const struct rb_cache_source *cache_sources; /* --cache-from; borrowed */
 	size_t n_cache_sources;
@@ -79,6 +81,14 @@ int rb_solve_lookup(struct rb_solver *s, struct rb_error **err);
  * ends the process at once.
  */
 int rb_solve_run(struct rb_solver *s, struct rb_error **err);
+/*
+ * After a run that failed at a RUN, with keep_failed: a shell in the root that it left, with its
+ * environment, mounts, user and confinement, on the terminal tty_fd; `term` is TERM for it. *ret
+ * belongs to the solver; the caller follows it to its end. NULL with *err NULL: nothing was kept.
+ */
+struct rb_exec *rb_solve_failed_shell(struct rb_solver *s, int tty_fd, const char *term,
+				      struct rb_error **err);
+bool rb_solve_has_failed_step(const struct rb_solver *s);
 /* Gives the signals that end a build back to the caller, who goes on without the solver. */
 void rb_solve_release_signals(struct rb_solver *s);
 
