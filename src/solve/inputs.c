@@ -1,5 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What vertices take from other trees: what COPY copies and what mounts of a RUN show. */
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "base/fd.h"
+#include "base/path.h"
+#include "layer/copy.h"
 #include "solve/solve-internal.h"
 
 int rb_copy_exclude(const struct rb_vertex_copy *copy, struct rb_ignore **ret,
@@ -136,4 +143,62 @@ int rb_input_compute(struct rb_solver *s, const struct rb_vertex *v, struct rb_e
 			return -1;
 	(void)rb_input_content_key(s, v);
 	return 0;
+}
+
+/* --- copies
+ * ------------------------------------------------------------------------------------------- */
+
+/* What rb_copy() leaves to the destination: the metadata of the copied directory itself. */
+static int copy_top(int from_fd, int to_fd)
+{
+	struct rb_xattr *v = NULL;
+	struct stat st;
+
+	if (fstat(from_fd, &st) < 0 || fchmod(to_fd, st.st_mode & 07777) < 0)
+		return -errno;
+	ssize_t n = rb_xattrs_read(from_fd, "", &v);
+	if (n < 0)
+		return (int)n;
+	int r = rb_layer_set_xattrs(to_fd, "", v, (size_t)n, "/");
+	rb_xattrs_free(v, (size_t)n);
+	const struct timespec times[2] = {st.st_atim, st.st_mtim};
+	return r == 0 && futimens(to_fd, times) < 0 ? -errno : r;
+}
+
+int rb_input_copy(const struct rb_source_root *root, const struct rb_match *m, int dst_fd,
+		  struct rb_ledger *ledger, const char *dest, struct rb_error **err)
+{
+	struct rb_selection selection = {.root = root, .match = m};
+	const struct rb_copy_spec spec = {
+		.src_root_fd = root->root_fd,
+		.src_ledger = root->ledger,
+		.dst_root_fd = dst_fd,
+		.dst_ledger = ledger,
+		.src = m->path,
+		.name = m->name,
+		.dest = dest,
+		.chown_uid = -1,
+		.chown_gid = -1,
+		.skip = root->ignore ? rb_source_skip : NULL,
+		.skip_ctx = &selection,
+	};
+
+	if (rb_copy(&spec, err) < 0)
+		return -1;
+	if (!m->is_dir)
+		return 0;
+	RB_CLEANUP(rb_closep)
+	int from = rb_open_in_root(root->root_fd, m->path, O_RDONLY | O_DIRECTORY, 0);
+	RB_CLEANUP(rb_closep)
+	int to = rb_open_in_root(dst_fd, dest, O_RDONLY | O_DIRECTORY, 0);
+	int r = from < 0 ? from : to < 0 ? to : copy_top(from, to);
+	return r < 0 ? rb_fail_sys(err, r, "cannot copy the metadata of %s", m->path) : 0;
+}
+
+size_t rb_input_of_mount(const struct rb_vertex *v, const struct rb_vertex_mount *vm)
+{
+	for (size_t i = 0; i < v->run.n_trees; i++)
+		if (v->run.trees[i] == vm)
+			return i;
+	rb_bug("a mount without a tree");
 }

@@ -16,7 +16,7 @@
 #include "base/fd.h"
 #include "base/path.h"
 #include "layer/copy.h"
-#include "snapshot/cachedir.h"
+#include "solve/caches.h"
 #include "solve/solve-internal.h"
 
 /* The one entry of a copied context's tree. */
@@ -26,19 +26,9 @@ enum { REFILLS_MAX = 8 };
 
 enum phase { PHASE_TREES, PHASE_LOCKS, PHASE_FILL, PHASE_MOUNT };
 
-/* A directory of this step's cache mounts: several mounts may be of one. */
-struct cache {
-	const struct rb_vertex_mount *vm; /* the first of them */
-	struct rb_digest key;
-	bool alone, private;
-	unsigned copy; /* of private ones */
-	struct rb_cachedir *dir;
-};
-
 struct op_mounts {
 	enum phase phase;
-	struct cache caches[RB_RUN_MOUNTS_MAX]; /* sorted by key */
-	size_t n_caches, n_locked;
+	struct rb_caches *caches; /* from PHASE_LOCKS on */
 	unsigned refills;
 	int fds[RB_RUN_MOUNTS_MAX]; /* by mount: detached; -1: none */
 	struct rb_active *actives[RB_RUN_MOUNTS_MAX];
@@ -72,8 +62,7 @@ void rb_op_mounts_free(struct op_mounts *m)
 			rb_ledger_free(m->ledgers[i]);
 		rb_active_free(m->actives[i]);
 	}
-	for (size_t i = 0; i < m->n_caches; i++)
-		rb_cachedir_free(m->caches[i].dir);
+	rb_caches_free(m->caches);
 	free(m);
 }
 
@@ -130,54 +119,6 @@ static bool has_trees(struct rb_solver *s, const struct rb_vertex *v)
 	return true;
 }
 
-/* What rb_copy() leaves to the destination: the metadata of the copied directory itself. */
-static int copy_top(int from_fd, int to_fd)
-{
-	struct rb_xattr *v = NULL;
-	struct stat st;
-
-	if (fstat(from_fd, &st) < 0 || fchmod(to_fd, st.st_mode & 07777) < 0)
-		return -errno;
-	ssize_t n = rb_xattrs_read(from_fd, "", &v);
-	if (n < 0)
-		return (int)n;
-	int r = rb_layer_set_xattrs(to_fd, "", v, (size_t)n, "/");
-	rb_xattrs_free(v, (size_t)n);
-	const struct timespec times[2] = {st.st_atim, st.st_mtim};
-	return r == 0 && futimens(to_fd, times) < 0 ? -errno : r;
-}
-
-/* Copies an entry of a source, a directory's contents if it is one, to `dest` below dst_fd. */
-static int copy_entry(const struct rb_source_root *root, const struct rb_match *m, int dst_fd,
-		      struct rb_ledger *ledger, const char *dest, struct rb_error **err)
-{
-	struct rb_selection selection = {.root = root, .match = m};
-	const struct rb_copy_spec spec = {
-		.src_root_fd = root->root_fd,
-		.src_ledger = root->ledger,
-		.dst_root_fd = dst_fd,
-		.dst_ledger = ledger,
-		.src = m->path,
-		.name = m->name,
-		.dest = dest,
-		.chown_uid = -1,
-		.chown_gid = -1,
-		.skip = root->ignore ? rb_source_skip : NULL,
-		.skip_ctx = &selection,
-	};
-
-	if (rb_copy(&spec, err) < 0)
-		return -1;
-	if (!m->is_dir)
-		return 0;
-	RB_CLEANUP(rb_closep)
-	int from = rb_open_in_root(root->root_fd, m->path, O_RDONLY | O_DIRECTORY, 0);
-	RB_CLEANUP(rb_closep)
-	int to = rb_open_in_root(dst_fd, dest, O_RDONLY | O_DIRECTORY, 0);
-	int r = from < 0 ? from : to < 0 ? to : copy_top(from, to);
-	return r < 0 ? rb_fail_sys(err, r, "cannot copy the metadata of %s", m->path) : 0;
-}
-
 /* The content of what was copied, when the source is not any more what it was. */
 static int look_again(struct op_mounts_work *w, size_t input, const struct source_tree *tree,
 		      int mount, struct rb_worker_port *port, struct rb_error **err)
@@ -215,8 +156,8 @@ static int copy_context(struct op_mounts_work *w, size_t input, struct rb_worker
 	    rb_source_find(&tree.root, spec->source ? spec->source : "/", &found, err) < 0 ||
 	    rb_snapshot_prepare(s->in.snapshots, "", &active, err) < 0 ||
 	    (mount = rb_active_mount(active, err)) < 0 ||
-	    copy_entry(&tree.root, &found.v[0], mount, rb_active_ledger(active), "/" COPY_ENTRY,
-		       err) < 0 ||
+	    rb_input_copy(&tree.root, &found.v[0], mount, rb_active_ledger(active), "/" COPY_ENTRY,
+			  err) < 0 ||
 	    look_again(w, input, &tree, mount, port, err) < 0)
 		return -1;
 	rb_closep(&mount);
@@ -293,181 +234,6 @@ static int adopt_trees(struct rb_solver *s, struct job *job, struct rb_error **e
 	(void)rb_input_content_key(s, v);
 	return 0;
 }
-
-/* --- caches --- */
-
-static size_t input_of(const struct rb_vertex *v, const struct rb_vertex_mount *vm)
-{
-	for (size_t i = 0; i < v->run.n_trees; i++)
-		if (v->run.trees[i] == vm)
-			return i;
-	rb_bug("a mount without a tree");
-}
-
-/* The id, and what the cache starts with: another seed, another cache (3.2). */
-static struct rb_digest cache_key(struct rb_solver *s, const struct rb_vertex *v,
-				  const struct rb_vertex_mount *vm)
-{
-	const struct vertex_state *st = &s->vertices[v->index];
-	RB_CLEANUP(rb_hash_freep) struct rb_hash *h = rb_hash_new();
-
-	rb_hash_addstr(h, "cache mount");
-	rb_hash_addstr(h, vm->spec.id);
-	if (vm->has_tree) {
-		const struct rb_digest *seed = &st->content[input_of(v, vm)];
-
-		rb_hash_add(h, seed->bytes, sizeof(seed->bytes));
-	}
-	return rb_hash_final(h);
-}
-
-static void add_cache(struct op_mounts *m, const struct rb_vertex_mount *vm, struct rb_digest key)
-{
-	bool private = vm->spec.sharing == RB_MOUNT_PRIVATE;
-	size_t i = 0;
-	int order = 1;
-
-	while (i < m->n_caches &&
-	       (order = memcmp(key.bytes, m->caches[i].key.bytes, sizeof(key.bytes))) > 0)
-		i++;
-	if (i == m->n_caches || order) {
-		memmove(&m->caches[i + 1], &m->caches[i], (m->n_caches++ - i) * sizeof(*m->caches));
-		m->caches[i] = (struct cache){.vm = vm, .key = key, .private = private};
-	}
-	m->caches[i].private &= private;
-	m->caches[i].alone |= vm->spec.sharing != RB_MOUNT_SHARED;
-}
-
-static void list_caches(struct rb_solver *s, const struct rb_vertex *v, struct op_mounts *m)
-{
-	for (size_t i = 0; i < v->run.n_mounts; i++)
-		if (v->run.mounts[i].spec.type == RB_MOUNT_CACHE)
-			add_cache(m, &v->run.mounts[i], cache_key(s, v, &v->run.mounts[i]));
-}
-
-static struct cache *find_cache(struct rb_solver *s, const struct rb_vertex *v, struct op_mounts *m,
-				const struct rb_vertex_mount *vm)
-{
-	struct rb_digest key = cache_key(s, v, vm);
-
-	for (size_t i = 0; i < m->n_caches; i++)
-		if (rb_digest_eq(&m->caches[i].key, &key))
-			return &m->caches[i];
-	rb_bug("a cache mount without a cache");
-}
-
-/* The first copy that nobody uses. There is always a further one. */
-static int lock_private(struct rb_solver *s, struct cache *c, struct rb_error **err)
-{
-	for (;; c->copy++) {
-		if (rb_cachedir_open(s->in.store, s->in.host, &c->key, c->copy, &c->dir, err) < 0)
-			return -1;
-		int r = rb_cachedir_lock(c->dir, true, err);
-		if (r)
-			return r;
-		rb_cachedir_free(rb_steal_ptr(&c->dir));
-	}
-}
-
-static int lock_cache(struct rb_solver *s, struct cache *c, struct rb_error **err)
-{
-	if (c->private)
-		return lock_private(s, c, err);
-	if (rb_cachedir_open(s->in.store, s->in.host, &c->key, 0, &c->dir, err) < 0)
-		return -1;
-	return rb_cachedir_lock(c->dir, c->alone, err);
-}
-
-/* --no-cache empties a cache that a step uses, once a build (6.2). */
-static int empty_cache(struct rb_solver *s, const struct rb_vertex *v, struct cache *c,
-		       struct rb_error **err)
-{
-	char hex[RB_DIGEST_TEXT_BYTES];
-	RB_CLEANUP(rb_strp)
-	char *name = rb_asprintf("%s-%u", rb_digest_hex(&c->key, hex), c->copy);
-
-	if (rb_strv_find(&s->caches_used, name) >= 0)
-		return 0;
-	rb_strv_add(&s->caches_used, name);
-	return v->no_cache ? rb_cachedir_empty(c->dir, err) : 0;
-}
-
-static int work_wait(void *ctx, struct rb_worker_port *port, struct rb_error **err)
-{
-	struct op_mounts_work *w = ctx;
-	struct cache *c = &w->mounts->caches[w->mounts->n_locked];
-
-	rb_worker_status(port, "waiting for the cache mount %s, which another step uses",
-			 c->vm->spec.target);
-	if (rb_cachedir_wait(c->dir, c->alone, err) < 0)
-		return -1;
-	rb_worker_result(port, "", 0);
-	return 0;
-}
-
-struct seed {
-	struct rb_solver *solver;
-	const struct rb_vertex_mount *vm;
-};
-
-/* Owner and mode are the seed's, too (3.2). */
-static int own_as_seed(const struct rb_source_root *root, const struct rb_match *m, int dirfd,
-		       struct rb_ledger *ledger)
-{
-	struct stat st;
-	RB_CLEANUP(rb_closep) int fd = rb_open_in_root(root->root_fd, m->path, O_PATH, 0);
-	int r = fd < 0 ? fd : 0;
-
-	if (r == 0 && root->ledger)
-		r = rb_ledger_stat(root->ledger, fd, "", m->path, &st);
-	if (r == 0 && root->ledger)
-		r = rb_ledger_chown(ledger, dirfd, "", "", st.st_uid, st.st_gid);
-	return r;
-}
-
-static int sow(void *ctx, int dirfd, struct rb_ledger *ledger, struct rb_error **err)
-{
-	const struct seed *seed = ctx;
-	const struct rb_run_mount *spec = &seed->vm->spec;
-	RB_CLEANUP(rb_source_tree_clear) struct source_tree tree;
-	RB_CLEANUP(rb_matches_clear) struct rb_matches found = {0};
-
-	if (rb_source_tree_open(seed->solver, &seed->vm->from, &tree, err) < 0 ||
-	    rb_source_find(&tree.root, spec->source ? spec->source : "/", &found, err) < 0)
-		return -1;
-	if (!found.v[0].is_dir)
-		return rb_fail(err, RB_ERR_UNSUPPORTED,
-			       "a cache mount is a directory, but %s of its source is a file",
-			       spec->source);
-	if (copy_entry(&tree.root, &found.v[0], dirfd, ledger, "/", err) < 0)
-		return -1;
-	int r = own_as_seed(&tree.root, &found.v[0], dirfd, ledger);
-	return r < 0 ? rb_fail_sys(err, r, "cannot give the cache mount its owner") : 0;
-}
-
-static struct rb_cachedir_owner owner_of(const struct rb_run_mount *m)
-{
-	return (struct rb_cachedir_owner){
-		.uid = (uint32_t)m->uid, .gid = (uint32_t)m->gid, .mode = (mode_t)m->mode};
-}
-
-static int work_fill(void *ctx, struct rb_worker_port *port, struct rb_error **err)
-{
-	struct op_mounts_work *w = ctx;
-
-	for (size_t i = 0; i < w->mounts->n_caches; i++) {
-		const struct cache *c = &w->mounts->caches[i];
-		struct rb_cachedir_owner owner = owner_of(&c->vm->spec);
-		struct seed seed = {.solver = w->solver, .vm = c->vm};
-
-		if (!rb_cachedir_is_filled(c->dir) &&
-		    rb_cachedir_fill(c->dir, &owner, c->vm->has_tree ? sow : NULL, &seed, err) < 0)
-			return rb_wrap(err, "the cache mount at %s", c->vm->spec.target);
-	}
-	rb_worker_result(port, "", 0);
-	return 0;
-}
-
 /* --- mounts --- */
 
 /* What the step writes goes with it (threats S8). */
@@ -505,22 +271,18 @@ static int mount_bind(struct rb_solver *s, const struct rb_vertex *v, struct op_
 	char id[RB_ID_BYTES];
 
 	if (is_copied(s, vm))
-		copy_id(&s->vertices[v->index].content[input_of(v, vm)], id);
+		copy_id(&s->vertices[v->index].content[rb_input_of_mount(v, vm)], id);
 	else
 		(void)snprintf(id, sizeof(id), "%s", rb_solve_root_id(s, &vm->from));
 	return mount_tree(s, id, vm->spec.read_only, m, i, err);
 }
 
 /* 1 when another build has emptied the directory meanwhile. */
-static int mount_cache(struct rb_solver *s, const struct rb_vertex *v, struct op_mounts *m,
-		       size_t i, struct rb_error **err)
+static int mount_cache(const struct rb_vertex *v, struct op_mounts *m, size_t i,
+		       struct rb_error **err)
 {
-	const struct rb_vertex_mount *vm = &v->run.mounts[i];
-	struct rb_cachedir_owner owner = owner_of(&vm->spec);
-
 	rb_closep(&m->fds[i]);
-	m->fds[i] = rb_cachedir_mount(find_cache(s, v, m, vm)->dir,
-				      vm->has_tree ? NULL : vm->spec.source, &owner, err);
+	m->fds[i] = rb_caches_mount(m->caches, &v->run.mounts[i], err);
 	if (m->fds[i] >= 0)
 		return 0;
 	if ((*err)->code != RB_ERR_NOTFOUND || m->refills++ == REFILLS_MAX)
@@ -537,7 +299,7 @@ static int mount_all(struct rb_solver *s, const struct rb_vertex *v, struct op_m
 	/* The caches first: they may have to be filled again. */
 	for (size_t i = 0; r == 0 && i < v->run.n_mounts; i++)
 		if (v->run.mounts[i].spec.type == RB_MOUNT_CACHE)
-			r = mount_cache(s, v, m, i, err);
+			r = mount_cache(v, m, i, err);
 	for (size_t i = 0; r == 0 && i < v->run.n_mounts; i++)
 		if (v->run.mounts[i].spec.type == RB_MOUNT_BIND)
 			r = mount_bind(s, v, m, i, err);
@@ -555,29 +317,24 @@ static int start_worker(struct rb_solver *s, struct job *job, rb_worker_fn *fn,
 	return rb_worker_start(fn, &w, &job->worker, err) < 0 ? -1 : RB_MOUNTS_BUSY;
 }
 
-static int lock_all(struct rb_solver *s, struct job *job, struct rb_error **err)
+static int work_wait(void *ctx, struct rb_worker_port *port, struct rb_error **err)
 {
-	struct op_mounts *m = job->mounts;
+	const struct op_mounts_work *w = ctx;
 
-	for (; m->n_locked < m->n_caches; m->n_locked++) {
-		struct cache *c = &m->caches[m->n_locked];
-		/* With a directory already, a worker has waited for its lock. */
-		int r = c->dir ? 1 : lock_cache(s, c, err);
-
-		if (r == 0)
-			return start_worker(s, job, work_wait, err);
-		if (r < 0 || empty_cache(s, job->vertex, c, err) < 0)
-			return -1;
-	}
+	if (rb_caches_wait(w->mounts->caches, port, err) < 0)
+		return -1;
+	rb_worker_result(port, "", 0);
 	return 0;
 }
 
-static bool all_filled(const struct op_mounts *m)
+static int work_fill(void *ctx, struct rb_worker_port *port, struct rb_error **err)
 {
-	for (size_t i = 0; i < m->n_caches; i++)
-		if (!rb_cachedir_is_filled(m->caches[i].dir))
-			return false;
-	return true;
+	const struct op_mounts_work *w = ctx;
+
+	if (rb_caches_fill(w->mounts->caches, err) < 0)
+		return -1;
+	rb_worker_result(port, "", 0);
+	return 0;
 }
 
 static int advance(struct rb_solver *s, struct job *job, struct rb_error **err)
@@ -589,16 +346,16 @@ static int advance(struct rb_solver *s, struct job *job, struct rb_error **err)
 	case PHASE_TREES:
 		if (!has_trees(s, job->vertex))
 			return start_worker(s, job, work_trees, err);
-		list_caches(s, job->vertex, m);
+		m->caches = rb_caches_new(s, job->vertex);
 		m->phase = PHASE_LOCKS;
 		/* fallthrough */
 	case PHASE_LOCKS:
-		if ((r = lock_all(s, job, err)))
-			return r;
+		if ((r = rb_caches_lock(m->caches, err)) <= 0)
+			return r < 0 ? -1 : start_worker(s, job, work_wait, err);
 		m->phase = PHASE_FILL;
 		/* fallthrough */
 	case PHASE_FILL:
-		if (!all_filled(m))
+		if (!rb_caches_are_filled(m->caches))
 			return start_worker(s, job, work_fill, err);
 		m->phase = PHASE_MOUNT;
 		/* fallthrough */

@@ -279,6 +279,12 @@ bool rb_input_identity(struct rb_solver *s, const struct rb_vertex *v, size_t in
 		       struct rb_digest *ret);
 /* Fills the content key when the content of all inputs is known; whether it is. */
 bool rb_input_content_key(struct rb_solver *s, const struct rb_vertex *v);
+/* The input that a mount with a tree is. */
+size_t rb_input_of_mount(const struct rb_vertex *v, const struct rb_vertex_mount *vm);
+/* Copies an entry of a source to `dest` below dst_fd; of a directory its contents and metadata, but
+ * not its owner. */
+int rb_input_copy(const struct rb_source_root *root, const struct rb_match *m, int dst_fd,
+		  struct rb_ledger *ledger, const char *dest, struct rb_error **err);
 /* Computes what is not known of the content of the vertex's inputs, and its content key. */
 int rb_input_compute(struct rb_solver *s, const struct rb_vertex *v, struct rb_error **err);
 

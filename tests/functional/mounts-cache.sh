@@ -188,6 +188,25 @@ is "$said" "" "do not see each other"
 step "a later private one" '--mount=type=cache,id=p,target=/c,sharing=private ls -A /c | wc -l'
 is "$said" 1 "takes one that is free"
 
+# --- a killed build
+
+cat >"$T/Dockerfile" <<'EOT'
+FROM busybox
+RUN --mount=type=cache,id=kill,target=/c,sharing=locked --mount=target=/s echo half >/c/x; echo started; sleep 60
+EOT
+"$RBUILD" --root "$RB_ROOT" --progress=plain -f "$T/Dockerfile" "$T/c" >"$T/killed" 2>&1 &
+pid=$!
+wait_for 20 grep -q '^#[0-9]* [0-9.]* started' "$T/killed"
+kill -9 $pid
+wait $pid 2>/dev/null
+build <<'EOT'
+# a build after one that was killed
+FROM busybox
+RUN --mount=type=cache,id=kill,target=/c,sharing=locked --mount=target=/s cat /c/x
+EOT
+is "$said" half "has the lock, and what that one wrote"
+is "$(find "$RB_ROOT"/trees/*/ -maxdepth 1 -name 'b-*' | wc -l)" 0 "and leaves no copy of the context"
+
 # --- users
 
 step "a cache of another user" '--mount=type=cache,target=/u,uid=1000,gid=1000 id -u'

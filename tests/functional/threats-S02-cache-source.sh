@@ -64,6 +64,23 @@ for i in 0 1; do
 	is $? 0 "the attacker ends ($i)"
 	cat "$T/out.a" "$T/out.v" >>"$T/log"
 done
+# A writable bind of a stage is the attacker's own.
+mkdir "$T/stage"
+cat >"$T/stage/Dockerfile" <<EOT
+FROM base AS made
+RUN mkdir -p /m/sub $CANARY && echo inside | tee /m/sub/secret >$CANARY/secret && ln -s $CANARY /m/link
+FROM base AS attacker
+RUN --mount=from=made,source=/m,target=/m,rw cp -a /m/sub /m/own && rm -r /m/sub && mv /m/own /m/sub && /swap /m/sub /m/link 20000
+FROM base AS victim
+$(for i in 1 2 3 4 5; do echo "RUN --mount=from=made,source=/m/sub,target=/s,rw : $i; cat /s/secret && ls /s && echo outside >/s/secret"; done)
+FROM scratch
+COPY --from=attacker /swap /a
+COPY --from=victim /swap /b
+EOT
+works "a stage whose source is swapped" rb --progress=plain "$T/stage"
+is "$(sed -nE 's/^#[0-9]+ [0-9]+\.[0-9]{3} //p' <<<"$err" | sort | uniq -c | tr -s ' \n' ' ')" \
+	" 5 inside 5 secret 1 swapped 20000 " "is the same for everybody else"
+
 seen=$(sed -nE 's/^#[0-9]+ [0-9]+\.[0-9]{3} //p' "$T/log" | grep -v '^swapped' | sort -u | tr '\n' ' ')
 is "$seen" "inside " "nobody ever sees anything but the cache"
 is "$(sed -nE 's/^#[0-9]+ [0-9]+\.[0-9]{3} swapped //p' "$T/log" | wc -l)" 6 "while six attackers swapped"
