@@ -138,6 +138,8 @@ static int open_one(struct rb_named_contexts *c, const char *option, struct rb_e
 	if (parse_name(&n, err) < 0)
 		return -1;
 	int r = open_value(&n, err);
+	if (n.opened)
+		n.opened->where = rb_asprintf("the context %s", name);
 	c->opened[c->n++] = n.opened;
 	return r;
 }

@@ -65,6 +65,7 @@ void rb_context_free(struct rb_context *c)
 		return;
 	rb_closep(&c->root_fd);
 	free(c->tree);
+	free(c->where);
 	rb_ignore_free(c->ignore);
 	free(c->path);
 	free(c->abs_path);

@@ -54,8 +54,9 @@ enum rb_context_kind {
 
 struct rb_context {
 	enum rb_context_kind kind;
-	char *path; /* as given, for messages */
-	char *tree; /* TREE: id of the snapshot, "" for one without files */
+	char *path;  /* as given, for messages */
+	char *where; /* how messages call it; NULL: the build context */
+	char *tree;  /* TREE: id of the snapshot, "" for one without files */
 
 	/* DIR: */
 	int root_fd;
@@ -116,7 +117,8 @@ struct rb_source_root {
 	int root_fd;
 	const struct rb_ledger *ledger; /* NULL: local context, owners are 0:0 */
 	const struct rb_ignore *ignore; /* NULL: none */
-	const char *ignore_file;        /* for messages */
+	const char *ignore_file;        /* for messages, as the next */
+	const char *where; /* "the context x"; NULL: the build context, or an image with a ledger */
 	/* --exclude: rules for paths below the directory that is copied, and for the name of a file
 	 * that is; NULL: none. */
 	const struct rb_ignore *exclude;

@@ -52,17 +52,25 @@ int rb_source_names(int dirfd, struct rb_strv *ret)
 	return r;
 }
 
+/* What the root is, for messages. */
+static const char *where(const struct rb_source_root *root)
+{
+	if (root->where)
+		return root->where;
+	return root->ledger ? "the image" : "the build context";
+}
+
 int rb_source_fail(const struct rb_source_root *root, const char *path, int neg,
 		   struct rb_error **err)
 {
-	const char *where = root->ledger ? "" : " in the build context", *advice = "";
+	const char *advice = "";
 
 	if ((neg == -EACCES || neg == -EPERM) && !root->ledger)
 		advice = "; make it readable or list it in .dockerignore";
 	else if (neg == -ENOENT || neg == -ESTALE)
 		advice = ", it disappeared while it was read";
-	return rb_error_push(err, RB_ERR_CONTEXT, -neg, RB_HERE, "cannot read \"%s\"%s: %s%s", path,
-			     where, strerrordesc_np(-neg), advice);
+	return rb_error_push(err, RB_ERR_CONTEXT, -neg, RB_HERE, "cannot read \"%s\" in %s: %s%s",
+			     path, where(root), strerrordesc_np(-neg), advice);
 }
 
 static bool is_excluded(const struct rb_source_root *root, const char *path)
@@ -316,7 +324,7 @@ static int fail_not_found(const struct rb_source_root *root, const char *path,
 	return rb_fail(
 		err, RB_ERR_NOTFOUND,
 		"\"/%s\": not found: it is a symbolic link to \"%s\", which leads to nothing inside of %s",
-		path, target, root->ledger ? "the image" : "the build context");
+		path, target, where(root));
 }
 
 /* An entry that is named, "dir/link" for instance, becomes a match on what it leads to. */

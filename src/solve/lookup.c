@@ -285,11 +285,7 @@ static int context_checksum(struct rb_solver *s, struct rb_vertex *v, size_t inp
 {
 	const struct rb_root_ref *from = rb_vertex_input(v, input);
 	struct context_state *st = rb_solve_context_state(s, from);
-	const struct rb_source_root root = {
-		.root_fd = dir->root_fd,
-		.ignore = dir->ignore,
-		.ignore_file = dir->ignore_file,
-	};
+	const struct rb_source_root root = rb_source_root_of(dir);
 
 	if (!st->ev)
 		announce_context(s, from, st);

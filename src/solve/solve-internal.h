@@ -213,6 +213,7 @@ struct source_tree {
 int rb_source_tree_open(struct rb_solver *s, const struct rb_root_ref *ref, struct source_tree *ret,
 			struct rb_error **err);
 void rb_source_tree_clear(struct source_tree *t);
+struct rb_source_root rb_source_root_of(const struct rb_context *dir);
 
 /* Cache records (cache.c): key -> snapshot id, and (tree, sources) -> content checksum. */
 bool rb_cache_get(struct rb_solver *s, const struct rb_digest *key, char id[static RB_ID_BYTES]);

@@ -36,6 +36,25 @@ void rb_source_tree_clear(struct source_tree *t)
 	rb_ledger_free(t->ledger);
 }
 
+struct rb_source_root rb_source_root_of(const struct rb_context *dir)
+{
+	return (struct rb_source_root){
+		.root_fd = dir->root_fd,
+		.ignore = dir->ignore,
+		.ignore_file = dir->ignore_file,
+		.where = dir->where,
+	};
+}
+
+static const char *where(const struct rb_solver *s, const struct rb_root_ref *ref)
+{
+	const struct rb_context *c = ref->kind == RB_ROOT_CONTEXT ? rb_solve_context(s, ref) : NULL;
+
+	if (!c)
+		return NULL;
+	return c->where ? c->where : "the build context";
+}
+
 int rb_source_tree_open(struct rb_solver *s, const struct rb_root_ref *ref, struct source_tree *ret,
 			struct rb_error **err)
 {
@@ -43,9 +62,7 @@ int rb_source_tree_open(struct rb_solver *s, const struct rb_root_ref *ref, stru
 
 	*ret = (struct source_tree){.view_fd = -1, .root.root_fd = -1};
 	if (dir) {
-		ret->root.root_fd = dir->root_fd;
-		ret->root.ignore = dir->ignore;
-		ret->root.ignore_file = dir->ignore_file;
+		ret->root = rb_source_root_of(dir);
 		return 0;
 	}
 	const char *id = rb_solve_root_id(s, ref);
@@ -54,5 +71,6 @@ int rb_source_tree_open(struct rb_solver *s, const struct rb_root_ref *ref, stru
 		return -1;
 	ret->root.root_fd = ret->view_fd;
 	ret->root.ledger = ret->ledger;
+	ret->root.where = where(s, ref);
 	return 0;
 }

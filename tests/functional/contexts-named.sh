@@ -82,11 +82,11 @@ build --build-context "dep=$T/odd" <<-'EOT'
 	COPY --from=dep x /
 EOT
 is "$(names 0)" 'x f 0644 0:0' 'what cannot be read does no harm where nobody asks for it'
-refused 'cannot read "unreadable" in the build context: Permission denied' --build-context "dep=$T/odd" <<-'EOT'
+refused 'cannot read "unreadable" in the context dep: Permission denied' --build-context "dep=$T/odd" <<-'EOT'
 	FROM scratch
 	COPY --from=dep . /
 EOT
-refused '"/link": not found: it is a symbolic link to ".*", which leads to nothing inside of the build context' --build-context "dep=$T/dep" <<-'EOT'
+refused '"/link": not found: it is a symbolic link to ".*", which leads to nothing inside of the context dep' --build-context "dep=$T/dep" <<-'EOT'
 	FROM scratch
 	COPY --from=dep link /
 EOT
