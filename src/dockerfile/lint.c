@@ -247,7 +247,7 @@ const char *rb_inst_description(const struct rb_inst *inst, const char *name)
 static void add_own_config(const struct rb_inst *inst, struct rb_lint_config *c)
 {
 	for (size_t i = 0; i < inst->n_comments; i++) {
-		struct rb_lint_config own;
+		struct rb_lint_config own = {0};
 		struct rb_error *ignored = NULL;
 
 		if (!is_check_comment(inst->comments[i]))
@@ -265,7 +265,7 @@ void rb_lint_check_comments(struct rb_lint *lint, const struct rb_inst *inst)
 {
 	for (size_t i = 0; i < inst->n_comments; i++) {
 		RB_CLEANUP(rb_strv_clear) struct rb_strv notes = RB_STRV_INIT;
-		struct rb_lint_config own;
+		struct rb_lint_config own = {0};
 		struct rb_error *why = NULL;
 
 		if (!is_check_comment(inst->comments[i]) || lint->notes.n > NOTES_MAX)

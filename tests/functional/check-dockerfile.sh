@@ -139,6 +139,13 @@ rm "$T/c/.dockerignore"
 "$RBUILD" --root "$T/none" check "$T/c" >/dev/null 2>&1
 works "check asks nobody what the images are" env -i HOME=/nonexistent PATH="$PATH" "$RBUILD" --root /proc/none check "$T/c"
 like "$err" "the image busybox:latest .* is not in the store" "... also where there can be no store"
+run_command rb check - <<<$'FROM busybox\nMAINTAINER me'
+is "$? $(grep ^WARNING: <<<"$out")" "1 WARNING: MaintainerDeprecated - $url/maintainer-deprecated/" "a Dockerfile on standard input"
+run_command rb check --format json - < <(tar -C "$T/c" -c .)
+is "$? $(json '[w["ruleName"] for w in j["warnings"]]')" "0 []" "an archive on standard input"
+context "$T/c" <<<$'FROM lib\nCOPY --from=lib /a /b\nENV x=$y'
+run_command rb check --build-context "lib=$T/c" "$T/c"
+is "$? $(grep ^WARNING: <<<"$out") $err" "1 WARNING: UndefinedVar - $url/undefined-var/ " "a named context is no unknown image"
 rm "$T/c/Dockerfile"
 fails_with 1 '^rbuild: failed to read dockerfile' rb check "$T/c"
 fails_with 1 '^rbuild: unable to prepare context' rb check "$T/missing"

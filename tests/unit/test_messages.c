@@ -340,6 +340,27 @@ static void test_messages__stages(void)
 	check_rows(rows, RB_ARRAY_LEN(rows));
 }
 
+/* Pulling fails much later; what the error says then is known here. */
+static void test_messages__misspelt_stages_are_images(void)
+{
+	static const char text[] =
+		"FROM debian AS build\nFROM scratch\nCOPY --from=biuld /a /b\nCOPY --from=tools /a /b\n";
+	struct rb_dockerfile *df = NULL;
+	struct rb_plan *plan = NULL;
+	struct rb_image_config base = {.platform = {.os = "linux", .arch = "amd64"}};
+	struct rb_error *err = NULL;
+
+	CHECK_INT(rb_dockerfile_parse(text, strlen(text), &df, &err), 0);
+	CHECK_INT(plan_it(df, &base, &plan, &err), 0);
+	CHECK_OK(&err);
+	CHECK_INT(plan->n_images, 2);
+	CHECK_STR(plan->images[0]->near_stage, "biuld (did you mean build?)");
+	CHECK_STR(plan->images[1]->near_stage, "");
+	rb_plan_free(plan);
+	rb_dockerfile_free(df);
+	rb_image_config_clear(&base);
+}
+
 int main(void)
 {
 	return tap_run((const struct tap_test[]){
@@ -349,6 +370,7 @@ int main(void)
 		TAP(test_messages__expansion),
 		TAP(test_messages__values),
 		TAP(test_messages__stages),
+		TAP(test_messages__misspelt_stages_are_images),
 		TAP_END,
 	});
 }
