@@ -86,6 +86,21 @@ works 'plan tells what will be needed' rb plan --target app "$T/child"
 like "$out" 'ONBUILD COPY --from=tool .*<- stage tool' 'and where from'
 like "$out" '^unused: skipped' 'and what not'
 
+# --- mounts and named contexts
+context "$T/mounting" <<'DOCKERFILE'
+FROM busybox
+ONBUILD RUN --mount=type=bind,from=tool,target=/t --mount=type=bind,from=extra,target=/x cat /t/made /x/extra
+ONBUILD COPY --from=files f /f
+ONBUILD RUN cat /f
+DOCKERFILE
+works 'a base whose triggers mount' rb build -q -t mounting "$T/mounting"
+mkdir "$T/files" && echo 'from a directory' >"$T/files/f"
+context "$T/mounted" <<<$'FROM busybox AS unused\nRUN false\nFROM busybox AS tool\nRUN echo tooled >/made\nFROM mounting'
+works 'mounts of stages and images' rb build --progress=plain --build-context "files=$T/files" -o type=cacheonly "$T/mounted"
+is "$(sed -n 's/^#[0-9]* [0-9.]* //p' <<<"$err")" $'tooled\nsomething\nfrom a directory' 'and files of a named context'
+works 'several platforms' rb build --progress=plain --platform linux/amd64,linux/s390x -o type=cacheonly - <<<$'FROM scratch AS up\nONBUILD COPY <<f /\nf\nFROM up'
+is "$(grep -c 'ONBUILD COPY <<f /' <<<"$err")" 2 'have triggers on each'
+
 # --- errors
 # refused_trigger WHAT REGEX
 refused_trigger() {
