@@ -37,8 +37,13 @@ static int write_tree(const struct rb_git *g, const char *commit, int dirfd, str
 {
 	char rnd[17];
 
+	/* Not in the repository, where git's locks may be removed by whoever fetches next. */
+	RB_CLEANUP(rb_closep) int tmp = rb_store_dir(g->env->store, "tmp", err);
+	if (tmp < 0)
+		return -1;
 	rb_random_hex(rnd, 8);
-	RB_CLEANUP(rb_strp) char *index = rb_asprintf("%s/index-%s", g->dir, rnd);
+	RB_CLEANUP(rb_strp)
+	char *index = rb_asprintf("%s/tmp/index-%s", rb_store_path(g->env->store), rnd);
 	const char *const argv[] = {"--work-tree=.", "read-tree", "--reset", "-u", commit, NULL};
 	const struct rb_git_command c = {.argv = argv, .cwd_fd = dirfd, .index = index};
 	int r = rb_git_run(g, &c, err);

@@ -137,8 +137,6 @@ static void make_environment(const struct rb_git *g, const struct rb_git_command
 		add_certificates(env);
 		add_ssh(g, env);
 	}
-	for (size_t i = 0; i < RB_ARRAY_LEN(settings); i++)
-		add_setting(env, &n, settings[i][0], settings[i][1]);
 	if (c->network && g->auth) {
 		RB_CLEANUP(rb_strp) char *header = rb_asprintf("Authorization: %s", g->auth);
 
@@ -274,6 +272,10 @@ static int spawn(const struct rb_git *g, const struct rb_git_command *c, int out
 	rb_strv_add(&argv, "git");
 	if (!c->own_dir)
 		rb_strv_addf(&argv, "--git-dir=%s", g->dir);
+	for (size_t i = 0; i < RB_ARRAY_LEN(settings); i++) {
+		rb_strv_add(&argv, "-c");
+		rb_strv_addf(&argv, "%s=%s", settings[i][0], settings[i][1]);
+	}
 	for (size_t i = 0; c->argv[i]; i++)
 		rb_strv_add(&argv, c->argv[i]);
 	make_environment(g, c, &env);

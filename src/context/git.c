@@ -126,7 +126,6 @@ static void tidy(int dirfd)
 	remove_named(dirfd, ".", "", ".lock");
 	remove_named(dirfd, "refs/rbuild", "", ".lock");
 	remove_named(dirfd, "objects/pack", "tmp_", "");
-	remove_named(dirfd, ".", "index-", "");
 }
 
 /* Makes the repository when it is missing. Returns the lock, which the caller closes. */
