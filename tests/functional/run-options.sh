@@ -114,9 +114,9 @@ cat >"$T/c/Dockerfile" <<<"${insecure/insecure/sandbox}"
 again --allow security.insecure
 isnt "$(grep CapEff <<<"$said")" $'CapEff:\t'$all "--security=sandbox is not insecure, and has another key"
 printf 'FROM busybox\nRUN --security=x y\n' >"$T/c/Dockerfile"
-refused 'Dockerfile:2: dockerfile parse error on line 2: security "x" is not valid$' 1
+refused 'Dockerfile:2: dockerfile parse error on line 2: security "x" is not valid' 1
 printf 'FROM busybox\nRUN --network=x y\n' >"$T/c/Dockerfile"
-refused 'Dockerfile:2: dockerfile parse error on line 2: invalid network mode "x"$' 1
+refused 'Dockerfile:2: dockerfile parse error on line 2: invalid network mode "x"' 1
 printf 'FROM busybox\nRUN true\n' >"$T/c/Dockerfile"
 refused '--allow: unknown entitlement "networkhost" \(did you mean network.host\?\)' 2 --allow networkhost
 refused '--network is default, none or host, not "bridge"' 2 --network bridge

@@ -19,6 +19,13 @@ for user in rb-range rb-single; do
 		works "$user: a build with --network=$mode" build --no-cache --network=$mode
 		is "$(sort -u <<<"$said")" closed "$user: neither abstract sockets nor localhost with --network=$mode"
 	done
+	# A packet for the host's loopback is nothing that a step can write: the helper might take it there.
+	{
+		echo FROM debian
+		echo "RUN perl -MSocket -e 'socket(S, AF_INET, SOCK_RAW, 255) and print qq(raw\n); socket(S, 17, SOCK_RAW, 0) and print qq(packet\n); socket(S, AF_INET, SOCK_DGRAM, 1) and print qq(ping\n)'"
+	} | dockerfile
+	works "$user: a step tries raw sockets" build --no-cache
+	is "$said" ping "$user: it can ping, and write no packets of its own"
 	{
 		echo FROM debian AS one
 		echo "RUN perl -MSocket -e 'socket(S, AF_UNIX, SOCK_STREAM, 0); bind(S, pack_sockaddr_un(\"\\0rbuild-step\")) && listen(S, 1) or die; sleep 2'"
