@@ -100,7 +100,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	    lseek(src, 0, SEEK_SET) != 0)
 		abort();
 	const struct rb_apply_spec spec = {
-		.src_fd = src, .root_fd = root, .upper_fd = -1, .ledger = l, .limits = &limits};
+		.src_fd = src,
+		.root_fd = root,
+		.upper_fd = -1,
+		.ledger = l,
+		.limits = &limits,
+		/* What no layer is compressed with is an archive of ADD. */
+		.plain_archive = rb_compression_detect(data, size) >= RB_COMPRESSION_BZIP2,
+	};
 	if (rb_layer_apply(&spec, &res, &err) == 0)
 		write_again(root, l);
 	else if (!err)
