@@ -195,8 +195,8 @@ void rb_solver_free(struct rb_solver *s)
 		rb_statcache_free(s->contexts[i].statcache);
 	free(s->contexts);
 	rb_networks_free(s->networks);
-	for (size_t i = 0; i < s->n_copies; i++)
-		rb_closep(&s->copies[i].fd);
+	/* A shell in a failed step may have had some made again. */
+	rb_op_mounts_drop_copies(s);
 	free(s->copies);
 	rb_strv_clear(&s->caches_used);
 	rb_sched_free(s->sched);
