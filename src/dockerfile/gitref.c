@@ -234,6 +234,17 @@ static const struct query_key {
 	{"fetch-by-commit", true, key_by_commit},
 };
 
+static int unexpected_query(const char *key, struct rb_error **err)
+{
+	RB_CLEANUP(rb_buf_clear) struct rb_buf hint = RB_BUF_INIT;
+	const char *names[RB_ARRAY_LEN(query_keys)];
+
+	for (size_t i = 0; i < RB_ARRAY_LEN(query_keys); i++)
+		names[i] = query_keys[i].name;
+	return rb_fail(err, RB_ERR_DOCKERFILE, "unexpected query \"%s\"%s", key,
+		       rb_suggest(&hint, key, names, RB_ARRAY_LEN(names)));
+}
+
 static int query_pair(struct rb_git_ref *r, const char *pair, size_t len, unsigned *seen,
 		      struct rb_error **err)
 {
@@ -256,7 +267,7 @@ static int query_pair(struct rb_git_ref *r, const char *pair, size_t len, unsign
 			return rb_fail(err, RB_ERR_DOCKERFILE, "query \"%s\" has no value", key);
 		return query_keys[i].set(r, value, err);
 	}
-	return rb_fail(err, RB_ERR_DOCKERFILE, "unexpected query \"%s\"", key);
+	return unexpected_query(key, err);
 }
 
 static int parse_query(struct rb_git_ref *r, const char *query, size_t len, struct rb_error **err)

@@ -242,6 +242,60 @@ static void test_messages__flags(void)
 	check_rows(rows, RB_ARRAY_LEN(rows));
 }
 
+static void test_messages__options(void)
+{
+	static const struct row rows[] = {
+		{"FROM a\nRUN --device=a,b x\n", 2, 2,
+		 "dockerfile parse error on line 2: --device: unexpected key 'b' in 'b': write NAME, name=NAME or required"},
+		{"FROM a\nRUN --device=a,required=2 x\n", 2, 2,
+		 "dockerfile parse error on line 2: --device: invalid value for required: 2: write true or false"},
+		{"FROM a\nRUN --device=required x\n", 2, 2,
+		 "dockerfile parse error on line 2: --device=required names no device"},
+		{"FROM a\nRUN --device= x\n", 2, 2,
+		 "dockerfile parse error on line 2: --device= names no device"},
+		{"FROM a\nRUN --mount=type=secret,id=a,source=b y\n", 2, 2,
+		 "dockerfile parse error on line 2: a secret mount takes id or source, not both: they mean the same"},
+		{"FROM a\nRUN --mount=type=secret,id=a,mode=9 y\n", 2, 2,
+		 "dockerfile parse error on line 2: invalid value \"9\" for --mount option 'mode': write an octal number such as 0755"},
+		{"FROM a\nRUN --mount=type=cache,target=/c,uid=x y\n", 2, 2,
+		 "dockerfile parse error on line 2: invalid value \"x\" for --mount option 'uid': write a number; names are not looked up here"},
+		{"FROM a\nRUN --mount=type=tmpfs,target=/c,size=many y\n", 2, 2,
+		 "dockerfile parse error on line 2: invalid value \"many\" for --mount option 'size': write a size such as 64m or 1g"},
+		{"FROM a\nRUN --mount=type=ssh,required=perhaps y\n", 2, 2,
+		 "dockerfile parse error on line 2: invalid value \"perhaps\" for --mount option 'required': write true or false"},
+		{"FROM a\nCOPY --link --chown=app x y\n", 2, 2,
+		 "--chown=app: with --link there is no /etc/passwd to look up names in; write numbers, or leave --link out"},
+		{"FROM a\nCOPY --chmod=u+q x y\n", 2, 2,
+		 "invalid chmod parameter: 'u+q'. it should be octal string and between 0 and 07777, or symbolic as for chmod(1), like u=rwX,go=rX"},
+		{"FROM a\nADD --checksum=md5:x http://a/b /c\n", 2, 2,
+		 "invalid checksum \"md5:x\" for a URL: it is sha256: and 64 hexadecimal digits"},
+		{"FROM a\nADD --checksum=sha256:aa b /c\n", 2, 2,
+		 "checksum requires HTTP(S) or Git sources, not \"b\""},
+		{"FROM a\nADD https://a/b.git?rev=x /c\n", 2, 2,
+		 "unexpected query \"rev\" (did you mean ref?)"},
+		{"FROM a\nADD https://a/b.git?ref=x&ref=y /c\n", 2, 2,
+		 "query \"ref\" has multiple values"},
+		{"FROM a\nADD https://a/b.git#../x /c\n", 2, 2,
+		 "\"../x\" cannot be the name of a branch, tag or commit"},
+		{"FROM a\nADD --unpack=x b /c\n", 2, 2,
+		 "dockerfile parse error on line 2: expecting boolean value for flag --unpack, not: x"},
+		{"FROM a\nADD --keep-git-dir=false https://a/b.git?keep-git-dir=1 /c\n", 2, 2,
+		 "inconsistent keep-git-dir configuration"},
+		{"FROM a\nADD --from=x b /c\n", 2, 2,
+		 "dockerfile parse error on line 2: unknown flag: --from"},
+		{"FROM a\nONBUILD COPY --form=x a b\n", 2, 2,
+		 "dockerfile parse error on line 2: unknown flag: --form (did you mean --from?)"},
+		{"FROM a AS b\nONBUILD EXPOSE x\nFROM b\n", 3, 3,
+		 "invalid containerPort: x: write a number up to 65535, or a range like 8000-8010"},
+		{"FROM a\nVOLUME [\"a\", 1]\n", 2, 2,
+		 "dockerfile parse error on line 2: when using JSON array syntax, arrays must be comprised of strings only"},
+		{"FROM a\nCMD [\"a\\u0000\"]\n", 2, 2,
+		 "dockerfile parse error on line 2: a string of the JSON array has a NUL character, which no argument or path can have"},
+	};
+
+	check_rows(rows, RB_ARRAY_LEN(rows));
+}
+
 static void test_messages__expansion(void)
 {
 	static const struct row rows[] = {
@@ -367,6 +421,7 @@ int main(void)
 		TAP(test_messages__files_and_directives),
 		TAP(test_messages__instructions),
 		TAP(test_messages__flags),
+		TAP(test_messages__options),
 		TAP(test_messages__expansion),
 		TAP(test_messages__values),
 		TAP(test_messages__stages),
