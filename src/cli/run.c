@@ -190,6 +190,7 @@ static int run_process(const struct rb_run_request *rq, const struct rb_image_co
 		.has_owners = rb_active_has_owners(active),
 		.argv = (const char *const *)rb_strv_argv(&argv),
 		.envp = (const char *const *)rb_strv_argv(&env),
+		.arch = c->platform.arch,
 		.cwd = rq->workdir                         ? rq->workdir
 		       : c->working_dir && *c->working_dir ? c->working_dir
 							   : "/",

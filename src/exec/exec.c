@@ -18,6 +18,7 @@
 #include "base/path.h"
 #include "base/sys.h"
 #include "exec/exec-internal.h"
+#include "image/platform.h"
 #include "layer/acl.h"
 
 #define DEFAULT_HOSTNAME "buildkitsandbox"
@@ -244,12 +245,9 @@ static enum rb_filter_kind profile(const struct rb_exec_spec *spec)
 /* The kernel itself runs i386 on x86-64; whether it runs 32 bit arm depends on the processor. */
 static bool runs_natively(const char *arch)
 {
-#if defined(__x86_64__)
-	return rb_streq(arch, "386");
-#else
-	(void)arch;
-	return false;
-#endif
+	struct rb_platform host = rb_platform_host();
+
+	return rb_streq(arch, host.arch) || (rb_streq(arch, "386") && rb_streq(host.arch, "amd64"));
 }
 
 static struct rb_step *step_new(const struct rb_exec_spec *spec, const int stdio[3],

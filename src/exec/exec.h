@@ -73,7 +73,7 @@ struct rb_exec_spec {
 		*argv; /* argv[0] without "/" is searched in PATH of envp inside the root */
 	const char *const *envp; /* complete but for HOME, which is added from the user's passwd
 				    entry when missing */
-	const char *arch;        /* of the step, as images name it; NULL: this machine's */
+	const char *arch;        /* of the step, as images name it; NULL: that of this machine */
 	const char *cwd;         /* made 0755, owned by the user, when missing */
 	const char *user;        /* config.User as text; NULL or "" is root (10.3) */
 	enum rb_network network;

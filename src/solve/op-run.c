@@ -136,15 +136,6 @@ static int add_mounts(struct rb_solver *s, const struct rb_vertex *v, const stru
 	return 0;
 }
 
-/* NULL: that of this machine. */
-static const char *foreign_arch(const struct rb_vertex *v)
-{
-	struct rb_platform host = rb_platform_host();
-	const char *arch = v->stage->platform.arch;
-
-	return rb_streq(arch, host.arch) ? NULL : arch;
-}
-
 static bool wants_gateway(const struct rb_exec_settings *settings)
 {
 	for (size_t i = 0; settings && i < settings->n_hosts; i++)
@@ -300,7 +291,7 @@ static int start(struct rb_solver *s, const struct job *job, struct op_run *run,
 		.has_owners = rb_active_has_owners(run->active) || rb_op_mounts_have_owners(m),
 		.argv = (const char *const *)rb_strv_argv(shell ? &shell->argv : &v->run.argv),
 		.envp = (const char *const *)rb_strv_argv(&env),
-		.arch = foreign_arch(v),
+		.arch = v->stage->platform.arch,
 		.cwd = v->run.cwd,
 		.user = v->run.user,
 		.hostname = v->run.hostname,

@@ -59,6 +59,10 @@ platform=linux/amd64,linux/arm64 works 'both in one build' build env PATH="$T/em
 like "$err" 'machine: x86_64' 'natively'
 like "$err" 'machine: aarch64' 'and emulated'
 
+works 'it can be kept' env PATH="$T/emulator/bin:$PATH" "$RBUILD" --root "$RB_ROOT" build -q --platform linux/arm64 -t kept "$T/c"
+works 'and run' env PATH="$T/emulator/bin:$PATH" "$RBUILD" --root "$RB_ROOT" run "$out" /bin/busybox uname -m
+is "$out" aarch64 'by the emulator'
+
 # --- the host's
 line=':qemu-aarch64:M::\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7\x00:\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff:'$T/emulator/bin/qemu-aarch64:
 # registered FLAGS SETTING COMMAND...: in a namespace whose binfmt_misc has an entry for arm64
