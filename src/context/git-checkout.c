@@ -35,15 +35,15 @@ static int run_in(const struct rb_git *g, int dirfd, const char *const *argv, bo
 
 static int write_tree(const struct rb_git *g, const char *commit, int dirfd, struct rb_error **err)
 {
-	char rnd[17];
+	char name[RB_STORE_TEMP_NAME_BYTES];
 
 	/* Not in the repository, where git's locks may be removed by whoever fetches next. */
 	RB_CLEANUP(rb_closep) int tmp = rb_store_dir(g->env->store, "tmp", err);
 	if (tmp < 0)
 		return -1;
-	rb_random_hex(rnd, 8);
+	rb_store_temp_name(g->env->store, name);
 	RB_CLEANUP(rb_strp)
-	char *index = rb_asprintf("%s/tmp/index-%s", rb_store_path(g->env->store), rnd);
+	char *index = rb_asprintf("%s/%s", rb_store_path(g->env->store), name);
 	const char *const argv[] = {"--work-tree=.", "read-tree", "--reset", "-u", commit, NULL};
 	const struct rb_git_command c = {.argv = argv, .cwd_fd = dirfd, .index = index};
 	int r = rb_git_run(g, &c, err);

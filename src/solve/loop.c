@@ -35,6 +35,8 @@ static void drop_mounts(struct job *job)
 
 static void cancel_running(struct rb_solver *s)
 {
+	bool any = false;
+
 	for (size_t i = 0; i < s->n_jobs; i++) {
 		struct job *job = s->jobs[i];
 
@@ -44,9 +46,13 @@ static void cancel_running(struct rb_solver *s)
 		rb_op_run_kill(job);
 		drop_mounts(job);
 		job->running = false;
+		any = true;
 		rb_sched_drop(s->sched, (unsigned)i);
 		rb_solve_emit(s, job->ev, RB_EV_CANCELED, NULL);
 	}
+	/* Halves of downloads and of checkouts. */
+	if (any)
+		rb_store_drop_temps(s->in.store);
 }
 
 /* --- jobs

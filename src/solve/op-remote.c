@@ -261,18 +261,19 @@ static int copy_git(struct rb_solver *s, const struct rb_plan_remote *r,
 	struct rb_remote_user user = {.secrets = s->in.secrets};
 	const struct rb_remote_env env = rb_remote_env_of(s->in.store, &user);
 	RB_CLEANUP(rb_closep) int tmp = rb_store_dir(s->in.store, "tmp", err);
-	char name[33];
+	int store = rb_store_fd(s->in.store);
+	char name[RB_STORE_TEMP_NAME_BYTES];
 
 	if (tmp < 0)
 		return -1;
-	rb_random_hex(name, 16);
-	if (mkdirat(tmp, name, 0700) < 0)
+	rb_store_temp_name(s->in.store, name);
+	if (mkdirat(store, name, 0700) < 0)
 		return rb_fail_errno(err, "cannot make a directory for a checkout");
 	RB_CLEANUP(rb_closep)
-	int dirfd = openat(tmp, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	int dirfd = openat(store, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	int result = dirfd < 0 ? rb_fail_errno(err, "cannot open the directory of a checkout")
 			       : copy_checkout(s, r, &env, dirfd, exclude, base, err);
-	(void)rb_remove_tree_at(tmp, name);
+	(void)rb_remove_tree_at(store, name);
 	return result;
 }
 

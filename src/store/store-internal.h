@@ -8,13 +8,15 @@
 struct rb_store {
 	char *path; /* absolute, for messages */
 	int fd;
-	bool reaped; /* old temporaries were removed by this process */
+	bool reaped;  /* old temporaries were removed by this process */
+	char mark[9]; /* begins the names of this process's temporaries */
 };
 
 /* A file under tmp/ that will get its name by rename. */
 struct rb_store_temp {
 	int fd;
-	char name[40]; /* relative to the store; "" when there is nothing to remove */
+	char name[RB_STORE_TEMP_NAME_BYTES]; /* relative to the store; "" when there is nothing to
+						remove */
 };
 
 #define RB_STORE_TEMP_INIT                                                                         \

@@ -180,6 +180,7 @@ int rb_store_open(const char *root, struct rb_store **ret, struct rb_error **err
 	RB_CLEANUP(rb_store_freep) struct rb_store *store = rb_calloc(1, sizeof(*store));
 
 	store->fd = -1;
+	rb_random_hex(store->mark, 4);
 	if (!path)
 		return -1;
 	if (!*path)
@@ -257,13 +258,34 @@ static void reap_temps(struct rb_store *store, int tmp_fd)
 	closedir(d);
 }
 
-int rb_store_temp_open(struct rb_store *store, struct rb_store_temp *ret, struct rb_error **err)
+void rb_store_temp_name(struct rb_store *store, char ret[static RB_STORE_TEMP_NAME_BYTES])
 {
-	struct rb_store_temp t = RB_STORE_TEMP_INIT;
 	char rnd[33];
 
 	rb_random_hex(rnd, 16);
-	(void)snprintf(t.name, sizeof(t.name), "tmp/%s", rnd);
+	(void)snprintf(ret, RB_STORE_TEMP_NAME_BYTES, "tmp/%s-%s", store->mark, rnd);
+}
+
+void rb_store_drop_temps(struct rb_store *store)
+{
+	int fd = openat(store->fd, "tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+
+	if (!d) {
+		rb_closep(&fd);
+		return;
+	}
+	for (struct dirent *e; (e = readdir(d));)
+		if (rb_starts_with(e->d_name, store->mark))
+			(void)rb_remove_tree_at(fd, e->d_name);
+	(void)closedir(d);
+}
+
+int rb_store_temp_open(struct rb_store *store, struct rb_store_temp *ret, struct rb_error **err)
+{
+	struct rb_store_temp t = RB_STORE_TEMP_INIT;
+
+	rb_store_temp_name(store, t.name);
 	if (!store->reaped) {
 		RB_CLEANUP(rb_closep) int tmp_fd = rb_store_dir(store, "tmp", err);
 

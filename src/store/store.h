@@ -46,6 +46,15 @@ int rb_store_seize(struct rb_store *store, struct rb_error **err);
 /* Opens (making it, 0700) a directory below the store, e.g. "trees/range"; caller closes. */
 int rb_store_dir(struct rb_store *store, const char *rel, struct rb_error **err);
 
+/*
+ * A new name below tmp/, for what this process or one that it forks makes there: "tmp/...". Nothing
+ * has that name.
+ */
+enum { RB_STORE_TEMP_NAME_BYTES = 48 };
+void rb_store_temp_name(struct rb_store *store, char ret[static RB_STORE_TEMP_NAME_BYTES]);
+/* Removes everything of such names: what forked processes left that were killed. */
+void rb_store_drop_temps(struct rb_store *store);
+
 /* Blobs. */
 struct rb_blob {
 	struct rb_digest digest;

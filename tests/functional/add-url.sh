@@ -147,4 +147,5 @@ wait_for 10 grep -q stall "$WEB_LOG"
 kill -TERM $pid
 wait $pid
 is "$? $((SECONDS - start < 10))" '1 1' 'a stalled download is ended by a signal'
+is "$(find "$RB_ROOT/tmp" -type f | wc -l)" 0 'what had come of it is removed'
 done_testing
