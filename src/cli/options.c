@@ -67,6 +67,10 @@ static int set(const struct rb_option *o, const char *value, struct rb_error **e
 		return 0;
 	case RB_OPT_COUNT:
 		return set_count(o, value, err);
+	case RB_OPT_OFF:
+		if (value && rb_ascii_strcaseeq(value, "false"))
+			return 0;
+		/* fall through */
 	case RB_OPT_REFUSED:
 		return rb_fail(err, RB_ERR_UNSUPPORTED,
 			       "--%s is not supported yet by this version of rbuild", o->name);

@@ -13,6 +13,7 @@ enum rb_option_kind {
 	RB_OPT_COUNT,   /* unsigned *: a number from 1 to 1024 */
 	RB_OPT_REFUSED, /* exists in docker build, not here yet: an error that names it; `arg` NULL:
 			   it takes none */
+	RB_OPT_OFF,     /* REFUSED, but for the value that switches it off: "false" */
 	RB_OPT_IGNORED, /* scripts still pass it and it means nothing here: accepted with a notice
 			 */
 };

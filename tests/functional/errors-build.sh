@@ -119,6 +119,7 @@ is "$? $refused_word" "2 rbuild: version: too many arguments; usage: rbuild vers
 is "$("$RBUILD" --version)" "$("$RBUILD" version)" "--version is version"
 run_command rb imagse
 is "$? $err" "2 rbuild: neither a verb nor a directory: imagse (did you mean images?)" "a misspelt verb"
+works 'what switches attestations off is accepted' rb --sbom=false --provenance false -o type=cacheonly "$T/good"
 refused 1 'build: --sbom is not supported yet by this version of rbuild$' --sbom true "$T/good"
 refused 2 'build: .*--target' --target
 refused 2 'build: an argument is missing; usage: rbuild \[build\] \[OPTIONS\] CONTEXT$'
