@@ -130,6 +130,27 @@ RUN --mount=type=cache,id=n,target=/c ls -A /c
 EOT
 is "$said" new "for the first step that uses it"
 
+cat >"$T/filter" <<'EOT'
+# --no-cache-filter
+FROM busybox AS a
+RUN --mount=type=cache,id=fa,target=/c ls /c; echo a >/c/a
+FROM busybox AS b
+RUN --mount=type=cache,id=fb,target=/c ls /c; echo b >/c/b
+FROM scratch
+COPY --from=a /bin/true /a
+COPY --from=b /bin/true /b
+EOT
+build <"$T/filter"
+sed -i 's/ls /ls -1 /' "$T/filter"
+build --no-cache-filter=A <"$T/filter"
+is "$said" b "empties those of the stages it names"
+cat >"$T/Dockerfile" <<'EOT'
+FROM busybox
+RUN --mount=type=cache,target=/c,from=busybox,source=/etc/passwd true
+EOT
+fails_with 1 'Dockerfile:2: the cache mount at /c: a cache mount is a directory, but /etc/passwd of its source is a file' \
+	rb build -f "$T/Dockerfile" "$T/c"
+
 # --- several at a time
 
 wait_script='n=0; until [ -e /c/go ] || [ $n = 100 ]; do sleep 0.1; n=$((n + 1)); done'
