@@ -7,6 +7,9 @@
 # images: debian
 . "$(dirname "$0")/../own-host.sh"
 
+slirp() { grep -ls '^Name:.slirp4netns' /proc/[0-9]*/status | head -n 1 | xargs -r dirname; }
+slirp_runs() { [ "$(slirp)" ]; }
+
 be rb-range
 dockerfile <<<$'FROM debian\nSHELL ["/bin/bash", "-c"]\nRUN exec 3<>/dev/tcp/192.0.2.1/8000; exec sleep 60'
 for program in pasta slirp4netns; do
@@ -16,9 +19,9 @@ for program in pasta slirp4netns; do
 		sleep 0.5
 		helper=$(helpers)
 	else
-		wait_for 10 grep -qs '^Name:.slirp4netns' /proc/[0-9]*/status
+		wait_for 10 slirp_runs || not_ok "slirp4netns runs"
 		sleep 0.5
-		helper=$(grep -ls '^Name:.slirp4netns' /proc/[0-9]*/status | head -n 1) helper=${helper%/status}
+		helper=$(slirp)
 	fi
 	status=$(cat "$helper/status")
 	like "$status" $'^NoNewPrivs:\t1$' "$program gains no privilege"
