@@ -170,6 +170,7 @@ static void add_solver(struct rb_session *s)
 		.n_events = s->n_events,
 		.start_ns = s->start_ns,
 		.options = &s->options,
+		.network_noticed = &s->network_noticed,
 		.sink = &s->sink,
 		.secrets = s->secrets,
 		.ssh = s->ssh,

@@ -47,6 +47,7 @@ struct rb_session {
 	struct rb_event_sink sink;
 	unsigned n_events; /* announced before there is a solver */
 	int64_t start_ns;
+	bool network_noticed;
 	struct rb_solve_options options;
 	struct rb_secrets *secrets; /* NULL: none, as of ssh */
 	struct rb_ssh *ssh;

@@ -185,9 +185,9 @@ static void notice_network(struct rb_solver *s, const struct job *job, const cha
 			    "%s (--network=none closes it; see rbuild doctor)",
 			    why);
 
-	if (!s->network_noticed)
+	if (!*s->in.network_noticed)
 		rb_solve_emit(s, job->ev, RB_EV_WARN, text);
-	s->network_noticed = true;
+	*s->in.network_noticed = true;
 }
 
 static int take_network(struct rb_solver *s, const struct job *job, struct op_run *run,

@@ -129,7 +129,6 @@ struct rb_solver {
 	struct rb_strv caches_used;   /* keys of cache mounts that this build has used */
 	bool filter_ready;            /* rb_exec_filter_prepare() was called */
 	struct rb_networks *networks; /* NULL: no step wanted one yet */
-	bool network_noticed;         /* that steps have the host's instead */
 	struct job *failed;           /* RUN whose root was kept */
 	struct op_run *failed_run;    /* and that root */
 	struct import *import;        /* --cache-from, once somebody wants it */

@@ -65,6 +65,7 @@ struct rb_solve_inputs {
 	 * also with --no-cache.
 	 */
 	struct rb_solver *before;
+	bool *network_noticed; /* that steps share the host's network: told once a build */
 };
 
 struct rb_solver *rb_solver_new(const struct rb_solve_inputs *in);
