@@ -6,10 +6,10 @@
  * Everything that can be refused without knowing values of variables is refused here, with its
  * lines; what depends on values (expansion results, base image config) is refused by plan/.
  *
- * An instruction that exists in the language but is not built yet (RUN --device, ADD of a URL,
- * ONBUILD, ...) is parsed as far as needed to be named; the refusal is kept in `unsupported` of the
- * instruction, because it concerns nobody while the target does not need its stage. plan/ raises it
- * as RB_ERR_UNSUPPORTED with the lines of the instruction.
+ * An instruction that exists in the language but is not built yet (RUN --device, ...) is
+ * parsed as far as needed to be named; the refusal is kept in `unsupported` of the instruction,
+ * because it concerns nobody while the target does not need its stage. plan/ raises it as
+ * RB_ERR_UNSUPPORTED with the lines of the instruction.
  */
 #ifndef RB_DOCKERFILE_DOCKERFILE_H
 #define RB_DOCKERFILE_DOCKERFILE_H

@@ -4,6 +4,7 @@
 # build leaves behind or shows holds one (dockerfile.md 3.10; threats S34, S39). git over ssh.
 # users: range single
 # needs: userns overlay python3 git ssh-agent ssh-add ssh-keygen
+# shellcheck disable=SC2119
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
 # shellcheck source=tests/web.sh

@@ -4,6 +4,7 @@
 # form, submodules, --keep-git-dir, --checksum; what is asked again and what is not fetched again.
 # users: range single
 # needs: userns overlay python3 git
+# shellcheck disable=SC2119,SC2001
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
 # shellcheck source=tests/web.sh
@@ -121,7 +122,7 @@ one "git/lib.git#$first"
 sed -i 's/http:/http:/' "$T/c/Dockerfile"
 one 'git/lib.git#light'
 is "$(grep -c CACHED "$T/.build")" 2 'the same commit by another name is a hit'
-(cd "$T/lib" && git checkout -q side && echo more >more && git add more && git commit -qm more)
+(cd "$T/lib" && git checkout -q side && echo more >"more" && git add more && git commit -qm more)
 publish "$T/lib"
 one git/lib.git#side
 like "$(files)" d/more 'a branch that moved is fetched'

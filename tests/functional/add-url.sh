@@ -4,6 +4,7 @@
 # is asked again and what is not fetched again.
 # users: range single
 # needs: userns overlay python3
+# shellcheck disable=SC2119,SC2016
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
 # shellcheck source=tests/web.sh

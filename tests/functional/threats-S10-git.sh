@@ -4,6 +4,7 @@
 # is read or written, no program but git's own is run, no protocol but those of the net is spoken.
 # users: range single
 # needs: userns overlay python3 git
+# shellcheck disable=SC2119,SC2015
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
 # shellcheck source=tests/hostile.sh
