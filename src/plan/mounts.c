@@ -187,7 +187,8 @@ static void sort_by_target(struct rb_vertex_mount *v, size_t n)
 
 static void list_trees(struct rb_elab *e, struct rb_vertex_run *run)
 {
-	run->trees = rb_arena_array(e->plan->arena, run->n_mounts, sizeof(*run->trees));
+	run->trees =
+		rb_arena_array(e->plan->arena, run->n_mounts, sizeof(struct rb_vertex_mount *));
 	for (size_t i = 0; i < run->n_mounts; i++)
 		if (run->mounts[i].has_tree)
 			run->trees[run->n_trees++] = &run->mounts[i];
