@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -172,4 +173,25 @@ int rb_run_question(const char *const *argv, size_t max_bytes, struct rb_buf *re
 		    struct rb_error **err)
 {
 	return capture(argv, -1, max_bytes, ret, err);
+}
+
+bool rb_pidfd_has_ended(int pidfd)
+{
+	siginfo_t si = {0};
+
+	return waitid((idtype_t)P_PIDFD, (id_t)pidfd, &si, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+	       si.si_pid;
+}
+
+int rb_open_signals(const int *signals, size_t n, sigset_t *before, struct rb_error **err)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	for (size_t i = 0; i < n; i++)
+		sigaddset(&set, signals[i]);
+	if (sigprocmask(SIG_BLOCK, &set, before) < 0)
+		return rb_fail_errno(err, "cannot block signals");
+	int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	return fd < 0 ? rb_fail_errno(err, "cannot open a signal descriptor") : fd;
 }

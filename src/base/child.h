@@ -6,6 +6,7 @@
 #ifndef RB_BASE_CHILD_H
 #define RB_BASE_CHILD_H
 
+#include <signal.h>
 #include <sys/types.h>
 
 #include "base/buf.h"
@@ -40,6 +41,12 @@ struct rb_spawn {
  */
 int rb_spawn(const struct rb_spawn *spec, bool setuid_ok, struct rb_child *ret,
 	     struct rb_error **err);
+
+/* Whether the process has ended; it stays to be waited for. */
+bool rb_pidfd_has_ended(int pidfd);
+/* Blocks signals and gives a non-blocking descriptor to read them from; *before (may be NULL) is
+ * the mask as it was. */
+int rb_open_signals(const int *signals, size_t n, sigset_t *before, struct rb_error **err);
 
 /* Waits for the end: exit status 0..255, or 128 + signal. Mechanism: -errno. */
 int rb_child_wait(struct rb_child *c);

@@ -9,6 +9,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "base/child.h"
 #include "base/fd.h"
 #include "base/sys.h"
 #include "cli/run.h"
@@ -84,18 +85,11 @@ static bool is_dropped(int pidfd, int sig)
 static int open_signals(struct rb_error **err)
 {
 	static const int wanted[] = {SIGINT, SIGTERM, SIGHUP};
-	sigset_t set;
 
 	/* The process outside of the namespace hands on what the terminal sends to its group; the
 	 * command is not to get it twice. */
 	(void)setpgid(0, 0);
-	sigemptyset(&set);
-	for (size_t i = 0; i < RB_ARRAY_LEN(wanted); i++)
-		sigaddset(&set, wanted[i]);
-	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
-		return rb_fail_errno(err, "cannot block signals");
-	int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	return fd < 0 ? rb_fail_errno(err, "cannot open a signal descriptor") : fd;
+	return rb_open_signals(wanted, RB_ARRAY_LEN(wanted), NULL, err);
 }
 
 /* Hands a signal on; *ended_by is one that ends the command although it has nothing for it. */

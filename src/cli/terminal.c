@@ -11,6 +11,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "base/child.h"
 #include "base/fd.h"
 #include "base/sys.h"
 
@@ -94,20 +95,6 @@ static bool carry(int from, int to)
 	return n > 0 || (n < 0 && (errno == EINTR || errno == EAGAIN));
 }
 
-static int open_signals(struct rb_error **err)
-{
-	static const int wanted[] = {SIGINT, SIGTERM, SIGHUP, SIGWINCH};
-	sigset_t set;
-
-	sigemptyset(&set);
-	for (size_t i = 0; i < RB_ARRAY_LEN(wanted); i++)
-		sigaddset(&set, wanted[i]);
-	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
-		return rb_fail_errno(err, "cannot block signals");
-	int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	return fd < 0 ? rb_fail_errno(err, "cannot open a signal descriptor") : fd;
-}
-
 /* Whether one came that ends the step. */
 static bool take_signal(const struct rb_terminal *t, int signal_fd)
 {
@@ -155,8 +142,10 @@ static void pump(struct rb_terminal *t, struct rb_exec *exec, int signal_fd)
 int rb_terminal_follow(struct rb_terminal *t, struct rb_exec *exec, struct rb_exec_result *ret,
 		       struct rb_error **err)
 {
+	static const int wanted[] = {SIGINT, SIGTERM, SIGHUP, SIGWINCH};
 	struct termios raw = t->saved;
-	RB_CLEANUP(rb_closep) int signal_fd = open_signals(err);
+	RB_CLEANUP(rb_closep)
+	int signal_fd = rb_open_signals(wanted, RB_ARRAY_LEN(wanted), NULL, err);
 
 	if (signal_fd < 0) {
 		rb_exec_kill(exec);

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <sys/wait.h>
 
+#include "base/child.h"
 #include "base/fd.h"
 #include "base/sys.h"
 #include "exec/exec-internal.h"
@@ -106,14 +107,6 @@ int rb_supervision_fd(const struct rb_supervision *v)
 	return v->seen_end ? -1 : v->supervisor.child.pidfd;
 }
 
-static bool has_ended(int pidfd)
-{
-	siginfo_t si = {0};
-
-	return waitid((idtype_t)P_PIDFD, (id_t)pidfd, &si, WEXITED | WNOHANG | WNOWAIT) == 0 &&
-	       si.si_pid;
-}
-
 void rb_supervision_attend(struct rb_supervision *v)
 {
 	struct pollfd p = {.fd = rb_supervision_fd(v), .events = POLLIN};
@@ -123,7 +116,7 @@ void rb_supervision_attend(struct rb_supervision *v)
 	if (v->listener < 0) {
 		/* Nobody answers the step's calls any more: what it would go on to do is not to be
 		 * kept. When both have ended this is in vain. */
-		if (!has_ended(v->spec.pidfd))
+		if (!rb_pidfd_has_ended(v->spec.pidfd))
 			(void)rb_sys_pidfd_send_signal(v->spec.pidfd, SIGKILL);
 		v->seen_end = true;
 	} else if (!(p.revents & POLLIN)) {

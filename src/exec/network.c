@@ -402,13 +402,7 @@ static struct rb_netns *new_netns(struct rb_networks *n, struct rb_error **err)
 
 static bool is_alive(const struct rb_netns *ns)
 {
-	siginfo_t si = {0};
-
-	if (!rb_netns_is_connected(ns))
-		return true;
-	return waitid((idtype_t)P_PIDFD, (id_t)ns->helper.pidfd, &si,
-		      WEXITED | WNOHANG | WNOWAIT) == 0 &&
-	       !si.si_pid;
+	return !rb_netns_is_connected(ns) || !rb_pidfd_has_ended(ns->helper.pidfd);
 }
 
 /* A helper that has ended has left its namespace without a way out. */

@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/child.h"
 #include "base/fd.h"
 #include "solve/solve-internal.h"
 
@@ -379,17 +380,10 @@ static void take_signals(struct rb_solver *s)
 int rb_solve_open_signals(struct rb_solver *s, struct rb_error **err)
 {
 	static const int wanted[] = {SIGINT, SIGTERM, SIGHUP, SIGCHLD, SIGWINCH};
-	sigset_t set;
 
-	if (s->signal_fd >= 0)
-		return 0;
-	sigemptyset(&set);
-	for (size_t i = 0; i < RB_ARRAY_LEN(wanted); i++)
-		sigaddset(&set, wanted[i]);
-	if (sigprocmask(SIG_BLOCK, &set, &s->unblocked) < 0)
-		return rb_fail_errno(err, "cannot block signals");
-	s->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	return s->signal_fd < 0 ? rb_fail_errno(err, "cannot open a signal descriptor") : 0;
+	if (s->signal_fd < 0)
+		s->signal_fd = rb_open_signals(wanted, RB_ARRAY_LEN(wanted), &s->unblocked, err);
+	return s->signal_fd < 0 ? -1 : 0;
 }
 
 void rb_solve_release_signals(struct rb_solver *s)

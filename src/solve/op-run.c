@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/child.h"
 #include "base/fd.h"
 #include "base/sys.h"
 #include "solve/lend.h"
@@ -442,14 +443,6 @@ static void pump_pipe(struct output *o, int *fd, int stream)
 	}
 }
 
-static bool process_ended(int pidfd)
-{
-	siginfo_t si = {0};
-
-	return waitid((idtype_t)P_PIDFD, (id_t)pidfd, &si, WEXITED | WNOHANG | WNOWAIT) == 0 &&
-	       si.si_pid;
-}
-
 bool rb_op_run_pump(struct rb_solver *s, struct job *job)
 {
 	struct op_run *run = job->run;
@@ -458,7 +451,7 @@ bool rb_op_run_pump(struct rb_solver *s, struct job *job)
 
 	pump_pipe(&o, &run->exec.out_fd, 1);
 	pump_pipe(&o, &run->exec.err_fd, 2);
-	if (!run->ended && process_ended(run->exec.pidfd))
+	if (!run->ended && rb_pidfd_has_ended(run->exec.pidfd))
 		run->ended = true;
 	if (!run->ended) {
 		rb_exec_attend(&run->exec);
