@@ -8,7 +8,7 @@
 #	. "$(dirname "$0")/../own-host.sh"
 #
 # instead of lib.sh, which it includes. It is a network namespace with an address that leads nowhere
-# (192.0.2.1) and a resolver on 127.0.0.53 that knows name.lan, below mounts of its own, where
+# (192.0.2.1) and a resolver on 127.0.0.53, and there, that knows name.lan, below mounts of its own, where
 # /dev/net/tun is for everybody, as distributions have it. On 192.0.2.1:8000, 127.0.0.1:8001 and the
 # abstract socket "rbuild-canary" somebody says "outer", "canary-loopback" and "canary-abstract".
 if [ -z "${RB_TEST_INSIDE:-}" ]; then
@@ -30,9 +30,9 @@ ip link set lo up && ip link add rb0 type veth peer name rb1 && ip link set rb1 
 cat >"$T/servers.py" <<-'EOP'
 	import socket, struct, threading
 
-	def names():
+	def names(address):
 	    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-	    s.bind(("127.0.0.53", 53))
+	    s.bind((address, 53))
 	    while True:
 	        query, sender = s.recvfrom(2000)
 	        question, end = query[12:], 0
@@ -54,7 +54,7 @@ cat >"$T/servers.py" <<-'EOP'
 	        peer.send(word)
 	        peer.close()
 
-	for what in ((names,), (serve, socket.AF_INET, ("192.0.2.1", 8000), b"outer\n"),
+	for what in ((names, "127.0.0.53"), (names, "192.0.2.1"), (serve, socket.AF_INET, ("192.0.2.1", 8000), b"outer\n"),
 	             (serve, socket.AF_INET, ("127.0.0.1", 8001), b"canary-loopback\n"),
 	             (serve, socket.AF_UNIX, "\0rbuild-canary", b"canary-abstract\n")):
 	    threading.Thread(target=what[0], args=what[1:]).start()

@@ -146,6 +146,10 @@ int rb_loopback_up(void);
 /* The texts of the step's /etc/hosts and /etc/resolv.conf (exec-names.c). */
 void rb_step_hosts(const struct rb_exec_spec *spec, struct rb_buf *ret);
 void rb_step_resolv(const struct rb_exec_spec *spec, struct rb_buf *ret);
+/* The host's; empty when it has none. */
+void rb_resolv_read(struct rb_buf *ret);
+/* Whether it names a server that only this host reaches. */
+bool rb_resolv_is_local(const char *text);
 /* What becomes of the text of the host's resolv.conf. */
 void rb_resolv_adapt(const char *text, enum rb_network network, struct rb_buf *ret);
 

@@ -60,33 +60,58 @@ static bool is_local(struct rb_slice server)
 	return false;
 }
 
-/* The forwarder, once, in the place of local servers; without a network there is nobody to ask. */
-void rb_resolv_adapt(const char *text, enum rb_network network, struct rb_buf *ret)
+static size_t line_length(const char *line)
 {
-	bool forwarded = network != RB_NET_PRIVATE;
+	size_t len = strcspn(line, "\n");
+
+	return len + (line[len] == '\n');
+}
+
+bool rb_resolv_is_local(const char *text)
+{
 	struct rb_slice server;
 
-	for (const char *line = text; *line;) {
-		size_t len = strcspn(line, "\n"), whole = len + (line[len] == '\n');
+	for (const char *line = text; *line; line += line_length(line))
+		if (is_nameserver(line, strcspn(line, "\n"), &server) && is_local(server))
+			return true;
+	return false;
+}
 
-		if (network == RB_NET_HOST || !is_nameserver(line, len, &server) ||
-		    !is_local(server)) {
-			rb_buf_add(ret, line, whole);
-		} else if (!forwarded) {
-			rb_buf_addstr(ret, "nameserver " RB_NETWORK_DNS "\n");
+/*
+ * A private network with a local server has the helper's forwarder alone, which asks the host's
+ * first one: pasta gives answers of that server the forwarder's address, also those that were asked
+ * of itself. Without a network there is nobody to ask.
+ */
+void rb_resolv_adapt(const char *text, enum rb_network network, struct rb_buf *ret)
+{
+	bool forward = network == RB_NET_PRIVATE && rb_resolv_is_local(text);
+	bool forwarded = false;
+	struct rb_slice server;
+
+	for (const char *line = text; *line; line += line_length(line)) {
+		if (network == RB_NET_HOST || !is_nameserver(line, strcspn(line, "\n"), &server) ||
+		    (!forward && !is_local(server)))
+			rb_buf_add(ret, line, line_length(line));
+		else if (forward) {
+			rb_buf_addstr(ret, forwarded ? "" : "nameserver " RB_NETWORK_DNS "\n");
 			forwarded = true;
 		}
-		line += whole;
 	}
+}
+
+void rb_resolv_read(struct rb_buf *ret)
+{
+	struct rb_error *why = NULL;
+
+	/* Without the host's file there are no servers to name. */
+	if (rb_read_file_at(AT_FDCWD, "/etc/resolv.conf", RESOLV_CONF_MAX, ret, &why) < 0)
+		rb_error_drop(&why);
 }
 
 void rb_step_resolv(const struct rb_exec_spec *spec, struct rb_buf *ret)
 {
 	RB_CLEANUP(rb_buf_clear) struct rb_buf text = RB_BUF_INIT;
-	struct rb_error *why = NULL;
 
-	/* Without the host's file there are no servers to name. */
-	if (rb_read_file_at(AT_FDCWD, "/etc/resolv.conf", RESOLV_CONF_MAX, &text, &why) < 0)
-		rb_error_drop(&why);
+	rb_resolv_read(&text);
 	rb_resolv_adapt(text.ptr, spec->network, ret);
 }

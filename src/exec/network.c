@@ -137,18 +137,29 @@ typedef void helper_argv_fn(const struct rb_networks *n, int ready_fd, struct rb
 /* The port options keep it from connecting the loopbacks of both sides, as it would by itself. */
 static void pasta_argv(const struct rb_networks *n, int ready_fd, struct rb_strv *ret)
 {
-	static const char *const args[] = {
-		"pasta",          "--foreground", "--quiet",         "--config-net",
-		"--ns-ifname",    DEVICE,         "--address",       ADDRESS,
-		"--netmask",      NETMASK,        "--gateway",       RB_NETWORK_GATEWAY,
-		"--dns-forward",  RB_NETWORK_DNS, "--tcp-ports",     "none",
-		"--udp-ports",    "none",         "--tcp-ns",        "none",
-		"--udp-ns",       "none",         "--mtu",           MTU,
-		"--runas",        "0:0",          "--no-netns-quit", "--netns",
-		"/proc/self/fd/0"};
+	static const char *const args[] = {"pasta",           "--foreground",
+					   "--quiet",         "--config-net",
+					   "--ns-ifname",     DEVICE,
+					   "--address",       ADDRESS,
+					   "--netmask",       NETMASK,
+					   "--gateway",       RB_NETWORK_GATEWAY,
+					   "--tcp-ports",     "none",
+					   "--udp-ports",     "none",
+					   "--tcp-ns",        "none",
+					   "--udp-ns",        "none",
+					   "--mtu",           MTU,
+					   "--runas",         "0:0",
+					   "--no-netns-quit", "--netns",
+					   "/proc/self/fd/0"};
 
 	for (size_t i = 0; i < RB_ARRAY_LEN(args); i++)
 		rb_strv_add(ret, args[i]);
+	RB_CLEANUP(rb_buf_clear) struct rb_buf resolv = RB_BUF_INIT;
+	rb_resolv_read(&resolv);
+	if (rb_resolv_is_local(resolv.ptr)) {
+		rb_strv_add(ret, "--dns-forward");
+		rb_strv_add(ret, RB_NETWORK_DNS);
+	}
 	if (!n->host_gateway)
 		rb_strv_add(ret, "--no-map-gw");
 	rb_strv_add(ret, "--pid");

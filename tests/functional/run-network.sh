@@ -64,6 +64,17 @@ for user in rb-range rb-single root; do
 done
 
 user=rb-range
+# --- a resolver that steps reach by themselves
+cp /etc/resolv.conf "$T/resolv" && printf 'nameserver 192.0.2.1\nsearch lan\n' >/etc/resolv.conf
+for helper in pasta slirp4netns; do
+	dockerfile <<<$'FROM debian\nRUN cat /etc/resolv.conf; getent hosts name.lan'
+	works "names with $helper" build --no-cache
+	is "$said" "$(printf '%s\n' 'nameserver 192.0.2.1' 'search lan' '192.0.2.1       name.lan')" "$helper: the host's resolver is asked itself"
+	mount --bind /dev/null "$(realpath /usr/bin/pasta)"
+done
+umount "$(realpath /usr/bin/pasta)" && umount "$(realpath /usr/bin/pasta)"
+cat "$T/resolv" >/etc/resolv.conf
+
 # --- host-gateway: because the user says so
 dockerfile <<<$'FROM debian\nRUN cat /etc/hosts; '"$probes"
 works "--add-host NAME:host-gateway works" build --add-host hub:host-gateway

@@ -487,7 +487,7 @@ static void test_exec__names(void)
 		{"nameserver 127.0.0.53\noptions edns0\n", "options edns0\n",
 		 "nameserver 10.0.2.3\noptions edns0\n"},
 		{"nameserver\t127.0.0.1 \nnameserver ::1\nnameserver fe80::1%eth0\nnameserver 8.8.8.8\n",
-		 "nameserver 8.8.8.8\n", "nameserver 10.0.2.3\nnameserver 8.8.8.8\n"},
+		 "nameserver 8.8.8.8\n", "nameserver 10.0.2.3\n"},
 		{"# nameserver 127.0.0.1\nnameservers 127.0.0.1\nnameserver\n",
 		 "# nameserver 127.0.0.1\nnameservers 127.0.0.1\nnameserver\n",
 		 "# nameserver 127.0.0.1\nnameservers 127.0.0.1\nnameserver\n"},
@@ -696,7 +696,8 @@ static void test_exec__cannot_start(void)
 		{"/lost", 127, "exec: \"/lost\": its interpreter /bin/none is not in the image"},
 		{"/empty", 126, "it is not a program and does not begin with \"#!\""},
 #ifdef __x86_64__
-		{"/arm", 126, "exec: \"/arm\": exec format error: the program is for arm64 and this machine is"},
+		{"/arm", 126,
+		 "exec: \"/arm\": exec format error: the program is for arm64 and this machine is"},
 		{"/dyn", 127, "exec: \"/dyn\": its interpreter /lib/ld9 is not in the image"},
 #endif
 		{"", 127, "the command is empty"},
