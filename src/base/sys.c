@@ -13,6 +13,8 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "base/fd.h"
+
 /* Numbers that Debian 12's headers do not have; the same on every architecture (since Linux 5.x).
  */
 #ifndef __NR_setxattrat
@@ -239,4 +241,16 @@ int rb_sys_removexattr(int dirfd, const char *name, const char *key)
 		return r;
 	r = *name ? lremovexattr(path, key) : removexattr(path, key);
 	return (int)ret_errno(r);
+}
+
+int rb_sys_private_tmpfs(void)
+{
+	RB_CLEANUP(rb_closep) int fs = rb_sys_fsopen("tmpfs");
+	int r = fs < 0 ? fs : rb_sys_fsconfig_str(fs, "mode", "700");
+
+	if (r >= 0)
+		r = rb_sys_fsconfig_create(fs);
+	return r < 0 ? r
+		     : rb_sys_fsmount(fs, RB_MOUNT_ATTR_NOSUID | RB_MOUNT_ATTR_NODEV |
+						  RB_MOUNT_ATTR_NOEXEC);
 }

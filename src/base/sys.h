@@ -40,6 +40,8 @@ int rb_sys_move_mount(int from_fd, int to_dirfd, const char *to_path);
  */
 int rb_sys_mount_setattr(int dirfd, const char *path, unsigned flags, uint64_t set, uint64_t clear);
 int rb_sys_pivot_root(const char *new_root, const char *put_old);
+/* A tmpfs of its own, mode 0700, without programs and devices, that is mounted nowhere. */
+int rb_sys_private_tmpfs(void);
 
 #define RB_MOUNT_ATTR_RDONLY      0x01u
 #define RB_MOUNT_ATTR_NOSUID      0x02u

@@ -17,25 +17,12 @@
 #include "exec/exec.h"
 #include "image/reference.h"
 
-/* SHELL without what makes it read a script. */
-static void choose_shell(const struct rb_image_config *c, struct rb_strv *argv)
-{
-	size_t n = c->shell.n;
-
-	if (n && rb_streq(c->shell.v[n - 1], "-c"))
-		n--;
-	for (size_t i = 0; i < n; i++)
-		rb_strv_add(argv, c->shell.v[i]);
-	if (!n)
-		rb_strv_add(argv, "/bin/sh");
-}
-
 /* Docker's rule: ENTRYPOINT is followed by the arguments given, or by CMD when none are. */
 static int command(const struct rb_run_request *rq, const struct rb_image_config *c,
 		   struct rb_strv *argv, struct rb_error **err)
 {
 	if (rq->shell) {
-		choose_shell(c, argv);
+		rb_solve_shell(&c->shell, argv);
 		return 0;
 	}
 	for (size_t i = 0; i < c->entrypoint.n; i++)

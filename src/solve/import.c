@@ -396,14 +396,13 @@ static void warn(struct rb_solver *s, unsigned ev, const struct rb_cache_source 
 	rb_solve_emit(s, ev, RB_EV_WARN, text);
 }
 
-static int load_inline(struct rb_solver *s, const struct rb_manifest *m, const struct rb_buf *text,
+static int load_inline(const struct rb_manifest *m, const struct rb_buf *text,
 		       struct rb_cache_config *ret, struct rb_error **err)
 {
 	RB_CLEANUP(rb_image_config_clear) struct rb_image_config config = {0};
 	RB_CLEANUP(rb_strp) char *records = rb_image_config_inline_cache(text->ptr, text->len);
 	size_t layer = 0;
 
-	(void)s;
 	if (rb_image_config_parse(text->ptr, text->len, &config, err) < 0)
 		return -1;
 	if (!records)
@@ -442,7 +441,7 @@ static int load(struct rb_solver *s, struct imported *im, const struct rb_digest
 		return -1;
 	return rb_manifest_is_cache(&m)
 		       ? rb_cache_config_parse(config.ptr, config.len, &im->config, err)
-		       : load_inline(s, &m, &config, &im->config, err);
+		       : load_inline(&m, &config, &im->config, err);
 }
 
 /* A line for each source: the manifest's digest, or why there is none. */

@@ -36,14 +36,8 @@ static int need_dir(struct rb_loan *l, struct rb_error **err)
 {
 	if (l->dir_fd >= 0)
 		return 0;
-	RB_CLEANUP(rb_closep) int fs = rb_sys_fsopen("tmpfs");
-	int r = fs < 0 ? fs : rb_sys_fsconfig_str(fs, "mode", "700");
+	int r = rb_sys_private_tmpfs();
 
-	if (r >= 0)
-		r = rb_sys_fsconfig_create(fs);
-	if (r >= 0)
-		r = rb_sys_fsmount(fs, RB_MOUNT_ATTR_NOSUID | RB_MOUNT_ATTR_NODEV |
-					       RB_MOUNT_ATTR_NOEXEC);
 	if (r < 0)
 		return rb_fail_sys(err, r, "cannot make a file system for the step's secrets");
 	l->dir_fd = r;

@@ -546,17 +546,25 @@ void rb_op_run_kill(struct job *job)
 
 /* --- the shell after a failure --- */
 
-/* The one of the step; ["/bin/bash", "-o", "pipefail", "-c"] without what makes it read a script.
- */
+void rb_solve_shell(const struct rb_strv *shell, struct rb_strv *ret)
+{
+	size_t n = shell->n;
+
+	if (n && rb_streq(shell->v[n - 1], "-c"))
+		n--;
+	for (size_t i = 0; i < n; i++)
+		rb_strv_add(ret, shell->v[i]);
+	if (!n)
+		rb_strv_add(ret, "/bin/sh");
+}
+
+/* A step in shell form is SHELL and the script. */
 static void choose_shell(const struct rb_vertex *v, struct rb_strv *ret)
 {
-	const struct rb_strv *argv = &v->run.argv;
+	const struct rb_strv shell = {.v = v->run.argv.v, .n = v->run.argv.n - 1};
+	const struct rb_strv none = RB_STRV_INIT;
 
-	if (!v->inst->run.exec && argv->n > 2 && rb_streq(argv->v[argv->n - 2], "-c"))
-		for (size_t i = 0; i + 2 < argv->n; i++)
-			rb_strv_add(ret, argv->v[i]);
-	else
-		rb_strv_add(ret, "/bin/sh");
+	rb_solve_shell(v->inst->run.exec || !v->run.argv.n ? &none : &shell, ret);
 }
 
 /* Nobody waits for questions of a shell: the answer is there before them. */

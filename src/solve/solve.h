@@ -89,6 +89,8 @@ int rb_solve_run(struct rb_solver *s, struct rb_error **err);
  */
 struct rb_exec *rb_solve_failed_shell(struct rb_solver *s, int tty_fd, const char *term,
 				      struct rb_error **err);
+/* SHELL, without what makes it read a script, for a person to type into: appended. */
+void rb_solve_shell(const struct rb_strv *shell, struct rb_strv *ret);
 bool rb_solve_has_failed_step(const struct rb_solver *s);
 /* Gives the signals that end a build back to the caller, who goes on without the solver. */
 void rb_solve_release_signals(struct rb_solver *s);

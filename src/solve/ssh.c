@@ -250,14 +250,8 @@ static int load_key(const struct agent *a, const struct key *key, struct rb_erro
 
 static int new_dir(struct rb_error **err)
 {
-	RB_CLEANUP(rb_closep) int fs = rb_sys_fsopen("tmpfs");
-	int r = fs < 0 ? fs : rb_sys_fsconfig_str(fs, "mode", "700");
+	int r = rb_sys_private_tmpfs();
 
-	if (r >= 0)
-		r = rb_sys_fsconfig_create(fs);
-	if (r >= 0)
-		r = rb_sys_fsmount(fs, RB_MOUNT_ATTR_NOSUID | RB_MOUNT_ATTR_NODEV |
-					       RB_MOUNT_ATTR_NOEXEC);
 	return r < 0 ? rb_fail_sys(err, r, "cannot make a directory for the agent of --ssh") : r;
 }
 

@@ -4,7 +4,7 @@
  * of a RUN, so that one id on disk looks like root and all its users. What the step gives away is
  * written into the ownership ledger, and what the ledger holds is what the step sees.
  *
- * The step's filter sends the calls named by rb_supervise_calls() to a listener (seccomp user
+ * The step's filter sends the calls of a table (calls.c) to a listener (seccomp user
  * notification, Linux 5.9). The supervisor performs each by itself on descriptors it has opened
  * through the caller's own root, working directory and descriptor table; it never lets the kernel
  * go on with an argument that is a pointer. The exceptions: execve, which nobody can perform for

@@ -6,19 +6,14 @@
 # needs: userns overlay bzip2 xz zstd
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
+# shellcheck source=tests/copy.sh
+. "$RB_TEST_SRC/tests/copy.sh"
 # shellcheck source=tests/hostile.sh
 . "$RB_TEST_SRC/tests/hostile.sh"
 
 base_image busybox >/dev/null
 import_base busybox base
 
-# names LAYER: path, type, mode and owner of what one layer of $T/out.oci has
-names() { oci "$T/out.oci" list "$1" | cut -d' ' -f1-4 | tr '\n' ' ' | sed 's/ $//'; }
-# build < Dockerfile: builds $T/c into $T/out.oci; errors are diagnosed
-build() {
-	context "$T/c"
-	run_command rb --progress plain -o "type=oci,dest=$T/out.oci" "$T/c" || diag "$err"
-}
 # refused REGEX < Dockerfile
 refused() {
 	context "$T/c"

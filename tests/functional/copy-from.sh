@@ -6,16 +6,12 @@
 # needs: userns overlay
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
+# shellcheck source=tests/copy.sh
+. "$RB_TEST_SRC/tests/copy.sh"
 
 base_image busybox >/dev/null
 import_base busybox base
 
-# names LAYER: path, type, mode and owner of what one layer of $T/out.oci has
-names() { oci "$T/out.oci" list "$1" | cut -d' ' -f1-4 | tr '\n' ' ' | sed 's/ $//'; }
-build() {
-	context "$T/c"
-	run_command rb --progress plain -o "type=oci,dest=$T/out.oci" "$T/c" || diag "$err"
-}
 # refused LINE REGEX < Dockerfile
 refused() {
 	context "$T/c"

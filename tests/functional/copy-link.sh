@@ -6,17 +6,12 @@
 # needs: userns overlay setfattr
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
+# shellcheck source=tests/copy.sh
+. "$RB_TEST_SRC/tests/copy.sh"
 
 base_image busybox >/dev/null
 import_base busybox base
 
-# names LAYER: path, type, mode and owner of what one layer of $T/out.oci has
-names() { oci "$T/out.oci" list "$1" | cut -d' ' -f1-4 | tr '\n' ' ' | sed 's/ $//'; }
-# build < Dockerfile: builds $T/c into $T/out.oci; plain progress in $err
-build() {
-	context "$T/c"
-	run_command rb --progress plain -o "type=oci,dest=$T/out.oci" "$T/c" || diag "$err"
-}
 # states: what became of the COPYs and LINKs of the last build, in the order of the file
 states() { step_states <<<"$err" | sed -n 's/^\([A-Z]*\) \[[^]]*\] \(COPY\|ADD\|LINK\) .*/\2=\1/p' | sort | tr '\n' ' ' | sed 's/ $//'; }
 # refused REGEX < Dockerfile

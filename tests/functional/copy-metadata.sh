@@ -6,12 +6,12 @@
 # needs: userns overlay setfattr getfattr
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
+# shellcheck source=tests/copy.sh
+. "$RB_TEST_SRC/tests/copy.sh"
 
 base_image busybox >/dev/null
 import_base busybox base
 
-# names LAYER: path, type, mode and owner of what one layer of $T/out.oci has
-names() { oci "$T/out.oci" list "$1" | cut -d' ' -f1-4 | tr '\n' ' ' | sed 's/ $//'; }
 # times LAYER PATH: its time in that layer, in seconds and a fraction
 times() {
 	python3 - "$T/out.oci" "$RB_TEST_SRC/tests" "$@" <<-'EOT'
@@ -23,10 +23,6 @@ times() {
 		info = next(i for i in tar if i.name.strip("/") == sys.argv[4])
 		print(info.pax_headers.get("mtime", info.mtime))
 	EOT
-}
-build() {
-	context "$T/c"
-	run_command rb --progress plain -o "type=oci,dest=$T/out.oci" "$T/c" || diag "$err"
 }
 # refused REGEX < Dockerfile
 refused() {
