@@ -13,6 +13,7 @@ RBUILD=${RBUILD:-$RB_TEST_SRC/build/rbuild}
 RB_TEST_BUILD=${RB_TEST_BUILD:-$(dirname "$RBUILD")}
 RB_TEST_CACHE=${RB_TEST_CACHE:-/var/tmp/rbuild-test-cache-$(id -u)}
 RB_TEST_RUNG=${RB_TEST_RUNG:-$(grep -qs "^$(id -un):" /etc/subuid && echo range || echo single)}
+RB_TEST_USER=${RB_TEST_USER:-$RB_TEST_RUNG}
 
 T=$(mktemp -d "${TMPDIR:-/var/tmp}/rb-XXXXXX")
 RB_ROOT=$T/store

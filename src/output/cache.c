@@ -205,20 +205,19 @@ static char *make_manifest(const struct cache_writer *w, const struct rb_digest 
 	return text;
 }
 
-/* The index that is there, without the entry of our tag. A damaged one is made anew. */
-static void read_index(int dir, const char *tag, struct rb_manifest *ret)
+/* The index that is there, without the entry of our tag. */
+static int read_index(int dir, const char *tag, struct rb_manifest *ret, struct rb_error **err)
 {
 	RB_CLEANUP(rb_buf_clear) struct rb_buf text = RB_BUF_INIT;
-	struct rb_error *err = NULL;
 	size_t kept = 0;
 
 	*ret = (struct rb_manifest){.kind = RB_DOC_INDEX};
-	if (rb_read_file_at(dir, "index.json", RB_LAYOUT_JSON_MAX, &text, &err) < 0 ||
-	    rb_manifest_parse(text.ptr, text.len, RB_MT_OCI_INDEX, ret, &err) < 0) {
-		rb_error_drop(&err);
-		*ret = (struct rb_manifest){.kind = RB_DOC_INDEX};
-		return;
-	}
+	if (faccessat(dir, "index.json", F_OK, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)
+		return 0;
+	if (rb_read_file_at(dir, "index.json", RB_LAYOUT_JSON_MAX, &text, err) < 0 ||
+	    rb_manifest_parse(text.ptr, text.len, RB_MT_OCI_INDEX, ret, err) < 0)
+		return rb_wrap(err, "cannot add to the cache, which other tags may be in; remove "
+				    "the directory to start it anew");
 	for (size_t i = 0; i < ret->n_layers; i++) {
 		struct rb_descriptor *d = &ret->layers[i];
 
@@ -231,6 +230,7 @@ static void read_index(int dir, const char *tag, struct rb_manifest *ret)
 		free(d->image_name);
 	}
 	ret->n_layers = kept;
+	return 0;
 }
 
 static int put_index(int dir, const struct rb_output_spec *spec, const struct rb_digest *manifest,
@@ -239,7 +239,8 @@ static int put_index(int dir, const struct rb_output_spec *spec, const struct rb
 	static const char layout[] = "{\"imageLayoutVersion\":\"1.0.0\"}";
 	const char *tag = spec->tag ? spec->tag : "latest";
 
-	read_index(dir, tag, index);
+	if (read_index(dir, tag, index, err) < 0)
+		return -1;
 	index->layers = rb_reallocarray(index->layers, index->n_layers + 1, sizeof(*index->layers));
 	index->layers[index->n_layers++] = (struct rb_descriptor){
 		.media_type = rb_strdup(RB_MT_OCI_MANIFEST),

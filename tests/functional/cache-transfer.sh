@@ -184,6 +184,10 @@ fails_with 1 '--cache-to: .*cannot write' rb build --cache-to "type=local,dest=$
 works 'ignore-error' rb build --progress plain --cache-to "type=local,dest=$T/context/source/x,ignore-error=true" "$T/context"
 like "$err" 'ignored: .*cannot write the cache' 'tells what it ignores'
 
+cp -r "$T/min" "$T/damaged" && echo '{' >"$T/damaged/index.json"
+fails_with 1 'cannot add to the cache, which other tags may be in; remove the directory' rb build --cache-to "type=local,dest=$T/damaged" "$T/context"
+is "$(cat "$T/damaged/index.json")" '{' 'an index that cannot be read is not replaced'
+
 # reset: what nothing names goes, other tags stay
 touch "$T/max/blobs/sha256/$(printf %064d 7)"
 build reset --cache-to "type=local,dest=$T/max,mode=min,reset=true"

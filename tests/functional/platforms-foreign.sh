@@ -32,7 +32,7 @@ build() { "$@" "$RBUILD" --root "$RB_ROOT" build --no-cache --progress=plain --p
 # --- i386
 platform=linux/386
 works 'linux/386 runs as it is' build env
-like "$err" 'machine: ' 'a program says something'
+like "$err" '^#[0-9]+ [0-9.]+ machine: [a-z0-9_]+$' 'a program says something'
 like "$err" "can't connect to remote host" 'its sockets work, which go through socketcall'
 is "$(oci "$T/out.oci" get .architecture)" 386 'the config says so'
 platform=

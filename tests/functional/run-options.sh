@@ -24,7 +24,7 @@ again() {
 	return $status
 }
 # Whether the one RUN was run: the cache of a step is asked for by its options.
-is_cached() { like "$err" '^#[0-9]+ CACHED$' "$1" && [ -z "$said" ]; }
+is_cached() { is "$(step_states <<<"$err" | grep -c '^CACHED .*RUN ')$said" 1 "$1"; }
 is_run() { isnt "$said" "" "$1"; }
 refused() {
 	local want=$1 status=$2

@@ -4,6 +4,8 @@
 # needs: userns overlay skopeo umoci
 # users: range single
 . "$(dirname "$0")/../lib.sh"
+# shellcheck source=tests/hostile.sh
+. "$RB_TEST_SRC/tests/hostile.sh"
 
 base_image busybox >/dev/null
 import_base busybox
@@ -25,7 +27,7 @@ leaks() {
 	for word in "${words[@]}"; do
 		patterns+=(-e "$word" -e "$(printf %s "$word" | base64 | cut -c 1-16)" -e "$(printf %s "$word" | od -An -tx1 | tr -d ' \n')")
 	done
-	grep -rlaF "${patterns[@]}" "$@" 2>/dev/null
+	inside grep -rlaF "${patterns[@]}" "$@" 2>/dev/null
 }
 
 is "$(leaks given | sort)" $'given/file\ngiven/key' "what is looked for can be found"
