@@ -155,6 +155,10 @@ static void spec_clear(struct spec *s)
 static int parse_spec(const char *text, struct spec *ret, struct rb_error **err)
 {
 	const char *at = strrchr(text, '@');
+
+	/* Of a directory: no digest has a slash. */
+	if (at && strchr(at, '/'))
+		at = NULL;
 	RB_CLEANUP(rb_strp)
 	char *head = at ? rb_strndup(text, (size_t)(at - text)) : rb_strdup(text);
 	char *colon = strrchr(head, ':');

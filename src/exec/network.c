@@ -367,7 +367,7 @@ static int make_netns(const struct rb_host *host, struct rb_netns *ns, struct rb
 {
 	RB_CLEANUP(rb_child_killp) struct rb_child child = RB_CHILD_INIT;
 	int p[2], pidfd = -1, r = rb_pipe(p);
-	int32_t e = 0;
+	int32_t e = EPIPE;
 
 	if (r < 0)
 		return rb_fail_sys(err, r, "cannot make a pipe");

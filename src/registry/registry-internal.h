@@ -53,8 +53,6 @@ void rb_registry_clear_challenge(struct rb_challenge *c);
 
 /* ---- url.c ---- */
 
-/* Host name as in a URL or reference, without port: "localhost", 127.0.0.0/8, "[::1]". */
-bool rb_net_is_loopback(const char *host);
 /* The host that serves a reference's domain: docker.io's registry has another name. */
 const char *rb_registry_host(const char *domain);
 /* Host of "host[:port]" without the port, brackets kept; caller frees. */

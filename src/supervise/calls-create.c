@@ -109,8 +109,10 @@ static int strip_mode(struct call *c, int dir_fd, mode_t *mode)
 
 static int64_t open_new(struct call *c, const struct parent *p, int flags, mode_t mode)
 {
+	/* Of the path, or of a link that it led through. */
+	if (p->slash)
+		return -EISDIR;
 	int r = rb_may_change(c, p->fd);
-
 	if (r < 0 || (r = strip_mode(c, p->fd, &mode)) < 0)
 		return r;
 	take_umask(c);
