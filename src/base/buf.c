@@ -66,22 +66,6 @@ void rb_buf_addf(struct rb_buf *b, const char *fmt, ...)
 	b->len += (size_t)n;
 }
 
-void rb_buf_add_base64(struct rb_buf *b, const void *data, size_t len)
-{
-	static const char digits[] =
-		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	const unsigned char *p = data;
-
-	for (size_t i = 0; i < len; i += 3) {
-		size_t n = rb_min_size(len - i, 3);
-		unsigned v = (unsigned)p[i] << 16 | (n > 1 ? (unsigned)p[i + 1] << 8 : 0) |
-			     (n > 2 ? p[i + 2] : 0);
-
-		for (size_t j = 0; j < 4; j++)
-			rb_buf_addch(b, j <= n ? digits[v >> (18 - 6 * j) & 63] : '=');
-	}
-}
-
 void rb_buf_truncate(struct rb_buf *b, size_t len)
 {
 	if (len > b->len)

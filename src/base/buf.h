@@ -25,8 +25,6 @@ void rb_buf_add(struct rb_buf *b, const void *data, size_t len);
 void rb_buf_addstr(struct rb_buf *b, const char *s);
 void rb_buf_addch(struct rb_buf *b, char c);
 void rb_buf_addf(struct rb_buf *b, const char *fmt, ...) RB_PRINTF(2, 3);
-/* Adds data in base64 (RFC 4648 4, padded, one line). */
-void rb_buf_add_base64(struct rb_buf *b, const void *data, size_t len);
 /* Shortens to len bytes; len must not exceed b->len. */
 void rb_buf_truncate(struct rb_buf *b, size_t len);
 /* Hands out the string (caller frees) and leaves an empty buffer. Never NULL. */

@@ -15,6 +15,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include "base/base64.h"
 #include "base/child.h"
 #include "base/fd.h"
 #include "base/log.h"
@@ -30,7 +31,7 @@ static int basic(const char *user, const char *password, struct rb_git *g)
 	char *pair = rb_asprintf("%s%s%s", user, password ? ":" : "", password ? password : "");
 
 	rb_buf_addstr(&value, "Basic ");
-	rb_buf_add_base64(&value, pair, strlen(pair));
+	rb_base64_encode(pair, strlen(pair), &value);
 	g->auth = rb_buf_steal(&value);
 	return 0;
 }

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/base64.h"
 #include "base/log.h"
 #include "base/path.h"
 #include "context/context-internal.h"
@@ -155,7 +156,7 @@ static int find_auth(struct download *d, const char *userinfo, struct rb_error *
 	if (r == 0 && userinfo) {
 		rb_buf_clear(&value);
 		rb_buf_addstr(&value, "Basic ");
-		rb_buf_add_base64(&value, userinfo, strlen(userinfo));
+		rb_base64_encode(userinfo, strlen(userinfo), &value);
 		d->auth = rb_buf_steal(&value);
 	}
 	return r < 0 ? -1 : 0;

@@ -145,6 +145,7 @@ static void use_copy(struct walk *w, struct decl *visible, const struct rb_inst 
 	use_text(w, visible, inst->copy.dest);
 	use_text(w, visible, inst->copy.chown);
 	use_text(w, visible, inst->copy.chmod);
+	use_text(w, visible, inst->copy.checksum);
 	for (size_t i = 0; i < inst->n_heredocs; i++) {
 		struct rb_expand_report report = {0};
 		struct rb_error *ignored = NULL;

@@ -123,8 +123,10 @@ static int empty_cache(struct rb_solver *s, const struct rb_vertex *v, struct ca
 	RB_CLEANUP(rb_strp)
 	char *name = rb_asprintf("%s-%u", rb_digest_hex(&c->key, hex), c->copy);
 
-	if (rb_strv_find(&s->caches_used, name) >= 0)
-		return 0;
+	/* A build of several platforms has a solver for each. */
+	for (const struct rb_solver *t = s; t; t = t->in.before)
+		if (rb_strv_find(&t->caches_used, name) >= 0)
+			return 0;
 	rb_strv_add(&s->caches_used, name);
 	return v->no_cache ? rb_cachedir_empty(c->dir, err) : 0;
 }

@@ -229,10 +229,12 @@ static int load_key(const struct agent *a, const struct key *key, struct rb_erro
 		return rb_fail_sys(err, r, "cannot make a pipe");
 	RB_CLEANUP(rb_closep) int in = p[0];
 	RB_CLEANUP(rb_closep) int out = p[1];
-	/* Another step may have read it before. */
-	if (lseek(key->fd, 0, SEEK_SET) < 0)
+	/* Opened anew, because other steps may read it at the same time. */
+	RB_CLEANUP(rb_strp) char *path = rb_asprintf("/proc/self/fd/%d", key->fd);
+	RB_CLEANUP(rb_closep) int key_fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (key_fd < 0)
 		return rb_fail_errno(err, "cannot read the key %s", key->path);
-	if (start_program(a, argv, key->fd, -1, out, &child, err) < 0)
+	if (start_program(a, argv, key_fd, -1, out, &child, err) < 0)
 		return -1;
 	rb_closep(&out);
 	if (rb_read_fd(in, MESSAGE_BYTES_MAX, &said, err) < 0)

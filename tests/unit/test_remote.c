@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What ADD of a URL reads from it and from the server (dockerfile.md 3.10), and
  * credentials as headers. */
+#include "base/base64.h"
 #include "base/buf.h"
 #include "context/context-internal.h"
 #include "tap.h"
@@ -84,7 +85,7 @@ static void test_remote__base64(void)
 	for (size_t i = 0; i < RB_ARRAY_LEN(rows); i++) {
 		struct rb_buf b = RB_BUF_INIT;
 
-		rb_buf_add_base64(&b, rows[i].text, strlen(rows[i].text));
+		rb_base64_encode(rows[i].text, strlen(rows[i].text), &b);
 		CHECK_STR(b.ptr, rows[i].want);
 		rb_buf_clear(&b);
 	}
