@@ -134,6 +134,59 @@ bool rb_heredoc_parse(struct rb_arena *arena, struct rb_slice word, struct rb_he
 /* The heredocs that a line of shell text asks for. The array lives in the arena. */
 size_t rb_heredoc_find(struct rb_arena *arena, const char *text, struct rb_heredoc **ret);
 
+/* ---- statement.c: an instruction, or the trigger of ONBUILD, while it is parsed ---- */
+
+struct rb_statement {
+	struct rb_lexer *lx;
+	struct rb_inst *inst;
+	const struct rb_statement_kind *kind;
+	struct rb_strv flag_words;
+	struct rb_flags flags;
+	const char *args; /* what follows the flags, trimmed */
+	bool json;        /* args are a JSON array of strings: */
+	struct rb_strv list;
+};
+
+struct rb_statement_kind {
+	const char *name;
+	const struct rb_flag_spec *flags; /* NULL: knows none */
+	bool drops_flags;                 /* whatever they are */
+	bool json;
+	bool heredoc;
+	const char *needs; /* what is required when there are no arguments */
+	int (*parse)(struct rb_statement *st, struct rb_error **err);
+};
+
+/* Sets st->flags; for the instructions that say so of themselves (drops_flags). */
+int rb_statement_parse_flags(struct rb_statement *st, struct rb_error **err);
+/* Value of a string flag for the tree; an empty one is as good as none. */
+const char *rb_statement_flag(struct rb_statement *st, const char *name);
+/* All values of a list flag. */
+struct rb_words rb_statement_flag_list(struct rb_statement *st, const char *name);
+/* The list, in the arena. */
+struct rb_words rb_statement_words(struct rb_statement *st, char *const *v, size_t n);
+/* "line LF body1 delimiter1 LF body2 delimiter2": text and its heredocs as a shell reads them. */
+const char *rb_statement_with_bodies(struct rb_statement *st);
+/* A heredoc that becomes a file is named after its delimiter. */
+int rb_statement_check_file_name(const struct rb_statement *st, const char *name,
+				 struct rb_error **err);
+
+/* ---- inst-run.c, inst-copy.c, inst-config.c: `parse` of the instructions ---- */
+
+int rb_inst_parse_run(struct rb_statement *st, struct rb_error **err);
+/* COPY, ADD */
+int rb_inst_parse_copy(struct rb_statement *st, struct rb_error **err);
+/* CMD, ENTRYPOINT */
+int rb_inst_parse_command(struct rb_statement *st, struct rb_error **err);
+int rb_inst_parse_shell(struct rb_statement *st, struct rb_error **err);
+/* MAINTAINER, STOPSIGNAL, USER, WORKDIR */
+int rb_inst_parse_text(struct rb_statement *st, struct rb_error **err);
+int rb_inst_parse_expose(struct rb_statement *st, struct rb_error **err);
+int rb_inst_parse_volume(struct rb_statement *st, struct rb_error **err);
+/* ARG, ENV, LABEL */
+int rb_inst_parse_pairs(struct rb_statement *st, struct rb_error **err);
+int rb_inst_parse_health(struct rb_statement *st, struct rb_error **err);
+
 /* ---- inst.c: one logical line -> one instruction ---- */
 
 /* On failure the lines of *ret are set. Heredoc bodies are read from lx. */

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Instructions of one stage -> config, history and vertices. One function per instruction, found by
- * a table. */
-#include <stdio.h>
+/* A stage -> its config, history and vertices. */
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/path.h"
-#include "dockerfile/values.h"
 #include "plan/plan-internal.h"
+
+const char *rb_elab_keep(struct rb_elab *e, const char *s)
+{
+	return rb_arena_strdup(e->plan->arena, s);
+}
 
 char rb_elab_escape(const struct rb_elab *e)
 {
@@ -44,409 +45,14 @@ void rb_elab_history(struct rb_elab *e, struct rb_vertex *vertex, const char *cr
 	add_history(e, vertex, rb_arena_strdup(e->plan->arena, created_by));
 }
 
-static void empty_history(struct rb_elab *e, struct rb_buf *text)
-{
-	rb_elab_history(e, NULL, text->ptr);
-	rb_buf_clear(text);
-}
+typedef int step_fn(struct rb_elab *e, struct rb_error **err);
 
-/* "[a b c]" as Go prints a list of strings. */
-static void add_go_list(struct rb_buf *b, const struct rb_strv *list)
-{
-	rb_buf_addch(b, '[');
-	for (size_t i = 0; i < list->n; i++)
-		rb_buf_addf(b, "%s%s", i ? " " : "", list->v[i]);
-	rb_buf_addch(b, ']');
-}
-
-static void add_go_quoted_list(struct rb_buf *b, const struct rb_strv *list)
-{
-	rb_buf_addch(b, '[');
-	for (size_t i = 0; i < list->n; i++) {
-		if (i)
-			rb_buf_addch(b, ' ');
-		rb_dockerfile_add_quoted(b, list->v[i]);
-	}
-	rb_buf_addch(b, ']');
-}
-
-static void set_str(char **field, const char *value)
-{
-	free(*field);
-	*field = rb_strdup(value);
-}
-
-static void words_to_strv(const struct rb_words *w, struct rb_strv *ret)
-{
-	for (size_t i = 0; i < w->n; i++)
-		rb_strv_add(ret, w->v[i]);
-}
-
-/* SHELL as it stands, plus the text. */
-static void shell_form(const struct rb_image_config *config, const char *script,
-		       struct rb_strv *ret)
-{
-	if (config->shell.n) {
-		for (size_t i = 0; i < config->shell.n; i++)
-			rb_strv_add(ret, config->shell.v[i]);
-	} else {
-		rb_strv_add(ret, "/bin/sh");
-		rb_strv_add(ret, "-c");
-	}
-	rb_strv_add(ret, script);
-}
-
-/* --- ENV, ARG, LABEL
- * --------------------------------------------------------------------------------- */
-
-/* Expands all pairs against the environment before the instruction. */
-static int expand_pairs(struct rb_elab *e, struct rb_strv *keys, struct rb_strv *values,
-			struct rb_error **err)
-{
-	for (size_t i = 0; i < e->inst->kvs.n; i++) {
-		const struct rb_kv *kv = &e->inst->kvs.v[i];
-		char *key = rb_elab_expand(e, kv->key, err);
-
-		if (!key)
-			return -1;
-		rb_strv_take(keys, key);
-		char *value = rb_elab_expand(e, kv->value, err);
-		if (!value)
-			return -1;
-		rb_strv_take(values, value);
-		if (!*key)
-			return rb_fail(err, RB_ERR_DOCKERFILE,
-				       "%s names can not be blank: %.60s is empty here",
-				       rb_inst_kind_name(e->inst->kind), kv->key);
-	}
-	return 0;
-}
-
-static int elab_env(struct rb_elab *e, struct rb_error **err)
-{
-	RB_CLEANUP(rb_strv_clear) struct rb_strv keys = RB_STRV_INIT;
-	RB_CLEANUP(rb_strv_clear) struct rb_strv values = RB_STRV_INIT;
-	struct rb_buf text = RB_BUF_INIT;
-
-	if (expand_pairs(e, &keys, &values, err) < 0)
-		return -1;
-	rb_buf_addstr(&text, "ENV");
-	for (size_t i = 0; i < keys.n; i++) {
-		rb_env_set(&e->state->env, keys.v[i], values.v[i]);
-		rb_env_set(&e->state->config_env, keys.v[i], values.v[i]);
-		rb_buf_addf(&text, " %s=%s", keys.v[i], values.v[i]);
-	}
-	empty_history(e, &text);
-	return 0;
-}
-
-static int elab_label(struct rb_elab *e, struct rb_error **err)
-{
-	RB_CLEANUP(rb_strv_clear) struct rb_strv keys = RB_STRV_INIT;
-	RB_CLEANUP(rb_strv_clear) struct rb_strv values = RB_STRV_INIT;
-	struct rb_buf text = RB_BUF_INIT;
-
-	if (expand_pairs(e, &keys, &values, err) < 0)
-		return -1;
-	rb_buf_addstr(&text, "LABEL");
-	for (size_t i = 0; i < keys.n; i++) {
-		rb_labels_set(&e->config->labels, keys.v[i], values.v[i]);
-		rb_buf_addf(&text, " %s=%s", keys.v[i], values.v[i]);
-	}
-	empty_history(e, &text);
-	return 0;
-}
-
-/* Value by 2.4: command line, own default, global scope, none (NULL). Caller frees. */
-static int arg_value(struct rb_elab *e, const struct rb_kv *kv, char **ret, struct rb_error **err)
-{
-	const char *given = rb_env_get(e->plan->options.build_args, kv->key);
-
-	*ret = NULL;
-	if (given) {
-		*ret = rb_strdup(given);
-	} else if (kv->value) {
-		*ret = rb_elab_expand(e, kv->value, err);
-		return *ret ? 0 : -1;
-	} else {
-		const char *global = rb_env_get(&e->plan->global, kv->key);
-
-		*ret = global ? rb_strdup(global) : NULL;
-	}
-	return 0;
-}
-
-/* Options of the builder that a stage may set for itself; no step sees them (3.14). */
-static bool is_option(const char *name)
-{
-	return rb_streq(name, "BUILDKIT_SBOM_SCAN_CONTEXT") ||
-	       rb_streq(name, "BUILDKIT_SBOM_SCAN_STAGE");
-}
-
-static int elab_arg(struct rb_elab *e, struct rb_error **err)
-{
-	RB_CLEANUP(rb_buf_clear) struct rb_buf text = RB_BUF_INIT;
-
-	rb_buf_addstr(&text, "ARG");
-	for (size_t i = 0; i < e->inst->kvs.n; i++) {
-		const struct rb_kv *kv = &e->inst->kvs.v[i];
-		RB_CLEANUP(rb_strp) char *value = NULL;
-
-		if (arg_value(e, kv, &value, err) < 0)
-			return -1;
-		rb_buf_addf(&text, " %s%s%s", kv->key, value ? "=" : "", value ? value : "");
-		if (is_option(kv->key))
-			continue;
-		rb_env_set(&e->state->arg_names, kv->key, "");
-		if (!value)
-			continue;
-		rb_env_set(&e->state->env, kv->key, value);
-		rb_env_set(&e->state->arg_values, kv->key, value);
-	}
-	rb_elab_history(e, NULL, text.ptr);
-	return 0;
-}
-
-/* --- single values
- * ----------------------------------------------------------------------------------- */
-
-static int elab_maintainer(struct rb_elab *e, struct rb_error **err)
-{
-	struct rb_buf text = RB_BUF_INIT;
-
-	(void)err;
-	set_str(&e->config->author, e->inst->text);
-	rb_buf_addf(&text, "MAINTAINER %s", e->inst->text);
-	empty_history(e, &text);
-	return 0;
-}
-
-static int elab_user(struct rb_elab *e, struct rb_error **err)
-{
-	RB_CLEANUP(rb_strp) char *user = rb_elab_expand(e, e->inst->text, err);
-	struct rb_buf text = RB_BUF_INIT;
-
-	if (!user)
-		return -1;
-	set_str(&e->config->user, user);
-	rb_buf_addf(&text, "USER %s", user);
-	empty_history(e, &text);
-	return 0;
-}
-
-static int elab_stopsignal(struct rb_elab *e, struct rb_error **err)
-{
-	RB_CLEANUP(rb_strp) char *sig = rb_elab_expand(e, e->inst->text, err);
-	struct rb_buf text = RB_BUF_INIT;
-
-	if (!sig || rb_dockerfile_check_signal(sig, err) < 0)
-		return -1;
-	set_str(&e->config->stop_signal, sig);
-	rb_buf_addf(&text, "STOPSIGNAL %s", sig);
-	empty_history(e, &text);
-	return 0;
-}
-
-/* --- lists
- * ------------------------------------------------------------------------------------------- */
-
-static int compare_strings(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-static int elab_expose(struct rb_elab *e, struct rb_error **err)
-{
-	RB_CLEANUP(rb_strv_clear) struct rb_strv sorted = RB_STRV_INIT;
-	RB_CLEANUP(rb_strv_clear) struct rb_strv words = RB_STRV_INIT;
-	RB_CLEANUP(rb_strv_clear) struct rb_strv ports = RB_STRV_INIT;
-	struct rb_expand_report report = {0};
-	struct rb_buf text = RB_BUF_INIT;
-
-	/* The order of the history is that of the words as they are written (dockerfile.md 3.7). */
-	for (size_t i = 0; i < e->inst->words.n; i++)
-		rb_strv_add(&sorted, e->inst->words.v[i]);
-	qsort(sorted.v, sorted.n, sizeof(*sorted.v), compare_strings);
-	for (size_t i = 0; i < sorted.n; i++)
-		if (rb_expand_split(sorted.v[i], rb_elab_escape(e), &e->state->env, &report, &words,
-				    err) < 0) {
-			rb_strv_clear(&report.undefined);
-			return -1;
-		}
-	rb_elab_check_undefined(e, &report);
-	for (size_t i = 0; i < words.n; i++) {
-		if (rb_dockerfile_parse_port(words.v[i], &ports, err) < 0)
-			return -1;
-		rb_elab_check_port(e, words.v[i]);
-	}
-	for (size_t i = 0; i < ports.n; i++)
-		rb_strset_add(&e->config->exposed_ports, ports.v[i]);
-	rb_buf_addstr(&text, "EXPOSE ");
-	add_go_list(&text, &ports);
-	empty_history(e, &text);
-	return 0;
-}
-
-static int elab_volume(struct rb_elab *e, struct rb_error **err)
-{
-	RB_CLEANUP(rb_strv_clear) struct rb_strv paths = RB_STRV_INIT;
-	struct rb_buf text = RB_BUF_INIT;
-
-	for (size_t i = 0; i < e->inst->words.n; i++) {
-		char *path = rb_elab_expand(e, e->inst->words.v[i], err);
-
-		if (!path)
-			return -1;
-		rb_strv_take(&paths, path);
-		if (!path[strspn(path, " \t\r\n\v\f")])
-			return rb_fail(
-				err, RB_ERR_DOCKERFILE,
-				"VOLUME specified can not be an empty string: %.60s is empty here",
-				e->inst->words.v[i]);
-	}
-	for (size_t i = 0; i < paths.n; i++)
-		rb_strset_add(&e->config->volumes, paths.v[i]);
-	rb_buf_addstr(&text, "VOLUME ");
-	add_go_list(&text, &paths);
-	empty_history(e, &text);
-	return 0;
-}
-
-static int elab_shell(struct rb_elab *e, struct rb_error **err)
-{
-	struct rb_buf text = RB_BUF_INIT;
-
-	(void)err;
-	rb_strv_clear(&e->config->shell);
-	words_to_strv(&e->inst->words, &e->config->shell);
-	rb_buf_addstr(&text, "SHELL ");
-	add_go_list(&text, &e->config->shell);
-	empty_history(e, &text);
-	return 0;
-}
-
-static void command_list(struct rb_elab *e, struct rb_strv *list)
-{
-	rb_strv_clear(list);
-	if (e->inst->cmd.exec) {
-		words_to_strv(&e->inst->cmd.argv, list);
-	} else {
-		shell_form(e->config, e->inst->cmd.script, list);
-		rb_elab_check_shell_form(e);
-	}
-}
-
-static int elab_cmd(struct rb_elab *e, struct rb_error **err)
-{
-	struct rb_buf text = RB_BUF_INIT;
-
-	(void)err;
-	command_list(e, &e->config->cmd);
-	e->config->args_escaped = true;
-	e->state->cmd_set = true;
-	rb_buf_addstr(&text, "CMD ");
-	add_go_quoted_list(&text, &e->config->cmd);
-	empty_history(e, &text);
-	return 0;
-}
-
-static int elab_entrypoint(struct rb_elab *e, struct rb_error **err)
-{
-	struct rb_buf text = RB_BUF_INIT;
-
-	(void)err;
-	command_list(e, &e->config->entrypoint);
-	/* An inherited CMD was meant for the inherited entry point (3.4). */
-	if (!e->state->cmd_set)
-		rb_strv_clear(&e->config->cmd);
-	rb_buf_addstr(&text, "ENTRYPOINT ");
-	add_go_quoted_list(&text, &e->config->entrypoint);
-	empty_history(e, &text);
-	return 0;
-}
-
-static int elab_healthcheck(struct rb_elab *e, struct rb_error **err)
-{
-	struct rb_healthcheck *h = &e->config->health;
-	struct rb_buf text = RB_BUF_INIT;
-
-	(void)err;
-	rb_strv_clear(&h->test);
-	*h = (struct rb_healthcheck){
-		.set = true,
-		.interval_ns = e->inst->health.interval_ns,
-		.timeout_ns = e->inst->health.timeout_ns,
-		.start_period_ns = e->inst->health.start_period_ns,
-		.start_interval_ns = e->inst->health.start_interval_ns,
-		.retries = e->inst->health.retries,
-	};
-	if (e->inst->health.none) {
-		rb_strv_add(&h->test, "NONE");
-	} else if (e->inst->health.exec) {
-		rb_strv_add(&h->test, "CMD");
-		words_to_strv(&e->inst->health.argv, &h->test);
-	} else {
-		rb_strv_add(&h->test, "CMD-SHELL");
-		rb_strv_add(&h->test, e->inst->health.script);
-	}
-	rb_buf_addstr(&text, "HEALTHCHECK {Test:");
-	add_go_list(&text, &h->test);
-	const struct {
-		const char *name;
-		int64_t ns;
-	} times[] = {
-		{" Interval:", h->interval_ns},
-		{" Timeout:", h->timeout_ns},
-		{" StartPeriod:", h->start_period_ns},
-		{" StartInterval:", h->start_interval_ns},
-	};
-	for (size_t i = 0; i < RB_ARRAY_LEN(times); i++) {
-		rb_buf_addstr(&text, times[i].name);
-		rb_dockerfile_add_duration(&text, times[i].ns);
-	}
-	rb_buf_addf(&text, " Retries:%lld}", (long long)h->retries);
-	empty_history(e, &text);
-	return 0;
-}
-
-/* For the children of this stage; it does nothing here and leaves no history (3.15). */
-static int elab_onbuild(struct rb_elab *e, struct rb_error **err)
-{
-	(void)err;
-	rb_strv_add(&e->config->onbuild, e->inst->text);
-	return 0;
-}
-
-/* --- the stage
- * --------------------------------------------------------------------------------------- */
-
-typedef int elab_fn(struct rb_elab *e, struct rb_error **err);
-
-static elab_fn *const handlers[RB_INST_N] = {
+static step_fn *const steps[RB_INST_N] = {
 	[RB_INST_ADD] = rb_elab_copy,
-	[RB_INST_ARG] = elab_arg,
-	[RB_INST_CMD] = elab_cmd,
 	[RB_INST_COPY] = rb_elab_copy,
-	[RB_INST_ENTRYPOINT] = elab_entrypoint,
-	[RB_INST_ENV] = elab_env,
-	[RB_INST_EXPOSE] = elab_expose,
-	[RB_INST_HEALTHCHECK] = elab_healthcheck,
-	[RB_INST_LABEL] = elab_label,
-	[RB_INST_MAINTAINER] = elab_maintainer,
-	[RB_INST_ONBUILD] = elab_onbuild,
 	[RB_INST_RUN] = rb_elab_run,
-	[RB_INST_SHELL] = elab_shell,
-	[RB_INST_STOPSIGNAL] = elab_stopsignal,
-	[RB_INST_USER] = elab_user,
-	[RB_INST_VOLUME] = elab_volume,
 	[RB_INST_WORKDIR] = rb_elab_workdir,
 };
-
-static bool is_step(enum rb_inst_kind kind)
-{
-	return kind == RB_INST_RUN || kind == RB_INST_COPY || kind == RB_INST_ADD ||
-	       kind == RB_INST_WORKDIR;
-}
 
 /* Puts the config's Env into the stage environment; PATH is added to both when absent (3.1). */
 static void load_env(struct rb_elab *e)
@@ -504,7 +110,7 @@ static void start_stage(struct rb_elab *e)
 	case RB_ROOT_SCRATCH:
 	case RB_ROOT_CONTEXT:
 		e->config->platform = stage->platform;
-		set_str(&e->config->working_dir, "/");
+		e->config->working_dir = rb_strdup("/");
 		load_env(e);
 		return;
 	}
@@ -538,7 +144,7 @@ int rb_plan_elaborate(struct rb_plan *plan, struct rb_plan_stage *stage, struct 
 	if (!stage->replaced && rb_plan_take_triggers(plan, stage, err) < 0)
 		return -1;
 	for (size_t i = 0; i < rb_plan_n_insts(stage); i++)
-		e.n_steps += is_step(rb_plan_inst(stage, i)->kind);
+		e.n_steps += steps[rb_plan_inst(stage, i)->kind] != NULL;
 	/* COPY --link makes two. */
 	stage->vertices = rb_arena_array(plan->arena, 2 * e.n_steps, sizeof(struct rb_vertex *));
 	name_base(&e);
@@ -546,10 +152,8 @@ int rb_plan_elaborate(struct rb_plan *plan, struct rb_plan_stage *stage, struct 
 		rb_elab_from_context(&e);
 	for (size_t i = 0; i < rb_plan_n_insts(stage); i++) {
 		e.inst = rb_plan_inst(stage, i);
-		elab_fn *fn = handlers[e.inst->kind];
+		step_fn *fn = steps[e.inst->kind] ? steps[e.inst->kind] : rb_elab_config;
 
-		if (!fn)
-			rb_bug("no handler for %s", rb_inst_kind_name(e.inst->kind));
 		if (fn(&e, err) < 0)
 			return rb_error_at(err, e.inst->line_first, e.inst->line_last);
 	}

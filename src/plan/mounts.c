@@ -5,11 +5,6 @@
 #include "base/path.h"
 #include "plan/plan-internal.h"
 
-static const char *keep(struct rb_elab *e, const char *s)
-{
-	return rb_arena_strdup(e->plan->arena, s);
-}
-
 static char *expand(void *ctx, const char *word, struct rb_error **err)
 {
 	return rb_elab_expand(ctx, word, err);
@@ -68,7 +63,7 @@ static int set_target(struct rb_elab *e, const char *cwd, struct rb_run_mount *m
 			       "invalid mount target \"%s\": a step has its own root, /dev, /proc "
 			       "and /sys",
 			       path);
-	m->target = keep(e, path);
+	m->target = rb_elab_keep(e, path);
 	return 0;
 }
 
@@ -87,7 +82,7 @@ static int complete_cache(struct rb_elab *e, const char *cwd, struct rb_run_moun
 	RB_CLEANUP(rb_strp) char *clean = rb_path_clean(m->target ? m->target : "");
 	RB_CLEANUP(rb_strp) char *id = rb_asprintf("%s/%s", ns ? ns : "", m->id ? m->id : clean);
 
-	m->id = keep(e, id);
+	m->id = rb_elab_keep(e, id);
 	set_defaults(m, 0755);
 	return set_target(e, cwd, m, err);
 }
@@ -98,7 +93,7 @@ static int complete_secret(struct rb_elab *e, const char *cwd, struct rb_run_mou
 	if (!m->id)
 		m->id = m->source;
 	if (!m->id)
-		m->id = keep(e, rb_path_base(m->target));
+		m->id = rb_elab_keep(e, rb_path_base(m->target));
 	m->source = NULL;
 	set_defaults(m, 0400);
 	/* Only a variable. */
@@ -108,7 +103,7 @@ static int complete_secret(struct rb_elab *e, const char *cwd, struct rb_run_mou
 		RB_CLEANUP(rb_strp) char *id = rb_path_clean(m->id);
 		RB_CLEANUP(rb_strp)
 		char *path = rb_asprintf("/run/secrets/%s", rb_path_base(id));
-		m->target = keep(e, path);
+		m->target = rb_elab_keep(e, path);
 	}
 	return set_target(e, cwd, m, err);
 }
@@ -122,7 +117,7 @@ static int complete_ssh(struct rb_elab *e, const char *cwd, size_t index, struct
 	if (!m->target) {
 		RB_CLEANUP(rb_strp)
 		char *path = rb_asprintf("/run/buildkit/ssh_agent.%zu", index);
-		m->target = keep(e, path);
+		m->target = rb_elab_keep(e, path);
 	}
 	return set_target(e, cwd, m, err);
 }
@@ -134,7 +129,7 @@ static int set_tree(struct rb_elab *e, struct rb_vertex_mount *vm, const char *t
 	struct rb_run_mount *m = &vm->spec;
 	RB_CLEANUP(rb_strp) char *source = rb_path_join_abs("/", m->source ? m->source : "");
 
-	m->source = source[1] ? keep(e, source) : NULL;
+	m->source = source[1] ? rb_elab_keep(e, source) : NULL;
 	vm->has_tree = m->from || m->type == RB_MOUNT_BIND;
 	if (!vm->has_tree)
 		return 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Shared by plan-*.c only. */
+/* Shared by the files of plan/ only. */
 #ifndef RB_PLAN_PLAN_INTERNAL_H
 #define RB_PLAN_PLAN_INTERNAL_H
 
@@ -38,6 +38,8 @@ struct rb_elab {
 	size_t n_history;
 };
 
+/* --- resolve.c --- */
+
 /* What an instruction wants a tree of. */
 struct rb_from {
 	const char *text;         /* NULL: the build context */
@@ -51,17 +53,42 @@ int rb_plan_resolve_from(struct rb_plan *plan, struct rb_plan_stage *stage,
  * *ret_from is NULL for the context. */
 bool rb_plan_mount_root(struct rb_plan *plan, const struct rb_kvs *options, const char **ret_from,
 			const char **ret_target);
-/* Image of that reference and platform among plan->images; NULL when it was never registered. */
-struct rb_plan_image *rb_plan_find_image(struct rb_plan *plan, const char *name,
-					 const struct rb_platform *platform);
+/* Latest stage before `before` with that name, or NULL. Names are lower case already; fold: the
+ * reference is not. */
+struct rb_plan_stage *rb_plan_find_stage(struct rb_plan *plan, const char *name, size_t before,
+					 bool fold);
+/* " (did you mean build?)", or "", in *hint. */
+const char *rb_plan_suggest_stage(const struct rb_plan *plan, const char *name,
+				  struct rb_buf *hint);
+/* Decides what FROM means; an image is only remembered by its text until the stage turns out to be
+ * needed. */
+int rb_plan_resolve_base(struct rb_plan *plan, struct rb_plan_stage *stage, struct rb_error **err);
 
-/* FROM a named context that is no image: a vertex that copies its files. */
-void rb_elab_from_context(struct rb_elab *e);
+/* --- images.c --- */
+
+/*
+ * The image of plan->images that `text` names, registered when it is new. `context`: the named one
+ * that it was found by, or NULL. Errors are located at `inst`.
+ */
+int rb_plan_use_image(struct rb_plan *plan, const char *text, const struct rb_plan_context *context,
+		      const struct rb_platform *platform, const struct rb_inst *inst,
+		      struct rb_plan_image **ret, struct rb_error **err);
+
+/* --- needs.c --- */
+
+/* What the needed stages before number `end` need. Stages refer to earlier ones only, so one pass
+ * from the end suffices. */
+int rb_plan_close_needs(struct rb_plan *plan, size_t end, struct rb_error **err);
 /*
  * Parses the triggers that stage->config brings from its base and empties config.OnBuild; what they
  * name is needed then. Errors are located at the FROM line.
  */
 int rb_plan_take_triggers(struct rb_plan *plan, struct rb_plan_stage *stage, struct rb_error **err);
+
+/* --- elaborate.c and the files of its instructions --- */
+
+/* FROM a named context that is no image: a vertex that copies its files. */
+void rb_elab_from_context(struct rb_elab *e);
 /* The stage's instructions in the order they are done: triggers first. None of a stage that a named
  * context replaces. */
 static inline size_t rb_plan_n_insts(const struct rb_plan_stage *stage)
@@ -74,15 +101,23 @@ static inline const struct rb_inst *rb_plan_inst(const struct rb_plan_stage *sta
 				     : &stage->ast->insts[i - stage->n_triggers];
 }
 
-/* RUN, COPY, ADD and WORKDIR: append a vertex with its history. */
+/* The instruction e->inst: all but RUN, COPY, ADD and WORKDIR, which append a vertex with its
+ * history. */
+int rb_elab_config(struct rb_elab *e, struct rb_error **err);
 int rb_elab_run(struct rb_elab *e, struct rb_error **err);
 int rb_elab_copy(struct rb_elab *e, struct rb_error **err);
 int rb_elab_workdir(struct rb_elab *e, struct rb_error **err);
 /* The mounts of a RUN whose cwd is set. */
 int rb_elab_mounts(struct rb_elab *e, struct rb_vertex_run *run, struct rb_error **err);
 
+/* A copy that lives as long as the plan. */
+const char *rb_elab_keep(struct rb_elab *e, const char *s);
 /* Adds a history entry; vertex NULL is an empty layer. */
 void rb_elab_history(struct rb_elab *e, struct rb_vertex *vertex, const char *created_by);
+/* The vertex of e->inst on top of the stage. */
+struct rb_vertex *rb_elab_add_vertex(struct rb_elab *e, enum rb_vertex_kind kind);
+/* The name of the instruction's step (8.4), with a word before the instruction's. */
+const char *rb_elab_step_name(struct rb_elab *e, const char *prefix, const struct rb_env *env);
 /* "[build 2/3] WORD": how the name of every step begins; e->inst is the instruction. */
 void rb_elab_step_number(const struct rb_elab *e, const char *word, struct rb_buf *name);
 /* The escape character of the file that the instruction was written in. */

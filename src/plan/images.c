@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The images that FROM, COPY --from and RUN --mount=from name. */
+#include <stdlib.h>
+
+#include "image/reference.h"
+#include "plan/plan-internal.h"
+
+static struct rb_plan_image *find_image(struct rb_plan *plan, const char *name,
+					const struct rb_platform *platform)
+{
+	for (size_t i = 0; i < plan->n_images; i++)
+		if (rb_streq(plan->images[i]->name, name) &&
+		    rb_platform_eq(&plan->images[i]->platform, platform))
+			return plan->images[i];
+	return NULL;
+}
+
+/* The image of that name, registered when it is new. */
+static struct rb_plan_image *register_image(struct rb_plan *plan, const char *name,
+					    const char *shown, const struct rb_platform *platform,
+					    const struct rb_inst *inst)
+{
+	struct rb_plan_image *image = find_image(plan, name, platform);
+
+	if (image)
+		return image;
+	image = rb_arena_alloc(plan->arena, sizeof(*image));
+	rb_grow(plan->images, plan->n_images, &plan->cap_images);
+	plan->images[plan->n_images] = image;
+	*image = (struct rb_plan_image){
+		.index = plan->n_images++,
+		.name = rb_arena_strdup(plan->arena, name),
+		.shown = rb_arena_strdup(plan->arena, shown),
+		.platform = *platform,
+		.line_first = inst->line_first,
+		.line_last = inst->line_last,
+	};
+	return image;
+}
+
+static const char *near_stage(const struct rb_plan *plan, const char *text)
+{
+	RB_CLEANUP(rb_buf_clear) struct rb_buf hint = RB_BUF_INIT;
+	RB_CLEANUP(rb_buf_clear) struct rb_buf b = RB_BUF_INIT;
+
+	if (*rb_plan_suggest_stage(plan, text, &hint))
+		rb_buf_addf(&b, "%s%s", text, hint.ptr);
+	return rb_arena_strdup(plan->arena, b.ptr);
+}
+
+int rb_plan_use_image(struct rb_plan *plan, const char *text, const struct rb_plan_context *context,
+		      const struct rb_platform *platform, const struct rb_inst *inst,
+		      struct rb_plan_image **ret, struct rb_error **err)
+{
+	struct rb_ref ref = {0};
+
+	if (context)
+		text = context->image;
+	if (context && context->kind == RB_NAMED_LAYOUT) {
+		*ret = register_image(plan, text, text, platform, inst);
+		(*ret)->layout = context;
+		return 0;
+	}
+	if (rb_ref_parse(text, &ref, err) < 0) {
+		(*err)->code = RB_ERR_DOCKERFILE;
+		(void)rb_wrap(err, "failed to parse stage name \"%s\"", text);
+		const struct rb_plan_stage *stage =
+			rb_plan_find_stage(plan, text, plan->n_stages, true);
+		if (stage && inst->kind == RB_INST_FROM)
+			(void)rb_wrap(err, "FROM takes names of stages in lower case only: %s",
+				      stage->ast->name);
+		return rb_error_at(err, inst->line_first, inst->line_last);
+	}
+	RB_CLEANUP(rb_strp) char *name = rb_ref_text(&ref);
+	RB_CLEANUP(rb_strp) char *shown = rb_ref_familiar(&ref);
+	rb_ref_clear(&ref);
+	*ret = register_image(plan, name, shown, platform, inst);
+	if (!(*ret)->near_stage)
+		(*ret)->near_stage = near_stage(plan, text);
+	return 0;
+}
