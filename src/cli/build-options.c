@@ -52,7 +52,7 @@ const struct rb_option *rb_build_options_table(struct rb_build_options *o)
 		{"shm-size", 0, RB_OPT_STRING, &o->steps.shm_size, "BYTES",
 		 "size of /dev/shm in RUN (default: 64m)"},
 		{"ssh", 0, RB_OPT_LIST, &o->ssh, "ID[=PATH,...]",
-		 "agent (socket) or keys (files) for RUN"},
+		 "agent (socket) or keys (files) for RUN and git"},
 		{"tag", 't', RB_OPT_LIST, &o->tags, "NAME[:TAG]", "name of the image in the store"},
 		{"target", 0, RB_OPT_STRING, &o->target, "STAGE",
 		 "stage to build (name in any case, or number)"},

@@ -475,8 +475,7 @@ static int prepare(struct build *b, struct rb_error **err)
 
 	if (rb_build_options_check(&b->options, &b->plan_options, err) < 0 ||
 	    parse_outputs(b, err) < 0 || check_outputs(b, err) < 0 ||
-	    rb_build_cache_parse(&b->options, &b->cache, err) < 0 ||
-	    rb_session_lend(s, &b->options.secrets, &b->options.ssh, err) < 0)
+	    rb_build_cache_parse(&b->options, &b->cache, err) < 0)
 		return -1;
 	if (rb_session_open(s, s->cli, err) < 0 || rb_session_progress(s, progress, err) < 0)
 		return -1;

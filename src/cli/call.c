@@ -209,7 +209,8 @@ static bool needs_store(const struct asking *a)
 {
 	const char *file = a->options->file;
 
-	return rb_streq(a->context, "-") || (file && rb_streq(file, "-")) ||
+	return rb_streq(a->context, "-") ||
+	       (file && (rb_streq(file, "-") || strstr(file, "://"))) ||
 	       strstr(a->context, "://") || rb_git_ref_is(a->context, true);
 }
 

@@ -303,13 +303,27 @@ static bool wants_epoch(const struct rb_env *args)
 	return epoch && *epoch;
 }
 
+/* What --secret and --ssh give. A context may need it already, so whatever reads one has it. */
+static int lend(struct rb_session *s, const struct rb_build_options *o, struct rb_error **err)
+{
+	s->secrets = rb_secrets_new();
+	s->ssh = rb_ssh_new();
+	for (size_t i = 0; i < o->secrets.n; i++)
+		if (rb_secrets_add(s->secrets, o->secrets.v[i], err) < 0)
+			return rb_wrap(err, "--secret");
+	for (size_t i = 0; i < o->ssh.n; i++)
+		if (rb_ssh_add(s->ssh, o->ssh.v[i], err) < 0)
+			return rb_wrap(err, "--ssh");
+	return 0;
+}
+
 int rb_session_start(struct rb_session *s, const struct rb_build_options *o, const char *context,
 		     int (*fn)(void *ctx), void *ctx, struct rb_error **err)
 {
 	s->named = o->named.opened;
 	s->input.git.keep_git_dir = is_true(rb_env_get(&o->args, "BUILDKIT_CONTEXT_KEEP_GIT_DIR"));
 	s->input.git.commit_time = wants_epoch(&o->args);
-	if (classify(s, context, o->file, err) < 0)
+	if (lend(s, o, err) < 0 || classify(s, context, o->file, err) < 0)
 		return -1;
 	if (s->input.kind == RB_INPUT_DIR || s->input.kind == RB_INPUT_DOCKERFILE)
 		return fn(ctx);

@@ -43,20 +43,6 @@ int rb_session_open(struct rb_session *s, struct rb_cli *cli, struct rb_error **
 	return rb_snapshotter_open(s->store, &s->host, &s->snapshots, err);
 }
 
-int rb_session_lend(struct rb_session *s, const struct rb_strv *secrets, const struct rb_strv *ssh,
-		    struct rb_error **err)
-{
-	s->secrets = rb_secrets_new();
-	s->ssh = rb_ssh_new();
-	for (size_t i = 0; i < secrets->n; i++)
-		if (rb_secrets_add(s->secrets, secrets->v[i], err) < 0)
-			return rb_wrap(err, "--secret");
-	for (size_t i = 0; i < ssh->n; i++)
-		if (rb_ssh_add(s->ssh, ssh->v[i], err) < 0)
-			return rb_wrap(err, "--ssh");
-	return 0;
-}
-
 int rb_session_from(struct rb_session *s, const char *image, struct rb_error **err)
 {
 	struct rb_ref ref = {0};

@@ -70,17 +70,15 @@ struct rb_session {
 /* Store, rung and snapshots. */
 int rb_session_open(struct rb_session *s, struct rb_cli *cli, struct rb_error **err);
 /*
- * Begins a build: tells what the context argument is and calls fn, which reads it by
- * rb_session_read() and goes on. A context that is no directory becomes a tree of the store, so fn
- * runs in the user namespace then, as by rb_session_enter(); its exit status is returned.
+ * Begins a build: takes what --secret and --ssh lend, tells what the context argument is and calls
+ * fn, which reads it by rb_session_read() and goes on. A context that is no directory becomes a
+ * tree of the store, so fn runs in the user namespace then, as by rb_session_enter(); its exit
+ * status is returned.
  */
 int rb_session_start(struct rb_session *s, const struct rb_build_options *o, const char *context,
 		     int (*fn)(void *ctx), void *ctx, struct rb_error **err);
 /* The context and the Dockerfile (dockerfile.md 5.1). `file` NULL: the default names. */
 int rb_session_read(struct rb_session *s, const char *context, const char *file,
-		    struct rb_error **err);
-/* Takes what --secret and --ssh give. */
-int rb_session_lend(struct rb_session *s, const struct rb_strv *secrets, const struct rb_strv *ssh,
 		    struct rb_error **err);
 /* A one-line Dockerfile for verbs that take an image: FROM image. */
 int rb_session_from(struct rb_session *s, const char *image, struct rb_error **err);

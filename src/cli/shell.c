@@ -114,7 +114,6 @@ static int open_stage(struct shell *sh, const char *stage, struct rb_error **err
 
 	sh->options.target = stage;
 	if (rb_build_options_check(&sh->options, &sh->plan, err) < 0 ||
-	    rb_session_lend(s, &sh->options.secrets, &sh->options.ssh, err) < 0 ||
 	    rb_session_open(s, s->cli, err) < 0 ||
 	    rb_session_progress(s, sh->options.progress, err) < 0)
 		return -1;

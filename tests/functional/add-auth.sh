@@ -107,5 +107,17 @@ PATH=$T/bin:$PATH build --ssh default <<<$'FROM scratch\nADD git@example.org:inn
 is "$(oci out.oci tree | cut -d' ' -f1 | paste -sd' ')" 'r r/i s s/i' 'repositories by ssh'
 like "$(cat ssh.log)" "^-F none -o BatchMode=yes -o StrictHostKeyChecking=yes .*git@example.org git-upload-pack 'inner.git'" 'ssh takes no configuration and asks nothing'
 like "$(cat ssh.log)" "$(ssh-keygen -lf key.pub | cut -d' ' -f2 | sed 's/[+]/[+]/g')" 'with the keys of the agent'
+# The repository as a context, the main one and a named one, for a build and for whoever asks about it
+unset SSH_AUTH_SOCK
+git init -q -b main app && (cd app && printf 'FROM scratch\nCOPY f /\n' | tee f >Dockerfile && git add . && git commit -qm app) && publish "$T/app"
+for verb in build plan check; do
+	PATH=$T/bin:$PATH RB_ROOT=$T/store-$verb works "rbuild $verb of a repository by ssh, with a key" rb $verb --ssh default=key git@example.org:app.git
+done
+like "$out" 'no warnings found' 'whose Dockerfile was read'
+PATH=$T/bin:$PATH build --ssh default=key --build-context dep=ssh://git@example.org/app.git <<<$'FROM scratch\nCOPY --from=dep f /by-name'
+is "$(oci out.oci tree | cut -d' ' -f1)" by-name 'a named context by ssh'
+for verb in build plan check; do
+	fails_with 1 'it is reached by ssh: lend the build an agent' rb $verb git@example.org:other.git
+done
 is "$(find /tmp -maxdepth 1 -name 'rbuild-ssh-*' -user "$(id -u)")" '' 'its socket is gone'
 done_testing
