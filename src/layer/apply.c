@@ -574,6 +574,11 @@ static int apply_entry(struct applier *ap, struct rb_error **err)
 
 	if (check_entry(ap, clean, err) < 0)
 		return -1;
+	/* The directory that an archive is unpacked into stays what it is, as one that COPY copies
+	 * into: "./" has the mode and the owner that its maker's temporary directory happened to
+	 * have. */
+	if (ap->spec->plain_archive && rb_streq(clean, ap->prefix))
+		return 0;
 	if (kind != RB_WHITEOUT_NONE && !ap->spec->keep_whiteouts)
 		return apply_whiteout(ap, clean, kind, err);
 	if (!*clean && (type != AE_IFDIR || hardlink))

@@ -48,7 +48,7 @@ struct rb_apply_spec {
 	/*
 	 * false: names are a layer's, `.wh.*` are whiteouts. true: a root file system or ADDed
 	 * archive: whiteout names are plain files, which the layer format cannot hold, and so are
-	 * an error.
+	 * an error; and the directory it is unpacked into keeps its metadata.
 	 */
 	bool plain_archive;
 	/* Whiteout names are files all the same: the tree is no layer, and what makes one of it

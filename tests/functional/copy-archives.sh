@@ -131,6 +131,21 @@ is "$(names 3 | cut -d' ' -f1-8)" 'fresh d 0755 0:0 fresh/deep d 0755 0:0' 'the 
 like "$(names 4)" 'dev2/null c 0666 1:2' 'a device'
 like "$(names 5)" 'tmp/into f 0644' 'a link of the archive leads to where the image has it'
 like "$(names 5)" 'tmp/too f 0644' 'and never out of it'
+# "./" of an archive says how a temporary directory was; the destination stays, or is made, as any
+mkdir -m 700 "$T/t/tmp"
+echo x >"$T/t/tmp/f"
+tar -C "$T/t/tmp" --numeric-owner --owner=7 --group=8 --xattrs -czf "$T/c/dot.tgz" .
+build <<-'EOT'
+	FROM base
+	RUN mkdir -m 711 /there && touch -d 2001-01-01 /there
+	ADD dot.tgz /
+	ADD dot.tgz /there
+	ADD dot.tgz /made/
+	ADD --chown=3:4 dot.tgz /owned/
+EOT
+is "$(oci "$T/out.oci" tree | grep -E '^(f|there|made|owned)' | cut -d' ' -f1-4 | tr '\n' ' ')" 'f f 0644 7:8 made d 0755 0:0 made/f f 0644 7:8 owned d 0755 3:4 owned/f f 0644 3:4 there d 0711 0:0 there/f f 0644 7:8 ' \
+	'"./" of an archive changes nothing'
+is "$(oci "$T/out.oci" tree | grep '^\. ')" '' 'nor the root'
 refused 'climb.tar.*climbed' <<<$'FROM base\nADD climb.tar /a/b/'
 refused 'hard.tar' <<<$'FROM scratch\nADD hard.tar /a/b/'
 refused 'hard2.tar' <<<$'FROM base\nADD hard2.tar /a/b/'
