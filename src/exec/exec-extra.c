@@ -111,22 +111,30 @@ static const char *below(const char *path, const char *dir)
 	return strncmp(path, dir, n) == 0 && path[n] == '/' ? path + n : NULL;
 }
 
+/* The last of n mounts that `path` lies in, and where; NULL when in none. */
+static const struct extra *find_over(const struct extra *v, size_t n, const char *path,
+				     const char **ret_rest)
+{
+	while (n-- > 0) {
+		const char *rest = below(path, v[n].m->target);
+
+		if (rest) {
+			*ret_rest = rest;
+			return &v[n];
+		}
+	}
+	return NULL;
+}
+
 /* Sees that there is a mount point, in whatever lies over that place then. */
 static int make_point(struct rb_step *s, const struct extra *v, size_t i, struct rb_error **err)
 {
 	const char *target = v[i].m->target, *rest = below(target, "/dev");
-	const struct extra *over = NULL;
 	int base = rest ? s->fds[s->dev] : s->spec->root_fd;
+	const struct extra *over = find_over(v, i, target, &rest);
 
-	for (size_t k = i; k-- > 0 && !over;) {
-		const char *part = below(target, v[k].m->target);
-
-		if (part) {
-			over = &v[k];
-			base = s->fds[over->top];
-			rest = part;
-		}
-	}
+	if (over)
+		base = s->fds[over->top];
 	RB_CLEANUP(rb_closep)
 	int fd = rb_target_open(base, rest ? rest : target, v[i].is_dir, true, &s->stubs, err);
 	if (fd < 0 && over)
@@ -134,6 +142,16 @@ static int make_point(struct rb_step *s, const struct extra *v, size_t i, struct
 			err, "the mount at %s lies in that at %s, where its mount point has to be",
 			target, over->m->target);
 	return fd < 0 ? -1 : 0;
+}
+
+/* The working directory, where a mount hides that of the root. */
+static int make_cwd(struct rb_step *s, const struct extra *v, struct rb_error **err)
+{
+	RB_CLEANUP(rb_strp) char *path = rb_path_join_abs("/", s->spec->cwd);
+	const char *rest;
+	const struct extra *over = find_over(v, s->spec->n_mounts, path, &rest);
+
+	return over ? rb_step_make_cwd(s, s->fds[over->top], rest, err) : 0;
 }
 
 /* Name of the place in /dev for the mount in fds[index]; kept by the step. */
@@ -194,6 +212,8 @@ int rb_step_add_extra(struct rb_step *s, struct rb_error **err)
 		    add_waiting(s, v, i, err) < 0)
 			return -1;
 	}
+	if (make_cwd(s, v, err) < 0)
+		return -1;
 	for (size_t i = 0; i < spec->n_mounts; i++)
 		add_attach(s, &v[i]);
 	for (size_t i = 0; i < s->names.n; i++)

@@ -157,6 +157,8 @@ void rb_resolv_adapt(const char *text, enum rb_network network, struct rb_buf *r
 int rb_step_add_mounts(struct rb_step *s, struct rb_error **err);
 /* The caller's own, when the others are in their place (exec-extra.c). */
 int rb_step_add_extra(struct rb_step *s, struct rb_error **err);
+/* Makes what is missing of the working directory, which is `path` below root_fd, as the user's. */
+int rb_step_make_cwd(struct rb_step *s, int root_fd, const char *path, struct rb_error **err);
 /* For a set-up that failed with EPERM at `op`: switches a fresh procfs or sysfs off for this
  * process; true when another try makes sense. */
 bool rb_step_mounts_retry(const struct rb_op *op, int sys_errno);

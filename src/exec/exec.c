@@ -141,18 +141,23 @@ static bool is_mounted_over(const char *path)
 	return false;
 }
 
-static int make_cwd(struct rb_step *s, struct rb_error **err)
+int rb_step_make_cwd(struct rb_step *s, int root_fd, const char *path, struct rb_error **err)
 {
-	RB_CLEANUP(rb_strp) char *clean = rb_path_join_abs("/", s->spec->cwd);
-
-	if (is_mounted_over(clean))
-		return 0;
 	RB_CLEANUP(rb_closep)
-	int fd = rb_mkdirs_in_root(s->spec->root_fd, s->spec->cwd, CWD_MODE, own_dir, s);
+	int fd = rb_mkdirs_in_root(root_fd, path, CWD_MODE, own_dir, s);
+
 	if (fd < 0)
 		return rb_fail_sys(err, fd, "cannot use the working directory %s of the step",
 				   s->spec->cwd);
 	return 0;
+}
+
+static int make_cwd(struct rb_step *s, struct rb_error **err)
+{
+	RB_CLEANUP(rb_strp) char *clean = rb_path_join_abs("/", s->spec->cwd);
+
+	return is_mounted_over(clean) ? 0
+				      : rb_step_make_cwd(s, s->spec->root_fd, s->spec->cwd, err);
 }
 
 static void choose_capabilities(struct rb_step *s)

@@ -193,6 +193,26 @@ RUN --mount=type=tmpfs,target=/t echo before >/etc/x && stat -c %Y / >/stamp
 EOT
 is "$said" $'tmpfs\n1777\nfull\nlarger\ntouch: /t/x: Read-only file system\nread-only\n2048' "size, contents, access"
 
+build "$T/c" -o "type=oci,dest=$T/cwd.oci" <<'EOT'
+# the working directory where a mount hides that of the image
+FROM busybox
+WORKDIR /m/a/b
+RUN --mount=type=tmpfs,target=/m pwd; stat -c '%n %a %u:%g' /m/a /m/a/b; touch here
+USER 7:8
+RUN --mount=type=cache,target=/m pwd; stat -c '%a %u:%g' /m/a .; touch here
+RUN --mount=type=cache,target=/m ls
+RUN --mount=target=/m,rw stat -c '%a %u:%g' .; ls /m/one
+RUN --mount=type=tmpfs,target=.. pwd; ls
+EOT
+is "$said" $'/m/a/b\n/m/a 755 0:0\n/m/a/b 755 0:0\n/m/a/b\n755 7:8\n755 7:8\nhere\n755 7:8\n/m/one\n/m/a/b' \
+	"it is made in the mount, as the user's"
+is "$(oci "$T/cwd.oci" tree | grep '^m')" $'m d 0755 0:0 0 1\nm/a d 0755 0:0 0 1\nm/a/b d 0755 0:0 0 1' "which is in no layer"
+refused 'cannot use the working directory /m/none of the step: Read-only file system' <<'EOT'
+FROM busybox
+WORKDIR /m/none
+RUN --mount=target=/m true
+EOT
+
 # --- users
 
 build "$T/c" <<'EOT'
