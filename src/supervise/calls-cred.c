@@ -215,16 +215,34 @@ int64_t rb_call_capset(struct call *c)
 	return store(c, &cred, r);
 }
 
-int64_t rb_call_prctl(struct call *c)
+static int64_t set_keep_caps(struct call *c)
 {
 	struct rb_cred cred = c->cred;
 
-	if ((int)c->a[0] == PR_GET_KEEPCAPS)
-		return cred.keep_caps;
 	if (c->a[1] > 1)
 		return -EINVAL;
 	cred.keep_caps = c->a[1];
 	return store(c, &cred, 0);
+}
+
+/* A thread that carries a number there cannot set it, and nobody can set a number. */
+static int64_t set_slack(const struct call *c)
+{
+	bool number = c->a[1] >= RB_CREDS_MARK && c->a[1] - RB_CREDS_MARK < c->s->n_creds;
+
+	return number || rb_creds_in_slack(c) ? 0 : RB_CALL_CONTINUE;
+}
+
+int64_t rb_call_prctl(struct call *c)
+{
+	switch ((int)c->a[0]) {
+	case PR_GET_KEEPCAPS:
+		return c->cred.keep_caps;
+	case PR_SET_KEEPCAPS:
+		return set_keep_caps(c);
+	default:
+		return set_slack(c);
+	}
 }
 
 /* The kernel's own mask follows, for the sockets that bind makes. */

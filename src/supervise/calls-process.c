@@ -105,8 +105,7 @@ static int64_t do_exec(struct call *c, int object)
 		return RB_CALL_CONTINUE;
 	if ((r = rb_cred_may(&c->cred, &st, RB_MAY_EXEC)) < 0)
 		return r;
-	/* Which of differing threads it was has to be noted, too: the others end. */
-	if (!c->s->n_threads && !may_change(c, &st))
+	if (!may_change(c, &st))
 		return RB_CALL_CONTINUE;
 	fd = find_program(c, fd);
 	if (fd < 0)
@@ -114,7 +113,7 @@ static int64_t do_exec(struct call *c, int object)
 	if ((r = read_file(c, fd, &f)) < 0)
 		return r;
 	rb_cred_exec(&cred, &f);
-	if (!c->s->n_threads && rb_cred_equal(&cred, &c->cred))
+	if (rb_cred_equal(&cred, &c->cred))
 		return RB_CALL_CONTINUE;
 	r = rb_creds_after_exec(c, &f.st, &cred);
 	return r < 0 ? r : RB_CALL_CONTINUE;

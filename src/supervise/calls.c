@@ -172,6 +172,7 @@ static const struct {
 	ALL("capset", rb_call_capset),
 	PART("prctl", 0, (uint32_t)WHOLE, PR_SET_KEEPCAPS, rb_call_prctl),
 	PART("prctl", 0, (uint32_t)WHOLE, PR_GET_KEEPCAPS, rb_call_prctl),
+	PART("prctl", 0, (uint32_t)WHOLE, PR_SET_TIMERSLACK, rb_call_prctl),
 	ALL("umask", rb_call_umask),
 	ALL("execve", rb_call_execve),
 	ALL("execveat", rb_call_execveat),

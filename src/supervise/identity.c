@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Who has which credentials: numbers in RLIMIT_LOCKS, and a list of threads that differ. */
+/* Who has which credentials: numbers in RLIMIT_LOCKS, and marks on threads that differ. */
 #include <dirent.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -85,78 +86,116 @@ int rb_creds_init(struct supervisor *s)
 
 /* --- threads that differ --- */
 
-static uint64_t start_time(const struct supervisor *s, pid_t tid)
-{
-	char path[32], text[1024];
-	unsigned long long ticks;
-
-	(void)snprintf(path, sizeof(path), "%d/stat", tid);
-	RB_CLEANUP(rb_closep) int fd = openat(s->proc_fd, path, O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd < 0 ? -1 : rb_read_full(fd, text, sizeof(text) - 1);
-	if (n <= 0)
-		return 0;
-	text[n] = '\0';
-	/* Behind the name, which may hold anything: field 3 and on; the start is field 22. */
-	const char *p = strrchr(text, ')');
-	for (int field = 2; p && field < 22; field++)
-		p = strchr(p + 1, ' ');
-	return p && sscanf(p, " %llu", &ticks) == 1 ? ticks : 0;
-}
-
-static struct thread *thread_find(struct supervisor *s, pid_t tid)
-{
-	for (size_t i = 0; i < s->n_threads; i++) {
-		struct thread *t = &s->threads[i];
-
-		if (t->tid != tid)
-			continue;
-		if (t->start == start_time(s, tid))
-			return t;
-		*t = s->threads[--s->n_threads];
-		return NULL;
-	}
-	return NULL;
-}
-
-static void threads_drop(struct supervisor *s, pid_t tgid)
-{
-	for (size_t i = 0; i < s->n_threads;)
-		if (s->threads[i].tgid == tgid)
-			s->threads[i] = s->threads[--s->n_threads];
-		else
-			i++;
-}
-
-/* Lists every thread of the process that is not listed, with what the process carries. */
-static void threads_list(struct supervisor *s, pid_t tgid, uint32_t number)
+static int slack_open(const struct supervisor *s, pid_t tid, int flags)
 {
 	char path[32];
+
+	(void)snprintf(path, sizeof(path), "%d/timerslack_ns", tid);
+	return openat(s->proc_fd, path, flags | O_CLOEXEC);
+}
+
+static bool marked(const struct supervisor *s, pid_t tid, uint32_t *ret)
+{
+	char text[32];
+	uint64_t slack;
+
+	if (!s->any_marked)
+		return false;
+	RB_CLEANUP(rb_closep) int fd = slack_open(s, tid, O_RDONLY);
+	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+	if (n <= 0)
+		return false;
+	text[n] = '\0';
+	slack = strtoull(text, NULL, 10);
+	if (slack < RB_CREDS_MARK || slack - RB_CREDS_MARK >= s->n_creds)
+		return false;
+	*ret = (uint32_t)(slack - RB_CREDS_MARK);
+	return true;
+}
+
+static int set_slack(const struct supervisor *s, pid_t tid, uint64_t slack)
+{
+	char text[32];
+	int n = snprintf(text, sizeof(text), "%" PRIu64, slack);
+	RB_CLEANUP(rb_closep) int fd = slack_open(s, tid, O_WRONLY);
+
+	return fd < 0 || write(fd, text, (size_t)n) != n ? -errno : 0;
+}
+
+static int mark(struct supervisor *s, pid_t tid, uint32_t number)
+{
+	s->any_marked = true;
+	return set_slack(s, tid, RB_CREDS_MARK + (uint64_t)number);
+}
+
+static void unmark(const struct supervisor *s, pid_t tid)
+{
+	uint32_t number;
+
+	if (marked(s, tid, &number))
+		(void)set_slack(s, tid, RB_CREDS_SLACK);
+}
+
+bool rb_creds_in_slack(const struct call *c)
+{
+	uint32_t number;
+
+	return marked(c->s, c->tid, &number);
+}
+
+/* The number of a thread, which may be the only one of its process. */
+static int number_of(const struct supervisor *s, pid_t tid, uint32_t *ret)
+{
+	return marked(s, tid, ret) ? 0 : carried(s, tid, ret);
+}
+
+/* Calls f for the threads of a process until it says no, which is handed on. */
+static bool each_thread(struct supervisor *s, pid_t tgid,
+			bool (*f)(struct supervisor *s, pid_t tid, uint32_t number),
+			uint32_t number)
+{
+	char path[32];
+	bool yes = true;
 
 	(void)snprintf(path, sizeof(path), "%d/task", tgid);
 	int fd = openat(s->proc_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 	if (!dir) {
 		rb_closep(&fd);
-		return;
+		return false;
 	}
-	for (const struct dirent *e; (e = readdir(dir));) {
+	for (const struct dirent *e; yes && (e = readdir(dir));) {
 		pid_t tid = (pid_t)strtol(e->d_name, NULL, 10);
 
-		if (tid <= 0 || thread_find(s, tid))
-			continue;
-		rb_grow(s->threads, s->n_threads, &s->cap_threads);
-		s->threads[s->n_threads++] = (struct thread){
-			.tid = tid, .tgid = tgid, .start = start_time(s, tid), .cred = number};
+		if (tid > 0)
+			yes = f(s, tid, number);
 	}
 	(void)closedir(dir);
+	return yes;
 }
 
-static bool threads_agree(const struct supervisor *s, pid_t tgid, uint32_t number)
+static bool has_number(struct supervisor *s, pid_t tid, uint32_t number)
 {
-	for (size_t i = 0; i < s->n_threads; i++)
-		if (s->threads[i].tgid == tgid && s->threads[i].cred != number)
-			return false;
+	uint32_t mine;
+
+	return number_of(s, tid, &mine) == 0 && mine == number;
+}
+
+static bool drop_mark(struct supervisor *s, pid_t tid, uint32_t number)
+{
+	(void)number;
+	unmark(s, tid);
 	return true;
+}
+
+/* A process becomes of one number. What its threads start meanwhile has the same, either way. */
+static int carry_alone(struct supervisor *s, pid_t tgid, uint32_t number)
+{
+	int r = carry(s, tgid, number);
+
+	if (r == 0 && s->any_marked)
+		(void)each_thread(s, tgid, drop_mark, 0);
+	return r;
 }
 
 /* --- execve that has to succeed first --- */
@@ -185,17 +224,24 @@ static void settle_exec(struct call *c)
 		s->pending[i] = s->pending[--s->n_pending];
 		if (!runs(s, c->tid, &p))
 			return;
-		threads_drop(s, st.tgid);
-		(void)carry(s, st.tgid, p.cred);
+		(void)carry_alone(s, st.tgid, p.cred);
 		return;
 	}
+}
+
+static bool exists(const struct supervisor *s, pid_t pid)
+{
+	char path[16];
+
+	(void)snprintf(path, sizeof(path), "%d", pid);
+	return faccessat(s->proc_fd, path, F_OK, 0) == 0;
 }
 
 /* Who ended before its next call cannot settle what it left. */
 static void pending_drop_ended(struct supervisor *s)
 {
 	for (size_t i = 0; i < s->n_pending;)
-		if (start_time(s, s->pending[i].tgid) == 0)
+		if (!exists(s, s->pending[i].tgid))
 			s->pending[i] = s->pending[--s->n_pending];
 		else
 			i++;
@@ -223,7 +269,6 @@ int rb_creds_after_exec(struct call *c, const struct stat *file, const struct rb
 void rb_creds_load(struct call *c)
 {
 	struct supervisor *s = c->s;
-	const struct thread *t;
 
 	if (s->spec->level == RB_SUPERVISE_OWNERS) {
 		if (rb_caller_creds(c, &c->cred, c->groups, RB_ARRAY_LEN(c->groups)) < 0)
@@ -233,9 +278,7 @@ void rb_creds_load(struct call *c)
 	/* Nobody has become anybody else yet. */
 	if (s->n_creds > 1) {
 		settle_exec(c);
-		if (s->n_threads && (t = thread_find(s, c->tid)))
-			c->cred_index = t->cred;
-		else if (carried(s, c->tid, &c->cred_index) < 0)
+		if (number_of(s, c->tid, &c->cred_index) < 0)
 			c->cred_index = 0;
 	}
 	c->cred = s->creds[c->cred_index];
@@ -245,7 +288,6 @@ int rb_creds_store(struct call *c, const struct rb_cred *cred)
 {
 	struct supervisor *s = c->s;
 	struct caller_status st;
-	struct thread *t;
 	int number = intern(s, cred), r = rb_caller_status(c, &st);
 
 	if (number < 0 || r < 0)
@@ -253,63 +295,59 @@ int rb_creds_store(struct call *c, const struct rb_cred *cred)
 	c->cred = s->creds[number];
 	if ((uint32_t)number == c->cred_index)
 		return 0;
-	if (st.threads <= 1) {
-		threads_drop(s, st.tgid);
-		return carry(s, st.tgid, (uint32_t)number);
-	}
-	uint32_t process = 0;
-	if ((r = carried(s, st.tgid, &process)) < 0)
+	if (st.threads <= 1)
+		return carry_alone(s, st.tgid, (uint32_t)number);
+	if ((r = mark(s, c->tid, (uint32_t)number)) < 0)
 		return r;
-	threads_list(s, st.tgid, process);
-	if ((t = thread_find(s, c->tid)))
-		t->cred = (uint32_t)number;
 	/* The C library tells all threads, one after the other. */
-	if (threads_agree(s, st.tgid, (uint32_t)number))
-		threads_drop(s, st.tgid);
-	/* While they differ, children and new threads follow the one that changed last. Asking at
-	 * each clone who makes it would be exact, and let signals interrupt fork. */
-	return carry(s, st.tgid, (uint32_t)number);
+	return each_thread(s, st.tgid, has_number, (uint32_t)number)
+		       ? carry_alone(s, st.tgid, (uint32_t)number)
+		       : 0;
+}
+
+static int with_mask(struct supervisor *s, uint32_t number, mode_t mask)
+{
+	struct rb_cred cred = s->creds[number];
+
+	cred.umask = mask;
+	return intern(s, &cred);
+}
+
+static bool mask_mark(struct supervisor *s, pid_t tid, uint32_t mask)
+{
+	uint32_t number;
+	int masked = marked(s, tid, &number) ? with_mask(s, number, mask) : 0;
+
+	return masked <= 0 || mark(s, tid, (uint32_t)masked) == 0;
 }
 
 int rb_creds_store_umask(struct call *c, mode_t mask)
 {
 	struct supervisor *s = c->s;
-	struct rb_cred cred = c->cred;
 	struct caller_status st;
 	uint32_t process = 0;
 	int r = rb_caller_status(c, &st), number;
 
 	if (r < 0 || (r = carried(s, st.tgid, &process)) < 0)
 		return r;
-	cred = s->creds[process];
-	cred.umask = mask;
-	if ((number = intern(s, &cred)) < 0 || (r = carry(s, st.tgid, (uint32_t)number)) < 0)
+	if ((number = with_mask(s, process, mask)) < 0 ||
+	    (r = carry(s, st.tgid, (uint32_t)number)) < 0)
 		return number < 0 ? number : r;
-	for (size_t i = 0; i < s->n_threads; i++) {
-		if (s->threads[i].tgid != st.tgid)
-			continue;
-		cred = s->creds[s->threads[i].cred];
-		cred.umask = mask;
-		if ((number = intern(s, &cred)) < 0)
-			return number;
-		s->threads[i].cred = (uint32_t)number;
-	}
+	if (s->any_marked)
+		(void)each_thread(s, st.tgid, mask_mark, mask);
 	return 0;
 }
 
 int rb_creds_of(struct supervisor *s, pid_t pid, struct rb_cred *ret, pid_t *ret_inside)
 {
 	const struct call c = {.s = s, .tid = pid};
-	const struct thread *t = s->n_threads ? thread_find(s, pid) : NULL;
 	struct caller_status st;
 	uint32_t number = 0;
 	int r = rb_caller_status(&c, &st);
 
-	if (r == 0 && !t)
-		r = carried(s, pid, &number);
-	if (r < 0)
+	if (r < 0 || (r = number_of(s, pid, &number)) < 0)
 		return r;
-	*ret = s->creds[t ? t->cred : number];
+	*ret = s->creds[number];
 	*ret_inside = st.tid_inside;
 	return 0;
 }

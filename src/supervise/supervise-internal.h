@@ -24,19 +24,19 @@
  * Every set of credentials that occurs has a number. A process carries its number in the soft
  * limit of RLIMIT_LOCKS, which the kernel has ignored since 2.4.25: so fork hands it down before
  * anybody is asked, also when the parent is gone by the time the child makes its first call. The
- * step cannot touch that limit: its calls are answered here. Threads of one process that differ
- * are listed until they agree again.
+ * step cannot touch that limit: its calls are answered here.
+ *
+ * A limit is the whole process's. A thread that differs carries its number above RB_CREDS_MARK in
+ * its timer slack (nanoseconds, proc_pid_timerslack_ns(5)), which threads and children take over
+ * from the very thread that makes them. Some microseconds more of it harm nobody. Marks go when
+ * all threads of a process agree.
  */
 enum {
 	RB_CREDS_MAX = 65536,
 	RB_CREDS_MIN = 1024, /* a hard limit below that would show in the middle of a step */
 	RB_CREDS_GROUPS_MAX = 1 << 20,
-};
-
-struct thread {
-	pid_t tid, tgid;
-	uint64_t start; /* ticks since boot: a number that is used again has another */
-	uint32_t cred;
+	RB_CREDS_SLACK = 50000, /* the kernel's default */
+	RB_CREDS_MARK,
 };
 
 /* An execve that changes credentials counts when the process runs that file. */
@@ -102,8 +102,7 @@ struct supervisor {
 	struct rb_cred *creds; /* by number */
 	size_t n_creds, cap_creds, n_groups; /* groups of all together */
 	uint64_t limit_max;                  /* hard limit that goes with the numbers */
-	struct thread *threads;
-	size_t n_threads, cap_threads;
+	bool any_marked;                     /* a thread has differed from its process, ever */
 	struct pending_exec *pending;
 	size_t n_pending, cap_pending;
 	struct node *nodes;
@@ -190,6 +189,8 @@ void rb_creds_load(struct call *c);
 int rb_creds_store(struct call *c, const struct rb_cred *cred);
 /* All threads of the caller's process have this mask. */
 int rb_creds_store_umask(struct call *c, mode_t mask);
+/* Whether the caller's timer slack is ours. */
+bool rb_creds_in_slack(const struct call *c);
 /* When the caller's execve of the file succeeds it has these. */
 int rb_creds_after_exec(struct call *c, const struct stat *file, const struct rb_cred *cred);
 /* What another process has, by its number in our pid namespace, or in the step's. */

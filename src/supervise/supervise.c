@@ -51,13 +51,14 @@ static int open_proc(void)
 
 /*
  * Into the step's user namespace: nothing outside of it can be done from here any more. Of what
- * that gives, the step's own capabilities stay, and the one to read its processes with.
+ * that gives, the step's own capabilities stay, and those to read its processes with and to mark
+ * its threads.
  */
 static int lower_rights(const struct rb_supervise_spec *spec)
 {
 	struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
 	struct __user_cap_data_struct data[2];
-	uint64_t caps = spec->caps | (uint64_t)1 << CAP_SYS_PTRACE;
+	uint64_t caps = spec->caps | (uint64_t)1 << CAP_SYS_PTRACE | (uint64_t)1 << CAP_SYS_NICE;
 
 	if (setns(spec->pidfd, CLONE_NEWUSER) < 0)
 		return -errno;
@@ -138,7 +139,7 @@ static void lock_for(struct supervisor *s, bool only_looks)
 {
 	if (only_looks && !s->may_repeat) {
 		(void)pthread_rwlock_rdlock(s->lock);
-		if (!s->n_threads && !s->n_pending)
+		if (!s->n_pending)
 			return;
 		(void)pthread_rwlock_unlock(s->lock);
 	}

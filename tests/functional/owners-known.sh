@@ -35,6 +35,19 @@ case_context "$T/known" <<-'END'
 	as app grep -E '^(Uid|Groups|CapEff)' /proc/self/status | tr '\t' ' '
 	EOF
 	RUN [ lower -ef linked ] && echo one || echo two
+	RUN <<'EOF'
+	CASE=slack; . /tools/lib
+	python3 - <<'PY'
+	import ctypes, platform, threading
+	libc = ctypes.CDLL(None)
+	def slack(what):
+	    before = libc.prctl(30, 0, 0, 0, 0); libc.prctl(29, 70000, 0, 0, 0)
+	    print(what, "default" if before == 50000 else "above" if 50000 < before < 50100 else before, libc.prctl(30, 0, 0, 0, 0) == 70000)
+	def other():
+	    libc.syscall({"x86_64": 119, "aarch64": 149}[platform.machine()], 5, 5, 5); slack("a thread that differs:")
+	thread = threading.Thread(target=other); thread.start(); thread.join(); slack("its process:")
+	PY
+	EOF
 	# Last: where there is such an owner range emulates all further steps as single does.
 	RUN <<'EOF'
 	CASE=beyond; . /tools/lib
@@ -73,7 +86,7 @@ expect range <<-'EOT'
 	+d/in regular empty file 0:0 644 1
 EOT
 # Opening what exists and asking about it, and signals, are not for the supervisor; /proc shows the one id
-# that the kernel knows.
+# that the kernel knows. Where a thread has another its timer slack is not its own.
 expect single <<-'EOT'
 	-a regular file 0:0 6755 1
 	+a regular file 0:0 755 1
@@ -98,5 +111,7 @@ expect single <<-'EOT'
 	+Uid: 0 0 0 0
 	+Groups:  
 	+CapEff: 00000000a80425fb
+	-a thread that differs: default True
+	+a thread that differs: above False
 EOT
 done_testing

@@ -93,12 +93,49 @@ case_context "$T/users" <<-'END'
 	        print(os.getresuid(), libc.syscall(numbers[0], -1, 0, -1))
 	    thread = threading.Thread(target=other); thread.start(); thread.join()
 	    open("/t/drop/by-main", "w").close(); who("main thread"); attempt("chown", os.chown, "/t/drop/by-thread", 9, 9)
+	def differing_threads():
+	    # Each of three is somebody else at the same time; what one starts is who started it, whoever changed last.
+	    import platform, threading
+	    numbers = {"x86_64": (117, 119), "aarch64": (147, 149)}[platform.machine()]
+	    turn, lines = threading.Barrier(3), {}
+	    def become(n):
+	        libc.syscall(numbers[1], n, n, n); libc.syscall(numbers[0], n, n, n)
+	    def look(n, what):
+	        os.mkdir(f"/t/drop/{what}-of-{n}"); lines[what, n] = os.getresuid()
+	    def in_child(n):
+	        pid = os.fork()
+	        if pid: os.waitpid(pid, 0); return
+	        # The first call is the grandchild's.
+	        if os.fork() == 0:
+	            os.mkdir(f"/t/drop/grandchild-of-{n}"); os.setsid(); os.umask(n); os.mkdir(f"/t/drop/masked-of-{n}")
+	            try: os.setuid(7); os.mkdir(f"/t/drop/seven-of-{n}")
+	            except OSError: os.mkdir(f"/t/drop/eperm-of-{n}")
+	            os._exit(0)
+	        os.wait(); os._exit(0)
+	    def work(n):
+	        turn.wait()
+	        if n: become(n)
+	        turn.wait(); in_child(n)
+	        t = threading.Thread(target=look, args=(n, "thread")); t.start(); t.join()
+	        os.waitpid(os.posix_spawn("/bin/mkdir", ["mkdir", f"/t/drop/spawned-of-{n}"], {}), 0)
+	        turn.wait()
+	        if n: libc.syscall(numbers[0], -1, 0, -1)
+	        look(n, "after"); turn.wait()
+	    others = [threading.Thread(target=work, args=(n,)) for n in (5, 6)]
+	    for t in others: t.start()
+	    work(0)
+	    for t in others: t.join()
+	    for key in sorted(lines): print(*key, lines[key])
+	    who("main")
+	    # A thread that is not the first one runs a program, and takes the place of the first.
+	    threading.Thread(target=lambda: (become(5), os.execvp("sh", ["sh", "-c", "id -u; mkdir /t/drop/by-exec; id -un"]))).start()
+	    threading.Event().wait()
 	def spawned():
 	    import subprocess
 	    for more in ({}, {"user": 1000}, {"user": "app", "group": "crew", "extra_groups": ["mail", 77]}, {"user": 1000, "preexec_fn": os.setsid}, {"group": 5}):
 	        subprocess.run("id; mkdir /t/drop/spawn$(id -u).$(id -g)", shell=True, **more)
 	    os.posix_spawn("/usr/bin/id", ["id"], {}); os.wait()
-	for function in (permanently, temporarily, fs, groups, keep, one_thread, spawned):
+	for function in (permanently, temporarily, fs, groups, keep, one_thread, differing_threads, spawned):
 	    child(function)
 	who("parent")
 	PY
