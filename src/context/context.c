@@ -275,17 +275,66 @@ static int read_host_file(const char *file, struct rb_buf *ret, struct rb_error 
 			    err);
 }
 
+/* In a tree, whose root is all there is. */
+static int read_tree_file(int root_fd, const char *file, struct place *p, struct rb_buf *ret,
+			  struct rb_error **err)
+{
+	RB_CLEANUP(rb_strp) char *clean = rb_path_join_abs("/", file);
+	const char *base = strrchr(clean, '/') + 1;
+
+	p->root_fd = root_fd;
+	p->dir = rb_strndup(clean, (size_t)(base - clean));
+	p->name = rb_strdup(base);
+	return read_dockerfile(p, file, ret, err);
+}
+
 /* -f: a file that the user names may lie anywhere, and outside of the context its links too. */
-static int named_dockerfile(struct rb_context *c, const char *file, struct place *p,
-			    struct rb_buf *ret, struct rb_error **err)
+static int read_named_file(const struct rb_context *c, const char *file, struct place *p,
+			   struct rb_buf *ret, struct rb_error **err)
 {
 	int r = find_place(c, file, p);
+
 	if (r == -ENOENT || r == -ENOTDIR)
-		return not_found(file, err);
+		return 1;
 	if (r < 0)
 		return rb_error_push(err, RB_ERR_CONTEXT, -r, RB_HERE, "%s: open %s: %s",
 				     what_dockerfile, file, strerrordesc_np(-r));
-	r = p->own_fd < 0 ? read_dockerfile(p, file, ret, err) : read_host_file(file, ret, err);
+	return p->own_fd < 0 ? read_dockerfile(p, file, ret, err) : read_host_file(file, ret, err);
+}
+
+/* Where a Dockerfile that the user names is looked for: in or beside a directory, in a tree, or on
+ * this machine. */
+struct search {
+	const struct rb_context *c; /* NULL: */
+	int tree_fd;                /* -1: this machine */
+};
+
+static int read_found(const struct search *in, const char *file, struct place *p,
+		      struct rb_buf *ret, struct rb_error **err)
+{
+	if (in->c)
+		return read_named_file(in->c, file, p, ret, err);
+	if (in->tree_fd >= 0)
+		return read_tree_file(in->tree_fd, file, p, ret, err);
+	p->name = rb_strdup(rb_path_base(file));
+	return read_host_file(file, ret, err);
+}
+
+/* A missing Dockerfile may be called dockerfile also where the user has given its path. */
+static int named_dockerfile(const struct search *in, const char *file, struct place *p,
+			    struct rb_buf *ret, struct rb_error **err)
+{
+	const char *base = rb_path_base(file);
+	int r = read_found(in, file, p, ret, err);
+
+	if (r == 1 && rb_streq(base, default_names[0])) {
+		RB_CLEANUP(rb_strp)
+		char *other = rb_asprintf("%.*s%s", (int)(base - file), file, default_names[1]);
+
+		place_clear(p);
+		*p = (struct place)PLACE_INIT;
+		r = read_found(in, other, p, ret, err);
+	}
 	return r == 1 ? not_found(file, err) : r;
 }
 
@@ -294,9 +343,10 @@ int rb_context_dockerfile(struct rb_context *c, const char *file, struct rb_buf 
 {
 	RB_CLEANUP(place_clear) struct place p = PLACE_INIT;
 	RB_CLEANUP(rb_buf_clear) struct rb_buf text = RB_BUF_INIT;
+	const struct search in = {.c = c, .tree_fd = -1};
 
 	p.root_fd = c->root_fd;
-	if ((file ? named_dockerfile(c, file, &p, &text, err)
+	if ((file ? named_dockerfile(&in, file, &p, &text, err)
 		  : default_dockerfile(&p, &text, err)) < 0 ||
 	    find_ignore(c, &p, err) < 0)
 		return -1;
@@ -312,20 +362,12 @@ int rb_context_tree_dockerfile(int root_fd, const char *file, struct rb_buf *ret
 {
 	RB_CLEANUP(place_clear) struct place p = PLACE_INIT;
 	RB_CLEANUP(rb_buf_clear) struct rb_buf text = RB_BUF_INIT;
+	const struct search in = {.tree_fd = root_fd};
 
 	p.root_fd = root_fd;
-	if (file) {
-		RB_CLEANUP(rb_strp) char *clean = rb_path_join_abs("/", file);
-		const char *base = strrchr(clean, '/') + 1;
-
-		p.dir = rb_strndup(clean, (size_t)(base - clean));
-		p.name = rb_strdup(base);
-		int r = read_dockerfile(&p, file, &text, err);
-		if (r)
-			return r == 1 ? not_found(file, err) : -1;
-	} else if (default_dockerfile(&p, &text, err) < 0) {
+	if ((file ? named_dockerfile(&in, file, &p, &text, err)
+		  : default_dockerfile(&p, &text, err)) < 0)
 		return -1;
-	}
 	rb_buf_clear(ret);
 	*ret = text;
 	text = (struct rb_buf)RB_BUF_INIT;
@@ -336,10 +378,11 @@ int rb_context_tree_dockerfile(int root_fd, const char *file, struct rb_buf *ret
 int rb_context_host_dockerfile(const char *file, struct rb_buf *ret, char **ret_name,
 			       struct rb_error **err)
 {
-	int r = read_host_file(file, ret, err);
+	RB_CLEANUP(place_clear) struct place p = PLACE_INIT;
+	const struct search in = {.tree_fd = -1};
 
-	if (r)
-		return r == 1 ? not_found(file, err) : -1;
-	*ret_name = rb_strdup(rb_path_base(file));
+	if (named_dockerfile(&in, file, &p, ret, err) < 0)
+		return -1;
+	*ret_name = rb_steal_ptr(&p.name);
 	return 0;
 }

@@ -77,11 +77,12 @@ enum { RB_DOCKERFILE_BYTES_MAX = 16 << 20 };
 
 /*
  * Reads the Dockerfile: `file` NULL: Dockerfile, dockerfile or Containerfile in the context, the
- * first that is there; else relative to the current directory. *ret_name is the name for messages
- * (base name as given). Also loads the ignore file (5.1): <Dockerfile>.dockerignore or
- * <Dockerfile>.containerignore beside it, else that of the context. Regular files only; never
- * blocks on a FIFO; at most RB_DOCKERFILE_BYTES_MAX. Links in the context are followed inside of it
- * only (threats S13); a file elsewhere, which the user has named, is opened as it is.
+ * first that is there; else relative to the current directory, where a missing Dockerfile may again
+ * be a dockerfile. *ret_name is the base name of what was read, for messages. Also loads the ignore
+ * file (5.1): <Dockerfile>.dockerignore or <Dockerfile>.containerignore beside it, else that of the
+ * context. Regular files only; never blocks on a FIFO; at most RB_DOCKERFILE_BYTES_MAX. Links in
+ * the context are followed inside of it only (threats S13); a file elsewhere, which the user has
+ * named, is opened as it is.
  */
 int rb_context_dockerfile(struct rb_context *c, const char *file, struct rb_buf *ret,
 			  char **ret_name, struct rb_error **err);

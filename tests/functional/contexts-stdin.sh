@@ -94,7 +94,18 @@ is "$(tree)" 'first f 4751 0:0' 'Containerfile, where there is no Dockerfile'
 printf 'FROM scratch\nCOPY a /second\n' >"$T/c/dockerfile"
 built "$T/c"
 is "$(tree)" 'second f 4751 0:0' 'dockerfile comes before it'
-rm "$T/c/dockerfile"
+built -f "$T/c/Dockerfile" "$T/c"
+is "$(tree)" 'second f 4751 0:0' 'and is also meant by -f DIR/Dockerfile where there is none'
+tar -C "$T/c" -cf "$T/lower.tar" .
+built -f ./Dockerfile - <"$T/lower.tar"
+is "$(tree | cut -d' ' -f1)" second 'in an archive too'
+built -f "$T/c/Dockerfile" - <"$T/lower.tar"
+is "$(tree | cut -d' ' -f1)" second 'and on this machine'
+fails_with 1 '^rbuild: failed to read dockerfile: open .*/DOCKERFILE: no such file or directory$' rb -f "$T/c/DOCKERFILE" "$T/c"
+echo a >"$T/c/dockerfile.dockerignore"
+run_command rb -f "$T/c/Dockerfile" "$T/c"
+like "$err" 'excluded by the pattern "a" in dockerfile.dockerignore' 'and its ignore file goes by the name it has'
+rm "$T/c/dockerfile" "$T/c/dockerfile.dockerignore"
 printf 'FROM scratch\nCOPY . /\n' >"$T/c/Containerfile"
 printf '*\n!dir\n!a\n' >"$T/c/.containerignore"
 built "$T/c"
