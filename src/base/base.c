@@ -133,6 +133,14 @@ bool rb_ascii_isdigit(char c)
 	return c >= '0' && c <= '9';
 }
 
+int rb_ascii_hex_value(char c)
+{
+	c = rb_ascii_lower(c);
+	if (rb_ascii_isdigit(c))
+		return c - '0';
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
 bool rb_ascii_isalpha(char c)
 {
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');

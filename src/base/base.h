@@ -102,5 +102,7 @@ bool rb_ascii_strcaseeq(const char *a, const char *b);
 bool rb_ascii_isalnum(char c);
 bool rb_ascii_isalpha(char c);
 bool rb_ascii_isdigit(char c);
+/* Of a hexadecimal digit in either case; -1: it is none. */
+int rb_ascii_hex_value(char c);
 
 #endif

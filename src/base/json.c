@@ -48,6 +48,15 @@ struct rb_json *rb_json_parse(const char *text, size_t len, const char *what, st
 	return wrap(j);
 }
 
+struct rb_json *rb_json_recognize(const char *text, size_t len)
+{
+	json_error_t unused;
+
+	/* An integer that has no place in 64 bits has one as a real number. */
+	return wrap(json_loadb(
+		text, len, JSON_DECODE_ANY | JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, &unused));
+}
+
 void rb_json_free(struct rb_json *j)
 {
 	json_decref(un(j));

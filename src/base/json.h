@@ -17,6 +17,11 @@ struct rb_json; /* one value; the root owns all below it */
  */
 struct rb_json *rb_json_parse(const char *text, size_t len, const char *what,
 			      struct rb_error **err);
+/*
+ * The same for a text that a person wrote and that is something else when it is no JSON: names of
+ * members may repeat and integers may have any size. NULL: it is none.
+ */
+struct rb_json *rb_json_recognize(const char *text, size_t len);
 void rb_json_free(struct rb_json *j);
 RB_DEFINE_CLEANUP(rb_json)
 

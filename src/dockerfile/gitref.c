@@ -37,14 +37,6 @@ bool rb_git_ref_is(const char *text, bool as_context)
 
 /* --- pieces */
 
-static int hex_digit(char c)
-{
-	c = rb_ascii_lower(c);
-	if (rb_ascii_isdigit(c))
-		return c - '0';
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 char *rb_url_decode(const char *s, size_t len)
 {
 	RB_CLEANUP(rb_buf_clear) struct rb_buf b = RB_BUF_INIT;
@@ -53,8 +45,8 @@ char *rb_url_decode(const char *s, size_t len)
 		char c = s[i];
 
 		if (c == '%') {
-			int hi = len - i > 2 ? hex_digit(s[i + 1]) : -1;
-			int lo = len - i > 2 ? hex_digit(s[i + 2]) : -1;
+			int hi = len - i > 2 ? rb_ascii_hex_value(s[i + 1]) : -1;
+			int lo = len - i > 2 ? rb_ascii_hex_value(s[i + 2]) : -1;
 
 			if (hi < 0 || lo < 0)
 				return NULL;
@@ -121,7 +113,7 @@ int rb_git_ref_set_checksum(struct rb_git_ref *r, const char *text, struct rb_er
 
 	for (size_t i = 0; i < n; i++) {
 		lower[i] = rb_ascii_lower(text[i]);
-		if (hex_digit(lower[i]) < 0)
+		if (rb_ascii_hex_value(lower[i]) < 0)
 			n = 0;
 	}
 	if (n < ID_PREFIX_MIN || n > SHA256_DIGITS)

@@ -148,7 +148,7 @@ static bool is_number_but_zero(struct rb_slice s)
 
 	if (s.len && (*s.ptr == '+' || *s.ptr == '-'))
 		s = (struct rb_slice){s.ptr + 1, s.len - 1};
-	return rb_parse_u64(s, INT32_MAX, &n) == 0 && n != 0;
+	return rb_parse_u64(s, INT64_MAX, &n) == 0 && n != 0;
 }
 
 static int invalid_signal(const char *text, struct rb_error **err)

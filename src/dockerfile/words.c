@@ -108,22 +108,59 @@ void rb_words_split_quoted(const char *text, char escape, struct rb_strv *ret)
 	}
 }
 
-/* Go reads JSON with U+FFFD for bytes that are no UTF-8; our reader would refuse them. */
-static char *valid_utf8(const char *s)
+/* The value of \uXXXX at s, or -1. */
+static int32_t unicode_escape(const char *s)
 {
+	int32_t c = 0;
+
+	if (s[0] != '\\' || s[1] != 'u')
+		return -1;
+	for (int i = 2; i < 6; i++) {
+		int digit = rb_ascii_hex_value(s[i]);
+
+		if (digit < 0)
+			return -1;
+		c = c << 4 | digit;
+	}
+	return c;
+}
+
+/* Length of the escape sequence at s. *ret_half: it is half of a surrogate pair alone. */
+static size_t escape_length(const char *s, bool *ret_half)
+{
+	int32_t c = unicode_escape(s);
+
+	*ret_half = false;
+	if (c < 0)
+		return s[1] ? 2 : 1;
+	if (c < 0xd800 || c > 0xdfff)
+		return 6;
+	int32_t low = c < 0xdc00 ? unicode_escape(s + 6) : -1;
+	if (low >= 0xdc00 && low <= 0xdfff)
+		return 12;
+	*ret_half = true;
+	return 6;
+}
+
+/* Go reads JSON with U+FFFD for bytes that are no UTF-8 and for half surrogate pairs; our reader
+ * would refuse them. */
+static char *readable_json(const char *s)
+{
+	static const char replacement[] = "\xef\xbf\xbd";
 	struct rb_buf b = RB_BUF_INIT;
-	size_t len = strlen(s);
+	size_t len = strlen(s), n;
 
-	while (len) {
+	for (; len; s += n, len -= n) {
 		uint32_t c;
-		size_t n = rb_rune_decode(s, len, &c);
+		bool bad = false;
 
-		if (c >= RB_RUNE_BYTE)
-			rb_buf_addstr(&b, "\xef\xbf\xbd");
+		n = rb_rune_decode(s, len, &c);
+		if (c == '\\')
+			n = escape_length(s, &bad);
+		if (bad || c >= RB_RUNE_BYTE)
+			rb_buf_addstr(&b, replacement);
 		else
 			rb_buf_add(&b, s, n);
-		s += n;
-		len -= n;
 	}
 	return rb_buf_steal(&b);
 }
@@ -131,12 +168,11 @@ static char *valid_utf8(const char *s)
 int rb_words_parse_json(const char *s, struct rb_strv *ret, struct rb_error **err)
 {
 	RB_CLEANUP(rb_json_freep) struct rb_json *j = NULL;
-	RB_CLEANUP(rb_error_freep) struct rb_error *not_json = NULL;
 
 	if (*s != '[')
 		return 0;
-	RB_CLEANUP(rb_strp) char *text = valid_utf8(s);
-	j = rb_json_parse(text, strlen(text), "arguments", &not_json);
+	RB_CLEANUP(rb_strp) char *text = readable_json(s);
+	j = rb_json_recognize(text, strlen(text));
 	/* Then it is shell text or a list of words: `[ -f x ] && y`. */
 	if (!j)
 		return 0;

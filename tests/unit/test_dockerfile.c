@@ -614,6 +614,16 @@ static void test_dockerfile__json_form(void)
 		GOOD("CMD [\"\"]\n", "2-2 CMD exec []\n"),
 		GOOD("CMD [\"\\u00e9\\n\\t\\\"\\\\\\/\"]\n", "2-2 CMD exec [\xc3\xa9\n\t\"\\/]\n"),
 		GOOD("CMD [\"\\ud83d\\ude00\"]\n", "2-2 CMD exec [\xf0\x9f\x98\x80]\n"),
+		/* Half a surrogate pair is a character that cannot be shown. */
+		GOOD("CMD [\"\\ud83dx\", \"\\uDE00\\ud83d\\ud83d\\ude00\"]\n",
+		     "2-2 CMD exec [\xef\xbf\xbdx] "
+		     "[\xef\xbf\xbd\xef\xbf\xbd\xf0\x9f\x98\x80]\n"),
+		GOOD("CMD [\"\\\\ud83d\", \"\\u005cud83d\"]\n",
+		     "2-2 CMD exec [\\ud83d] [\\ud83d]\n"),
+		GOOD("CMD [\"\\ud83\"]\n", "2-2 CMD sh [[\"\\ud83\"]]\n"),
+		GOOD("CMD [\"\\\n", "2-2 CMD sh [[\"]\n"),
+		GOOD("RUN [ 99999999999999999999 = x ]\n",
+		     "2-2 RUN sh [[ 99999999999999999999 = x ]]\n"),
 		GOOD("CMD [\"a\xff\"]\n", "2-2 CMD exec [a\xef\xbf\xbd]\n"),
 		GOOD("CMD ['a']\n", "2-2 CMD sh [['a']]\n"),
 		GOOD("CMD [a\n", "2-2 CMD sh [[a]\n"),
@@ -645,6 +655,10 @@ static void test_dockerfile__json_form(void)
 		BAD("CMD [\"a\", 1]\n",
 		    "line 2: when using JSON array syntax, arrays must be comprised of strings only",
 		    2, 2),
+		BAD("COPY [99999999999999999999, \"b\"]\n",
+		    "arrays must be comprised of strings only", 2, 2),
+		BAD("RUN [{\"a\": 1, \"a\": 2}]\n", "arrays must be comprised of strings only", 2,
+		    2),
 		BAD("CMD [null]\n", "arrays must be comprised of strings only", 2, 2),
 		BAD("RUN [[\"a\"]]\n", "arrays must be comprised of strings only", 2, 2),
 		BAD("COPY [{}, \"a\"]\n", "arrays must be comprised of strings only", 2, 2),
@@ -890,7 +904,8 @@ static void test_dockerfile__run_flags(void)
 		GOOD("RUN --device=a/b=c,required --device=required,Name=d,required=false y\n",
 		     "2-2 RUN device a/b=c required device d sh [y]\n"),
 		BAD("RUN --device=a,x=1 y\n", "--device: unexpected key 'x' in 'x=1'", 2, 2),
-		BAD("RUN --device=a,required=x y\n", "--device: invalid value for required: x", 2, 2),
+		BAD("RUN --device=a,required=x y\n", "--device: invalid value for required: x", 2,
+		    2),
 		BAD("RUN --device=required y\n", "--device=required names no device", 2, 2),
 		GOOD("RUN --mount=ro <<EOF\nb\nEOF\n", "2-4 RUN mount ro sh [b\n]\n"),
 		BAD("RUN --mount=a x\n", "invalid field 'a' must be a key=value pair", 2, 2),
@@ -917,15 +932,13 @@ static void test_dockerfile__copy(void)
 		GOOD("COPY --chown=$u a b\n", "2-2 COPY chown=$u [a] -> [b]\n"),
 		GOOD("COPY $a ${b} /c\n", "2-2 COPY [$a] [${b}] -> [/c]\n"),
 		GOOD("COPY github.com/a/b.git /c\n", "2-2 COPY [github.com/a/b.git] -> [/c]\n"),
-		GOOD("COPY --link a b\n",
-		     "2-2 COPY link [a] -> [b]\n"),
+		GOOD("COPY --link a b\n", "2-2 COPY link [a] -> [b]\n"),
 		GOOD("COPY --parents a b\n", "2-2 COPY parents [a] -> [b]\n"),
 		GOOD("COPY --exclude=x --exclude=y a b\n",
 		     "2-2 COPY exclude=x exclude=y [a] -> [b]\n"),
 		GOOD("ADD --exclude='*.$x' --exclude=!y a b\n",
 		     "2-2 ADD exclude=*.$x exclude=!y [a] -> [b]\n"),
-		GOOD("ADD --link a b\n",
-		     "2-2 ADD link [a] -> [b]\n"),
+		GOOD("ADD --link a b\n", "2-2 ADD link [a] -> [b]\n"),
 		GOOD("ADD --checksum=sha256:x a b\n", "2-2 ADD [a] -> [b]\n"),
 		GOOD("ADD --checksum= --keep-git-dir=false a b\n", "2-2 ADD [a] -> [b]\n"),
 		GOOD("ADD --keep-git-dir a b\n", "2-2 ADD [a] -> [b]\n"),
@@ -1128,13 +1141,14 @@ static void test_values__ports(void)
 static void test_values__signals(void)
 {
 	static const char *const good[] = {
-		"SIGTERM",  "TERM",        "sigterm", "Kill",   "SIGRTMIN", "RTMIN+1",
-		"rtmin+15", "SIGRTMAX-14", "RTMAX-1", "RTMAX",  "9",        "-1",
-		"+2",       "64",          "1000",    "SIGCLD", "SIGSTKFLT"};
-	static const char *const bad[] = {"",           "0",       "SIG",         "FOO",
-					  "SIGSIGTERM", "RTMIN+0", "RTMIN+16",    "RTMAX-15",
-					  "RTMIN+",     "RTMAX+1", "RTMIN-1",     "TERM ",
-					  "1.5",        "--1",     "99999999999", "RTMIN+01"};
+		"SIGTERM",  "TERM",        "sigterm", "Kill",   "SIGRTMIN",  "RTMIN+1",
+		"rtmin+15", "SIGRTMAX-14", "RTMAX-1", "RTMAX",  "9",         "-1",
+		"+2",       "64",          "1000",    "SIGCLD", "SIGSTKFLT", "99999999999"};
+	static const char *const bad[] = {
+		"",         "0",        "SIG",      "FOO",    "SIGSIGTERM",
+		"RTMIN+0",  "RTMIN+16", "RTMAX-15", "RTMIN+", "RTMAX+1",
+		"RTMIN-1",  "TERM ",    "1.5",      "--1",    "99999999999999999999",
+		"RTMIN+01", "+0"};
 	struct rb_error *err = NULL;
 
 	for (size_t i = 0; i < RB_ARRAY_LEN(good); i++) {
