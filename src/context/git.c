@@ -24,7 +24,7 @@
 
 /* --- credentials */
 
-static int basic(const char *user, const char *password, struct rb_git *g)
+static char *basic(const char *user, const char *password)
 {
 	RB_CLEANUP(rb_buf_clear) struct rb_buf value = RB_BUF_INIT;
 	RB_CLEANUP(rb_strp)
@@ -32,8 +32,7 @@ static int basic(const char *user, const char *password, struct rb_git *g)
 
 	rb_buf_addstr(&value, "Basic ");
 	rb_base64_encode(pair, strlen(pair), &value);
-	g->auth = rb_buf_steal(&value);
-	return 0;
+	return rb_buf_steal(&value);
 }
 
 /* GIT_AUTH_x.<host>; without a host it is for the repository that is named, not for those of its
@@ -60,27 +59,35 @@ static int find_auth(struct rb_git *g, bool is_top, struct rb_error **err)
 	if (r != 0)
 		return r < 0 ? -1 : 0;
 	r = find_secret(g, "GIT_AUTH_TOKEN", is_top, &value, err);
+	if (r < 0)
+		return -1;
 	if (r > 0)
-		return basic("x-access-token", value.ptr, g);
-	if (r == 0 && g->ref->userinfo)
-		return basic(g->ref->userinfo, NULL, g);
-	return r;
+		g->auth = basic("x-access-token", value.ptr);
+	else if (g->ref->userinfo)
+		g->auth = basic(g->ref->userinfo, NULL);
+	return 0;
 }
 
 /* --- the repository in the store */
 
+static char *repository_name(const struct rb_git_ref *ref)
+{
+	struct rb_digest d = rb_digest_of(ref->url, strlen(ref->url));
+	char hex[RB_DIGEST_TEXT_BYTES];
+
+	return rb_asprintf("git/%.32s", rb_digest_hex(&d, hex));
+}
+
 int rb_git_open(const struct rb_remote_env *env, const struct rb_git_ref *ref,
 		const struct rb_git_ref *top, struct rb_git *ret, struct rb_error **err)
 {
-	struct rb_digest d = rb_digest_of(ref->url, strlen(ref->url));
 	RB_CLEANUP(rb_strp) char *program = rb_find_program("git");
-	char hex[RB_DIGEST_TEXT_BYTES];
 
 	*ret = (struct rb_git){.env = env, .ref = ref};
 	if (!program)
 		return rb_fail(err, RB_ERR_UNSUPPORTED,
 			       "git repositories need the program git: install the package git");
-	ret->name = rb_asprintf("git/%.32s", rb_digest_hex(&d, hex));
+	ret->name = repository_name(ref);
 	ret->dir = rb_asprintf("%s/%s", rb_store_path(env->store), ret->name);
 	if (find_auth(ret, rb_streq(ref->host, top->host), err) == 0)
 		return 0;
@@ -181,17 +188,15 @@ static bool load_record(const struct rb_remote_env *env, const struct rb_git_ref
 			const char *object, struct rb_git_commit *ret)
 {
 	RB_CLEANUP(rb_buf_clear) struct rb_buf text = RB_BUF_INIT;
-	struct rb_digest key = record_key(ref, object),
-			 d = rb_digest_of(ref->url, strlen(ref->url));
+	struct rb_digest key = record_key(ref, object);
 	struct rb_error *why = NULL;
-	char hex[RB_DIGEST_TEXT_BYTES];
 	long long when;
 
 	if (rb_store_get_record(env->store, &key, &text, &why) < 0) {
 		rb_error_drop(&why); /* then it is asked for */
 		return false;
 	}
-	RB_CLEANUP(rb_strp) char *name = rb_asprintf("git/%.32s", rb_digest_hex(&d, hex));
+	RB_CLEANUP(rb_strp) char *name = repository_name(ref);
 	const struct rb_git g = {.env = env, .name = name};
 	if (sscanf(text.ptr, "git %64s %lld", ret->commit, &when) != 2 || !has_object(&g, object))
 		return false;

@@ -156,8 +156,8 @@ static int parse_spec(const char *text, struct spec *ret, struct rb_error **err)
 {
 	const char *at = strrchr(text, '@');
 
-	/* Of a directory: no digest has a slash. */
-	if (at && strchr(at, '/'))
+	/* Names of directories may have one, too. */
+	if (at && !rb_starts_with(at + 1, "sha256:"))
 		at = NULL;
 	RB_CLEANUP(rb_strp)
 	char *head = at ? rb_strndup(text, (size_t)(at - text)) : rb_strdup(text);

@@ -4,9 +4,9 @@
  * Whoever calls may fork and has no threads; a transfer ends with the process that asked for it.
  *
  *	ROOT/blobs/sha256/<hex>   bodies of URLs
- *	ROOT/records/...          URL -> digest, validators; so that unchanged ones stay where they
- *are ROOT/git/<hash>           bare repository of one URL, holding the commits that were asked for
- *	ROOT/git/<hash>.lock      flock: one fetch or checkout at a time
+ *	ROOT/records/...          URL -> digest, validators: what is unchanged is not sent again
+ *	ROOT/git/<hash>           bare repository of one URL, holding the commits that were asked
+ *for ROOT/git/<hash>.lock      flock of one fetch at a time; checkouts, which only read, have none
  */
 #ifndef RB_CONTEXT_REMOTE_H
 #define RB_CONTEXT_REMOTE_H

@@ -2,7 +2,6 @@
 /* A build context that comes as a stream: kept where it can be read again (dockerfile.md 5.4). */
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -16,7 +15,7 @@ enum { PIECE_BYTES = 256 << 10 };
 static int open_unnamed(struct rb_store *store, struct rb_error **err)
 {
 	RB_CLEANUP(rb_closep) int dir = rb_store_dir(store, "tmp", err);
-	char name[32] = "stream-";
+	char name[RB_STORE_TEMP_NAME_BYTES];
 
 	if (dir < 0)
 		return -1;
@@ -24,11 +23,11 @@ static int open_unnamed(struct rb_store *store, struct rb_error **err)
 	if (fd >= 0)
 		return fd;
 	/* Not every file system has that (NFS). */
-	rb_random_hex(name + 7, 8);
-	fd = openat(dir, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	rb_store_temp_name(store, name);
+	fd = openat(rb_store_fd(store), name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return rb_fail_errno(err, "cannot make a file in %s/tmp", rb_store_path(store));
-	(void)unlinkat(dir, name, 0);
+	(void)unlinkat(rb_store_fd(store), name, 0);
 	return fd;
 }
 

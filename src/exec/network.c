@@ -466,9 +466,8 @@ struct rb_netns *rb_networks_take(struct rb_networks *n, bool now, const char **
 	return ns;
 }
 
-void rb_networks_give_back(struct rb_networks *n, struct rb_netns *ns)
+void rb_netns_give_back(struct rb_netns *ns)
 {
-	(void)n;
 	if (ns)
 		ns->taken = false;
 }

@@ -48,7 +48,7 @@ struct rb_netns *rb_networks_take(struct rb_networks *n, bool now, const char **
 int rb_netns_connect(struct rb_networks *n, struct rb_netns *ns, struct rb_error **err);
 bool rb_netns_is_connected(const struct rb_netns *ns);
 /* After the step's last process has ended. NULL is fine. */
-void rb_networks_give_back(struct rb_networks *n, struct rb_netns *ns);
+void rb_netns_give_back(struct rb_netns *ns);
 
 /* The namespace; borrowed. */
 int rb_netns_fd(const struct rb_netns *ns);

@@ -60,7 +60,7 @@ static void op_run_free(struct op_run *run)
 	rb_active_free(run->active);
 	rb_mask_free(run->mask);
 	rb_loan_clear(&run->loan);
-	rb_networks_give_back(run->networks, run->netns);
+	rb_netns_give_back(run->netns);
 	rb_closep(&run->ask_fd);
 	rb_closep(&run->answer_fd);
 	rb_error_drop(&run->no_network);

@@ -207,6 +207,11 @@ is "$(oci "$T/out.oci" manifest | grep -c '"digest"')" 4 'with its layers and on
 (cd "$T" && RB_ROOT=$T/fresh build --build-context "lay=oci-layout://layout:one" --build-context "lay2=oci-layout://layout@$first" <<<"$layout")
 like "$(step_states <<<"$(RB_ROOT=$T/fresh rb --build-context "lay=oci-layout://$T/layout:one" --build-context "lay2=oci-layout://$T/layout@$first" \
 	-f "$T/Dockerfile" "$T/c" 2>&1)")" '^CACHED .*COPY --from=lay2' 'by digest, relative, and cached as by tag'
+cp -R "$T/layout" "$T/with@sign"
+for which in :one "@$first" ":one@$first" ''; do
+	RB_ROOT=$T/fresh-at build --build-context "lay=oci-layout://$T/with@sign$which" --build-context "lay2=oci-layout://$T/with@sign" <<<"$layout"
+	is "$(oci "$T/out.oci" cat -1 second)" first "a layout in a directory with @ in its name, ${which:-no tag}"
+done
 works 'rbuild check' rb check --build-context "lay=oci-layout://$T/layout:one" --build-context "lay2=oci-layout://$T/layout" -f "$T/Dockerfile" "$T/c"
 is "$err" '' 'reads what variables the image of a layout has'
 works 'a second image in the layout' skopeo copy --quiet "oci-archive:$T/out.oci" "oci:$T/layout:two"

@@ -92,12 +92,14 @@ COPY --from=b /bin/sh /b
 EOT
 rb build --progress=plain "${secrets[@]}" slow >slow.out 2>&1 &
 build=$!
-wait_for 10 grep -q 'RUN --mount' slow.out
+wait_for 10 grep -q 'RUN --mount' slow.out || not_ok "the slow step starts" "$(cat slow.out)"
 sleep 0.3
+kill -0 $build || not_ok "the slow step is at work while processes are looked at" "$(cat slow.out)"
 for pid in /proc/[0-9]*; do
 	[ -O "$pid" ] && { cat "$pid/cmdline" 2>/dev/null; echo; }
 done | tr '\0' ' ' >cmdlines
 wait $build
+is $? 0 "the slow build works"
 is "$(leaks cmdlines slow.out)" "" "no command line holds one while a step runs, and no other step finds it"
 is "$(sed -nE 's/^#[0-9]+ [0-9.]+ (\/.*)/\1/p' slow.out)" "" "its file is nowhere in other steps"
 is "$(leaks "$RB_ROOT")" "" "the store holds none after that"

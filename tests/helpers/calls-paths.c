@@ -222,19 +222,13 @@ static const struct operation fd_calls[] = {FD_CALLS(ENTRY_FD)};
 static void make_links(void)
 {
 	static const char *const links[][2] = {
-		{"to-file", "file"},
-		{"to-owned", "owned"},
-		{"to-dir", "dir"},
-		{"dangling", "nowhere"},
-		{"far", "no/where"},
-		{"loop", "loop"},
-		{"loop-a", "loop-b"},
-		{"loop-b", "loop-a"},
-		{"absolute", WORK "/file"},
-		{"climbing", "../f/file"},
-		{"slashed", "dir/"},
-		{"slashed-file", "file/"},
-		{"escaping", "../../../../../../../../w/f/file"},
+		{"to-file", "file"},         {"to-owned", "owned"},
+		{"to-dir", "dir"},           {"dangling", "nowhere"},
+		{"far", "no/where"},         {"loop", "loop"},
+		{"loop-a", "loop-b"},        {"loop-b", "loop-a"},
+		{"absolute", WORK "/file"},  {"climbing", "../f/file"},
+		{"slashed", "dir/"},         {"slashed-file", "file/"},
+		{"slashed-new", "nowhere/"}, {"escaping", "../../../../../../../../w/f/file"},
 	};
 
 	for (size_t i = 0; i < COUNT(links); i++)
@@ -555,6 +549,7 @@ static void run_paths(void)
 		"climbing",
 		"slashed",
 		"slashed-file",
+		"slashed-new",
 		"escaping",
 		"fifo",
 		"hard",
