@@ -8,7 +8,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/log.h"
 #include "cli/cli.h"
 
 static const struct rb_verb *const verbs[] = {
@@ -67,11 +66,32 @@ static int first_word(int argc, char *const *argv)
 
 		if (!takes_value && !rb_starts_with(argv[i], "--root=") &&
 		    !rb_starts_with(argv[i], "--mode=") && !rb_streq(argv[i], "--debug") &&
-		    !rb_streq(argv[i], "-D"))
+		    !rb_starts_with(argv[i], "--debug=") && !rb_streq(argv[i], "-D"))
 			return i;
 		i += takes_value ? 2 : 1;
 	}
 	return i < argc ? i : argc;
+}
+
+static bool is_help(const char *word)
+{
+	return rb_streq(word, "help") || rb_streq(word, "--help") || rb_streq(word, "-h");
+}
+
+/* rbuild help [VERB] */
+static int help_of(struct rb_cli *cli, int n, char *const *words, struct rb_error **err)
+{
+	char option[] = "--help", *const argv[] = {option, NULL};
+	const struct rb_verb *verb = n ? find_verb(words[0]) : NULL;
+
+	if (n && !verb)
+		return misspelt_verb(words[0], err) < 0
+			       ? -1
+			       : rb_fail(err, RB_ERR_USAGE, "there is no verb %s", words[0]);
+	if (verb)
+		return verb->run(cli, 1, argv, err);
+	print_help();
+	return RB_EXIT_OK;
 }
 
 static int dispatch(struct rb_cli *cli, int argc, char *const *argv, struct rb_error **err)
@@ -79,21 +99,22 @@ static int dispatch(struct rb_cli *cli, int argc, char *const *argv, struct rb_e
 	int at = first_word(argc, argv);
 	const struct rb_verb *verb = at < argc ? find_verb(argv[at]) : NULL;
 
-	if (at >= argc || rb_streq(argv[at], "help") ||
-	    (at == 1 && argc == 2 && (rb_streq(argv[1], "--help") || rb_streq(argv[1], "-h")))) {
+	if (argc == 1 || (argc == 2 && is_help(argv[1]))) {
 		print_help();
-		return at >= argc ? RB_EXIT_USAGE : RB_EXIT_OK;
+		return argc == 1 ? RB_EXIT_USAGE : RB_EXIT_OK;
 	}
-	if (rb_streq(argv[at], "--version"))
+	if (at < argc && rb_streq(argv[at], "help"))
+		return help_of(cli, argc - at - 1, argv + at + 1, err);
+	if (at < argc && rb_streq(argv[at], "--version"))
 		verb = &rb_verb_version;
-	for (size_t i = 0; !verb && i < RB_ARRAY_LEN(later); i++)
+	for (size_t i = 0; !verb && at < argc && i < RB_ARRAY_LEN(later); i++)
 		if (rb_streq(argv[at], later[i]))
 			return rb_fail(
 				err, RB_ERR_USAGE,
 				"the verb %s is not supported yet by this version of rbuild (for a directory of "
 				"that name write ./%s)",
 				later[i], later[i]);
-	if (!verb && misspelt_verb(argv[at], err) < 0)
+	if (!verb && at < argc && misspelt_verb(argv[at], err) < 0)
 		return -1;
 	/* Common options before the verb belong to it like those after it. */
 	RB_CLEANUP(rb_strv_clear) struct rb_strv words = RB_STRV_INIT;
@@ -126,9 +147,6 @@ int main(int argc, char **argv)
 
 	/* A closed output is an error of write(), which the writers handle. */
 	(void)signal(SIGPIPE, SIG_IGN);
-	for (int i = 1; i < argc && !rb_streq(argv[i], "run"); i++)
-		if (rb_streq(argv[i], "--debug") || rb_streq(argv[i], "-D"))
-			rb_log_set_level(RB_LOG_DEBUG);
 	int status = dispatch(&cli, argc, argv, &err);
 	if (status < 0)
 		status = rb_cli_report(&cli, NULL, &err);

@@ -177,6 +177,18 @@ int rb_parse_u64(struct rb_slice s, uint64_t max, uint64_t *ret)
 	return parse_digits(s, 10, max, ret);
 }
 
+int rb_parse_bool(const char *text, bool *ret)
+{
+	static const char *const words[] = {"1", "t", "true", "0", "f", "false"};
+
+	for (size_t i = 0; i < RB_ARRAY_LEN(words); i++)
+		if (rb_ascii_strcaseeq(text, words[i])) {
+			*ret = i < 3;
+			return 0;
+		}
+	return -1;
+}
+
 int rb_parse_octal(struct rb_slice s, uint64_t max, uint64_t *ret)
 {
 	return parse_digits(s, 8, max, ret);

@@ -71,6 +71,8 @@ char *const *rb_strv_argv(const struct rb_strv *s);
  * when the value exceeds max.
  */
 int rb_parse_u64(struct rb_slice s, uint64_t max, uint64_t *ret);
+/* 1, t, true, 0, f or false in any case, as options and attributes elsewhere take it. 0 or -1. */
+int rb_parse_bool(const char *text, bool *ret);
 /* The same in base 8. */
 int rb_parse_octal(struct rb_slice s, uint64_t max, uint64_t *ret);
 

@@ -45,7 +45,9 @@ int rb_build_cache_parse(struct rb_build_options *o, struct rb_build_cache *ret,
 {
 	const char *arg = rb_env_get(&o->args, "BUILDKIT_INLINE_CACHE");
 
-	ret->is_inline = arg && (rb_streq(arg, "1") || rb_ascii_strcaseeq(arg, "true"));
+	/* Another value is none, as elsewhere: it may be an argument of the Dockerfile's own. */
+	if (arg)
+		(void)rb_parse_bool(arg, &ret->is_inline);
 	return parse_dests(&o->cache_to, ret, err) < 0 ||
 			       parse_sources(&o->cache_from, ret, err) < 0
 		       ? -1

@@ -59,17 +59,25 @@ const struct rb_option *rb_build_options_table(struct rb_build_options *o)
 		{"ulimit", 0, RB_OPT_LIST, &o->steps.ulimits, "NAME=SOFT[:HARD]",
 		 "limit of RUN, such as nofile=1024"},
 
-		{"annotation", 0, RB_OPT_REFUSED, NULL, "KEY=VALUE", NULL},
-		{"attest", 0, RB_OPT_REFUSED, NULL, "SPEC", NULL},
-		{"builder", 0, RB_OPT_REFUSED, NULL, "NAME", NULL},
+		{"annotation", 0, RB_OPT_REFUSED, NULL, "KEY=VALUE",
+		 "--label puts the same into the image's config"},
+		{"attest", 0, RB_OPT_REFUSED, NULL, "SPEC", "leave it out"},
+		{"builder", 0, RB_OPT_REFUSED, NULL, "NAME",
+		 "rbuild is the builder itself; another store is --root DIR"},
 		{"cgroup-parent", 0, RB_OPT_STRING, &o->steps.cgroup_parent, "PATH", NULL},
-		{"load", 0, RB_OPT_REFUSED, NULL, NULL, NULL},
-		{"metadata-file", 0, RB_OPT_REFUSED, NULL, "FILE", NULL},
-		{"policy", 0, RB_OPT_REFUSED, NULL, "SPEC", NULL},
-		{"provenance", 0, RB_OPT_OFF, NULL, "SPEC", NULL},
-		{"push", 0, RB_OPT_REFUSED, NULL, NULL, NULL},
+		{"load", 0, RB_OPT_OFF, NULL, NULL,
+		 "the image is in rbuild's store anyway; for another engine write "
+		 "-o type=oci,dest=FILE, which podman load reads"},
+		{"metadata-file", 0, RB_OPT_REFUSED, NULL, "FILE",
+		 "--iidfile FILE has the image ID"},
+		{"policy", 0, RB_OPT_REFUSED, NULL, "SPEC",
+		 "name images by their digest to pin them"},
+		{"provenance", 0, RB_OPT_OFF, NULL, "SPEC", "write --provenance=false"},
+		{"push", 0, RB_OPT_OFF, NULL, NULL,
+		 "write -o type=oci,dest=FILE, and push that: skopeo copy oci-archive:FILE "
+		 "docker://NAME"},
 		{"resource", 0, RB_OPT_LIST, &o->steps.resources, "SPEC", NULL},
-		{"sbom", 0, RB_OPT_OFF, NULL, "SPEC", NULL},
+		{"sbom", 0, RB_OPT_OFF, NULL, "SPEC", "write --sbom=false"},
 		{"print", 0, RB_OPT_STRING, &o->call, "METHOD", NULL},
 		{"compress", 0, RB_OPT_IGNORED, NULL, NULL, NULL},
 		{"cpu-period", 0, RB_OPT_IGNORED, NULL, "N", NULL},
@@ -100,8 +108,6 @@ static void drop_empty(struct rb_build_options *o)
 	for (size_t i = 0; i < RB_ARRAY_LEN(values); i++)
 		if (*values[i] && !**values[i])
 			*values[i] = NULL;
-	if (o->platforms.n == 1 && !*o->platforms.v[0])
-		rb_strv_clear(&o->platforms);
 }
 
 static int check_args(struct rb_build_options *o, struct rb_error **err)
@@ -113,7 +119,11 @@ static int check_args(struct rb_build_options *o, struct rb_error **err)
 		const char *value = eq ? eq + 1 : getenv(name);
 
 		if (!*name)
-			return rb_fail(err, RB_ERR_USAGE, "--build-arg %s has no name", arg);
+			return rb_fail(
+				err, RB_ERR_USAGE,
+				"--build-arg \"%s\" has no name: write NAME=VALUE, or NAME for the "
+				"value of the environment variable",
+				arg);
 		/* A bare name that the environment does not have is ignored, as docker does. */
 		if (value)
 			rb_env_set(&o->args, name, value);
@@ -129,7 +139,8 @@ static int check_labels(struct rb_build_options *o, struct rb_error **err)
 		char *key = rb_strndup(label, eq ? (size_t)(eq - label) : strlen(label));
 
 		if (!*key)
-			return rb_fail(err, RB_ERR_USAGE, "--label %s has no key", label);
+			return rb_fail(err, RB_ERR_USAGE,
+				       "--label \"%s\" has no key: write KEY=VALUE", label);
 		rb_labels_set(&o->label_map, key, eq ? eq + 1 : "");
 	}
 	return 0;
@@ -153,27 +164,17 @@ static int add_platform(struct rb_build_options *o, const char *text, struct rb_
 	return 0;
 }
 
-static int check_platforms(struct rb_build_options *o, struct rb_error **err)
+static int check_platforms(struct rb_build_options *o, bool *ret_default, struct rb_error **err)
 {
 	for (size_t i = 0; i < o->platforms.n; i++) {
 		RB_CLEANUP(rb_strp) char *list = rb_strdup(o->platforms.v[i]);
 
-		for (char *rest = list, *word; (word = strsep(&rest, ","));)
+		for (char *rest = *list ? list : NULL, *word; (word = strsep(&rest, ","));)
 			if (add_platform(o, word, err) < 0)
 				return -1;
 	}
-	return o->n_targets ? 0 : add_platform(o, "local", err);
-}
-
-/* As Go's strconv.ParseBool, which reads such arguments elsewhere. */
-static bool is_true(const char *text)
-{
-	static const char *const yes[] = {"1", "t", "T", "TRUE", "true", "True"};
-
-	for (size_t i = 0; i < RB_ARRAY_LEN(yes); i++)
-		if (rb_streq(text, yes[i]))
-			return true;
-	return false;
+	*ret_default = !o->n_targets;
+	return *ret_default ? add_platform(o, "local", err) : 0;
 }
 
 int rb_build_options_check(struct rb_build_options *o, struct rb_plan_options *ret,
@@ -184,12 +185,13 @@ int rb_build_options_check(struct rb_build_options *o, struct rb_plan_options *r
 	if (check_args(o, err) < 0 || check_labels(o, err) < 0 ||
 	    rb_step_options_check(&o->steps, ret, err) < 0)
 		return -1;
-	if (check_platforms(o, err) < 0)
+	if (check_platforms(o, &ret->platform_is_default, err) < 0)
 		return rb_wrap(err, "--platform");
 	const char *multi = rb_env_get(&o->args, "BUILDKIT_MULTI_PLATFORM");
-	o->as_index = o->n_targets > 1 || (multi && is_true(multi));
+	if (multi)
+		(void)rb_parse_bool(multi, &o->as_index);
+	o->as_index |= o->n_targets > 1;
 	ret->several_platforms = o->as_index;
-	ret->platform_is_default = !o->platforms.n;
 	ret->target_platform = o->targets[0];
 	ret->target = o->target;
 	ret->build_args = &o->args;

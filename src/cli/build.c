@@ -127,7 +127,7 @@ static int parse_outputs(struct build *b, struct rb_error **err)
 static int check_iidfile(const char *path, struct rb_error **err)
 {
 	if (unlink(path) < 0 && errno != ENOENT)
-		return rb_fail_errno(err, "cannot remove the old %s", path);
+		return rb_fail_errno(err, "--iidfile: cannot replace %s", path);
 	RB_CLEANUP(rb_closep)
 	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0 || unlink(path) < 0)

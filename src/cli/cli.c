@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/fd.h"
+#include "base/log.h"
 #include "cli/progress/progress.h"
 #include "dockerfile/dockerfile.h"
 
@@ -26,6 +27,8 @@ int rb_cli_parse(struct rb_cli *cli, const struct rb_verb *verb, const struct rb
 
 	if (rb_options_parse(argc, argv, tables, stop_at_rest, rest, err) < 0)
 		return rb_wrap(err, "%s", verb->name);
+	if (cli->debug)
+		rb_log_set_level(RB_LOG_DEBUG);
 	if (cli->mode && !rb_streq(cli->mode, "range") && !rb_streq(cli->mode, "single"))
 		return rb_fail(err, RB_ERR_USAGE, "--mode is range or single, not \"%s\"",
 			       cli->mode);

@@ -70,7 +70,13 @@ static int classify(struct rb_session *s, const char *context, const char *file,
 	if (is_stdin(context))
 		return classify_stdin(s, err);
 	/* What is there is a directory, whatever else its name may look like. */
-	bool dir = stat(context, &st) == 0 && S_ISDIR(st.st_mode);
+	bool exists = stat(context, &st) == 0, dir = exists && S_ISDIR(st.st_mode);
+	if (exists && S_ISREG(st.st_mode))
+		return rb_fail(err, RB_ERR_CONTEXT,
+			       "unable to prepare context: \"%s\" is not a directory: name the "
+			       "directory, and a Dockerfile with -f FILE (for an archive write - < "
+			       "FILE)",
+			       context);
 	if (!dir && rb_git_ref_is(context, true))
 		in->kind = RB_INPUT_GIT;
 	else if (!dir && is_url(context))
@@ -286,13 +292,6 @@ int rb_session_read(struct rb_session *s, const char *context, const char *file,
 	rb_bug("unknown input");
 }
 
-/* As strconv.ParseBool of BuildKit has it. */
-static bool is_true(const char *value)
-{
-	return value && (rb_streq(value, "1") || rb_ascii_strcaseeq(value, "t") ||
-			 rb_ascii_strcaseeq(value, "true"));
-}
-
 /* With an epoch the time of a checkout would be the one thing that is never the same (5.5). */
 static bool wants_epoch(const struct rb_env *args)
 {
@@ -321,7 +320,9 @@ int rb_session_start(struct rb_session *s, const struct rb_build_options *o, con
 		     int (*fn)(void *ctx), void *ctx, struct rb_error **err)
 {
 	s->named = o->named.opened;
-	s->input.git.keep_git_dir = is_true(rb_env_get(&o->args, "BUILDKIT_CONTEXT_KEEP_GIT_DIR"));
+	const char *keep = rb_env_get(&o->args, "BUILDKIT_CONTEXT_KEEP_GIT_DIR");
+	if (keep)
+		(void)rb_parse_bool(keep, &s->input.git.keep_git_dir);
 	s->input.git.commit_time = wants_epoch(&o->args);
 	if (lend(s, o, err) < 0 || classify(s, context, o->file, err) < 0)
 		return -1;

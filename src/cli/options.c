@@ -33,14 +33,26 @@ static int set_flag(const struct rb_option *o, const char *value, struct rb_erro
 {
 	bool *target = o->target;
 
-	if (!value || rb_ascii_strcaseeq(value, "true") || rb_streq(value, "1"))
+	if (!value)
 		*target = true;
-	else if (rb_ascii_strcaseeq(value, "false") || rb_streq(value, "0"))
-		*target = false;
-	else
+	else if (rb_parse_bool(value, target) < 0)
 		return rb_fail(err, RB_ERR_USAGE, "--%s is true or false, not \"%s\"", o->name,
 			       value);
 	return 0;
+}
+
+/* What asks for nothing can be had: a script writes --push=false, or --metadata-file "$FILE". */
+static int refuse(const struct rb_option *o, const char *value, struct rb_error **err)
+{
+	bool on = true;
+
+	if (value && o->kind == RB_OPT_OFF)
+		(void)rb_parse_bool(value, &on);
+	if (!on || (value && !*value))
+		return 0;
+	return rb_fail(err, RB_ERR_UNSUPPORTED,
+		       "--%s is not supported yet by this version of rbuild%s%s", o->name,
+		       o->help ? ": " : "", o->help ? o->help : "");
 }
 
 static int set_count(const struct rb_option *o, const char *value, struct rb_error **err)
@@ -68,12 +80,8 @@ static int set(const struct rb_option *o, const char *value, struct rb_error **e
 	case RB_OPT_COUNT:
 		return set_count(o, value, err);
 	case RB_OPT_OFF:
-		if (value && rb_ascii_strcaseeq(value, "false"))
-			return 0;
-		/* fall through */
 	case RB_OPT_REFUSED:
-		return rb_fail(err, RB_ERR_UNSUPPORTED,
-			       "--%s is not supported yet by this version of rbuild", o->name);
+		return refuse(o, value, err);
 	case RB_OPT_IGNORED:
 		rb_log_warn("--%s has no meaning for rbuild and is ignored", o->name);
 		return 0;
@@ -101,7 +109,7 @@ static int parse_long(int argc, char *const *argv, int *i, const struct rb_optio
 	return set(o, argv[++*i], err);
 }
 
-/* `-x`, `-xVALUE`, `-x VALUE`, `-xyz` for flags. */
+/* `-x`, `-xVALUE`, `-x=VALUE`, `-x VALUE`, `-xyz` for flags. */
 static int parse_short(int argc, char *const *argv, int *i, const struct rb_option *const *tables,
 		       struct rb_error **err)
 {
@@ -110,7 +118,7 @@ static int parse_short(int argc, char *const *argv, int *i, const struct rb_opti
 
 		if (!o)
 			return rb_fail(err, RB_ERR_USAGE, "unknown option: -%c", *p);
-		if (!o->arg) {
+		if (!o->arg && p[1] != '=') {
 			if (set(o, NULL, err) < 0)
 				return -1;
 			continue;
@@ -157,7 +165,7 @@ void rb_options_help(const struct rb_option *const *tables, struct rb_buf *out)
 		for (const struct rb_option *o = *tables; o->name; o++) {
 			size_t start = out->len;
 
-			if (!o->help)
+			if (!o->help || o->kind == RB_OPT_REFUSED || o->kind == RB_OPT_OFF)
 				continue;
 			if (o->letter)
 				rb_buf_addf(out, "  -%c, --%s", o->letter, o->name);

@@ -11,9 +11,9 @@ enum rb_option_kind {
 	RB_OPT_STRING,  /* const char **: the last one wins */
 	RB_OPT_LIST,    /* struct rb_strv *: may be repeated */
 	RB_OPT_COUNT,   /* unsigned *: a number from 1 to 1024 */
-	RB_OPT_REFUSED, /* exists in docker build, not here yet: an error that names it; `arg` NULL:
-			   it takes none */
-	RB_OPT_OFF,     /* REFUSED, but for the value that switches it off: "false" */
+	RB_OPT_REFUSED, /* exists in docker build, not here yet: an error that names it, unless its
+			   value is empty; `arg` NULL: it takes none */
+	RB_OPT_OFF,     /* REFUSED, but for a value that switches it off: "false" */
 	RB_OPT_IGNORED, /* scripts still pass it and it means nothing here: accepted with a notice
 			 */
 };
@@ -23,8 +23,10 @@ struct rb_option {
 	char letter;      /* 0: none */
 	enum rb_option_kind kind;
 	void *target;
-	const char *arg;  /* name of the value in help; NULL: takes none */
-	const char *help; /* NULL: not shown */
+	const char *arg; /* name of the value in help; NULL: takes none */
+	/* NULL: not shown. REFUSED and OFF are not shown; theirs, for the error, is what to do
+	 * instead. */
+	const char *help;
 };
 
 /*

@@ -75,11 +75,13 @@ static void resized(void *ctx)
 int rb_session_progress(struct rb_session *s, const char *kind, struct rb_error **err)
 {
 	enum rb_progress_kind k;
-	const char *source = kind ? "--progress" : "BUILDKIT_PROGRESS";
+	const char *source = "--progress";
 
-	if (!kind)
+	if (!kind || !*kind) {
 		kind = getenv("BUILDKIT_PROGRESS");
-	if (!kind || rb_streq(kind, "auto"))
+		source = "BUILDKIT_PROGRESS";
+	}
+	if (!kind || !*kind || rb_streq(kind, "auto"))
 		k = isatty(STDERR_FILENO) ? RB_PROGRESS_TTY : RB_PROGRESS_PLAIN;
 	else if (rb_streq(kind, "plain"))
 		k = RB_PROGRESS_PLAIN;

@@ -47,7 +47,7 @@ static int add_host(struct rb_step_options *o, const char *text, struct rb_error
 
 	if (!is_host_name(name) || (!gateway && !is_address(address)))
 		return rb_fail(err, RB_ERR_USAGE,
-			       "--add-host: invalid host %s: write NAME:IP, NAME=IP or "
+			       "--add-host: invalid host \"%s\": write NAME:IP, NAME=IP or "
 			       "NAME:host-gateway",
 			       text);
 	/* Where the name leads is not in the keys of steps (6.1). */
@@ -204,7 +204,9 @@ static int check_allow(const struct rb_step_options *o, unsigned *ret, struct rb
 				       "version of rbuild gives steps no devices of the host",
 				       word);
 		if (k == RB_ARRAY_LEN(names))
-			return rb_fail(err, RB_ERR_USAGE, "--allow: unknown entitlement \"%s\"%s",
+			return rb_fail(err, RB_ERR_USAGE,
+				       "--allow: unknown entitlement \"%s\"%s: it is network.host, "
+				       "security.insecure or device; give one with each --allow",
 				       word, rb_suggest(&hint, word, names, RB_ARRAY_LEN(names)));
 		*ret |= bits[k];
 	}
@@ -232,7 +234,10 @@ static int check_shm_size(struct rb_step_options *o, struct rb_error **err)
 	if (!o->shm_size || !*o->shm_size)
 		return 0;
 	if (rb_dockerfile_parse_size(o->shm_size, &n) < 0)
-		return rb_fail(err, RB_ERR_USAGE, "--shm-size: invalid size: '%s'", o->shm_size);
+		return rb_fail(err, RB_ERR_USAGE,
+			       "--shm-size: invalid size: '%s': write a number of bytes, or with a "
+			       "unit like 64m",
+			       o->shm_size);
 	/* 0 is the usual one, as in docker. */
 	o->settings.shm_bytes = n;
 	if (n)

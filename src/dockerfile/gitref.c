@@ -172,21 +172,15 @@ static int key_mtime(struct rb_git_ref *r, const char *value, struct rb_error **
 /* A key without a value is true. */
 static int parse_bool(const char *key, const char *value, bool *ret, struct rb_error **err)
 {
-	static const char *const yes[] = {"", "1", "t", "T", "true", "TRUE", "True"};
-	static const char *const no[] = {"0", "f", "F", "false", "FALSE", "False"};
-
-	for (size_t i = 0; i < RB_ARRAY_LEN(yes); i++)
-		if (rb_streq(value, yes[i])) {
-			*ret = true;
-			return 0;
-		}
-	for (size_t i = 0; i < RB_ARRAY_LEN(no); i++)
-		if (rb_streq(value, no[i])) {
-			*ret = false;
-			return 0;
-		}
-	return rb_fail(err, RB_ERR_DOCKERFILE,
-		       "invalid value \"%s\" of query \"%s\": it is true or false", value, key);
+	if (!*value) {
+		*ret = true;
+		return 0;
+	}
+	return rb_parse_bool(value, ret) < 0
+		       ? rb_fail(err, RB_ERR_DOCKERFILE,
+				 "invalid value \"%s\" of query \"%s\": it is true or false", value,
+				 key)
+		       : 0;
 }
 
 static int key_keep(struct rb_git_ref *r, const char *value, struct rb_error **err)

@@ -58,11 +58,9 @@ static int parse_device_field(struct rb_device *d, const char *field, bool first
 		return rb_fail(err, RB_ERR_DOCKERFILE,
 			       "unexpected key '%s' in '%s': write NAME, name=NAME or required",
 			       key, field);
-	else if (!eq || rb_ascii_strcaseeq(eq + 1, "true") || rb_streq(eq + 1, "1"))
+	else if (!eq)
 		d->required = true;
-	else if (rb_ascii_strcaseeq(eq + 1, "false") || rb_streq(eq + 1, "0"))
-		d->required = false;
-	else
+	else if (rb_parse_bool(eq + 1, &d->required) < 0)
 		return rb_fail(err, RB_ERR_DOCKERFILE,
 			       "invalid value for required: %s: write true or false", eq + 1);
 	return 0;

@@ -181,7 +181,8 @@ static bool is_comment(struct rb_slice trimmed)
 	return trimmed.len && *trimmed.ptr == '#';
 }
 
-/* Comments wait for their instruction; a bare '#' separates them from what comes next. */
+/* Comments wait for their instruction; a bare '#' and, as docker documents it, an empty line
+ * separate them from what comes next. */
 static void keep_comment(struct rb_lexer *lx, struct rb_slice line)
 {
 	struct rb_slice text = rb_slice_trim((struct rb_slice){line.ptr + 1, line.len - 1});
@@ -219,6 +220,8 @@ static int next_start(struct rb_lexer *lx, struct rb_slice *ret, struct rb_error
 			keep_comment(lx, *ret);
 		else if (ret->len)
 			return 1;
+		else
+			rb_strv_clear(&lx->comments);
 	}
 	return r;
 }

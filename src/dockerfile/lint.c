@@ -170,11 +170,7 @@ static int parse_option(const char *option, struct rb_lint_config *c, struct rb_
 		c->skip |= parse_rules(value, notes);
 	else if (value && rb_streq(key, "experimental"))
 		c->experimental |= parse_rules(value, notes);
-	else if (value && rb_streq(key, "error") && rb_ascii_strcaseeq(value, "true"))
-		c->error = true;
-	else if (value && rb_streq(key, "error") && rb_ascii_strcaseeq(value, "false"))
-		c->error = false;
-	else
+	else if (!value || !rb_streq(key, "error") || rb_parse_bool(value, &c->error) < 0)
 		return rb_fail(
 			err, RB_ERR_DOCKERFILE,
 			"invalid check option \"%.*s\": the options are skip=RULE,..., error=true and experimental=RULE,..., separated by ;",

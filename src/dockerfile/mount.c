@@ -74,15 +74,7 @@ static int find(const char *const *names, size_t n, const char *value)
 
 static int parse_bool(const char *key, const char *value, bool *ret, struct rb_error **err)
 {
-	static const char *const words[] = {"1", "t", "true", "0", "f", "false"};
-
-	for (size_t i = 0; i < RB_ARRAY_LEN(words); i++) {
-		if (rb_ascii_strcaseeq(words[i], value)) {
-			*ret = i < 3;
-			return 0;
-		}
-	}
-	return invalid(key, value, "write true or false", err);
+	return rb_parse_bool(value, ret) < 0 ? invalid(key, value, "write true or false", err) : 0;
 }
 
 enum { FRACTION_DIGITS_MAX = 6 };

@@ -125,15 +125,7 @@ static int set_names(struct rb_output_spec *s, const char *value, struct rb_erro
 
 static int parse_bool(const char *key, const char *value, bool *ret, struct rb_error **err)
 {
-	static const char *const yes[] = {"true", "1"}, *const no[] = {"false", "0"};
-
-	for (size_t i = 0; i < RB_ARRAY_LEN(yes); i++) {
-		if (rb_ascii_strcaseeq(value, yes[i]) || rb_ascii_strcaseeq(value, no[i])) {
-			*ret = rb_ascii_strcaseeq(value, yes[i]);
-			return 0;
-		}
-	}
-	return bad_value(key, value, "true or false", err);
+	return rb_parse_bool(value, ret) < 0 ? bad_value(key, value, "true or false", err) : 0;
 }
 
 static int set_tar(struct rb_output_spec *s, const char *value, struct rb_error **err)

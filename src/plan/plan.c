@@ -130,11 +130,17 @@ static int eval_globals(struct rb_plan *plan, struct rb_error **err)
 
 static int unknown_target(const struct rb_plan *plan, struct rb_error **err)
 {
+	enum { SHOWN_MAX = 10 };
 	RB_CLEANUP(rb_buf_clear) struct rb_buf hint = RB_BUF_INIT;
+	RB_CLEANUP(rb_buf_clear) struct rb_buf known = RB_BUF_INIT;
+	const char *near = rb_plan_suggest_stage(plan, plan->options.target, &hint);
 
-	return rb_fail(err, RB_ERR_DOCKERFILE, "target stage \"%s\" could not be found%s",
-		       plan->options.target,
-		       rb_plan_suggest_stage(plan, plan->options.target, &hint));
+	for (size_t i = 0; !*near && i < plan->n_stages && i < SHOWN_MAX; i++)
+		if (plan->stages[i].ast->name)
+			rb_buf_addf(&known, "%s%s", known.len ? ", " : ": there are ",
+				    plan->stages[i].ast->name);
+	return rb_fail(err, RB_ERR_DOCKERFILE, "target stage \"%s\" could not be found%s%s",
+		       plan->options.target, near, known.len ? known.ptr : "");
 }
 
 static int find_target(struct rb_plan *plan, struct rb_error **err)

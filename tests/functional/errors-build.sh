@@ -105,7 +105,7 @@ run_command timeout 10 "$RBUILD" --root "$RB_ROOT" "$T/empty"
 is "$?" 1 "nor does one as .dockerignore"
 like "$err" '^rbuild: failed to read ignore file: \.dockerignore is not a regular file$' "which is refused"
 refused 1 "unable to prepare context: path \"$T/nowhere\" not found\$" "$T/nowhere"
-refused 1 "unable to prepare context: \"$T/good/f\" is not a directory\$" "$T/good/f"
+refused 1 "unable to prepare context: \"$T/good/f\" is not a directory: name the directory, " "$T/good/f"
 printf 'FROM busybox AS testing\nFROM testing\n' >"$T/c/Dockerfile"
 refused 1 'Dockerfile: target stage "tesing" could not be found \(did you mean testing\?\)$' --target tesing "$T/c"
 usable "a missing Dockerfile"
@@ -120,7 +120,7 @@ is "$("$RBUILD" --version)" "$("$RBUILD" version)" "--version is version"
 run_command rb imagse
 is "$? $err" "2 rbuild: neither a verb nor a directory: imagse (did you mean images?)" "a misspelt verb"
 works 'what switches attestations off is accepted' rb --sbom=false --provenance false -o type=cacheonly "$T/good"
-refused 1 'build: --sbom is not supported yet by this version of rbuild$' --sbom true "$T/good"
+refused 1 'build: --sbom is not supported yet by this version of rbuild: write --sbom=false$' --sbom true "$T/good"
 refused 2 'build: .*--target' --target
 refused 2 'build: an argument is missing; usage: rbuild \[build\] \[OPTIONS\] CONTEXT$'
 refused 2 'build: too many arguments; usage: ' "$T/good" "$T/good"
