@@ -97,8 +97,7 @@ static const struct rb_lint_rule_info rules[RB_LINT_N] = {
 		{"InvalidDefinitionDescription",
 		 "The comment above an ARG or a named FROM describes it and begins with its name",
 		 URL("invalid-definition-description"),
-		 "begin the comment with the name, or separate it with a line that is a lone #",
-		 true},
+		 "begin the comment with the name, or separate it with an empty line", true},
 };
 
 #define ALL_RULES ((uint32_t)((1ull << RB_LINT_N) - 1))

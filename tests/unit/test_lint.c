@@ -393,6 +393,11 @@ static void test_lint__configuration(void)
 		ROW("FROM a\n# check=skip=JSONArgsRecommended\nCMD b\n\nENTRYPOINT c\n",
 		    "JSONArgsRecommended 5-5: JSON arguments recommended for ENTRYPOINT to prevent surprises with OS signals\n"),
 		ROW("FROM a\n# check=skip=all;error=true\nCMD b\n", ""),
+		ROW("FROM a\n# check=skip=all\n\nCMD b\n",
+		    "JSONArgsRecommended 4-4: JSON arguments recommended for CMD to prevent surprises with OS signals\n"),
+		ROW("# check=error=1\nFROM a AS B\n",
+		    "StageNameCasing 2-2: Stage name 'B' should be lowercase\n"
+		    "error 2: lint violation found for rules: StageNameCasing\n"),
 		ROW("# check=skip=A11, B\nFROM a\n",
 		    "note: check= names the rule A11, which does not exist\n"
 		    "note: line 1: check= ends at the first blank, so this is not read: B\n"),
