@@ -26,9 +26,7 @@ static const struct {
 	{"BUILDKIT_SBOM_SCAN_CONTEXT", NO_EFFECT, "this version of rbuild makes no SBOM"},
 	{"BUILDKIT_SBOM_SCAN_STAGE", NO_EFFECT, "this version of rbuild makes no SBOM"},
 	{"BUILDKIT_SYNTAX", WORKS, NULL},
-	{"SOURCE_DATE_EPOCH", NO_EFFECT,
-	 "steps that declare it see it, but this version of rbuild does not set the times of the "
-	 "image by it yet"},
+	{"SOURCE_DATE_EPOCH", WORKS, NULL},
 };
 
 static int check_one(const char *name, struct rb_error **err)

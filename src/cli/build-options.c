@@ -128,6 +128,11 @@ static int check_args(struct rb_build_options *o, struct rb_error **err)
 		if (value)
 			rb_env_set(&o->args, name, value);
 	}
+	/* The one variable that is a build argument without being asked for (7.5). */
+	static const char epoch[] = "SOURCE_DATE_EPOCH";
+	const char *value = getenv(epoch);
+	if (value && *value && !rb_env_get(&o->args, epoch))
+		rb_env_set(&o->args, epoch, value);
 	return rb_build_args_check(&o->args, err);
 }
 

@@ -144,6 +144,14 @@ static int check_outputs(const struct build *b, struct rb_error **err)
 	return b->options.iidfile ? check_iidfile(b->options.iidfile, err) : 0;
 }
 
+static bool rewrites_times(const struct build *b)
+{
+	for (size_t i = 0; i < b->n_outputs; i++)
+		if (b->outputs[i].rewrite_times)
+			return true;
+	return false;
+}
+
 /* The blobs that an OCI output wants. */
 static struct rb_output_blobs wanted_blobs(const struct build *b, const struct rb_output_spec *spec)
 {
@@ -175,6 +183,13 @@ struct export
 	struct rb_solved_image *images; /* one a platform */
 	size_t n;
 };
+
+static void clear_images(struct export *e)
+{
+	for (size_t i = 0; i < e->n; i++)
+		rb_solved_image_clear(&e->images[i]);
+	free(e->images);
+}
 
 /* A layer has one blob at a time, so those of an OCI output are made just before it is written.
  * `blobs_of` NULL: diff IDs are enough. */
@@ -228,6 +243,8 @@ static int export_local(struct export *e, const struct rb_output_spec *spec,
 		RB_CLEANUP(rb_strp) char *dir = rb_asprintf("%s/%s", spec->dest, platform);
 		if (split)
 			one.dest = dir;
+		one.has_epoch = e->images[i].has_epoch;
+		one.epoch = e->images[i].epoch;
 		if (rb_output_local(e->b->session.snapshots, e->images[i].top, &one, &notices,
 				    err) < 0)
 			return -1;
@@ -248,8 +265,7 @@ static int export_one(struct export *e, const struct rb_output_spec *spec,
 	case RB_OUTPUT_IMAGE:
 		return export_image(e, names, port, err);
 	case RB_OUTPUT_OCI:
-		if (make_layers(e, spec, err) < 0 ||
-		    rb_output_oci(e->b->session.store, e->images, e->n, e->b->options.as_index,
+		if (rb_output_oci(e->b->session.store, e->images, e->n, e->b->options.as_index,
 				  spec, names, &digest, err) < 0)
 			return -1;
 		rb_worker_status(port, "writing %s, %s %s", spec->dest,
@@ -285,6 +301,49 @@ static int result_id(struct export *e, struct rb_worker_port *port, struct rb_di
 	return 0;
 }
 
+static bool makes_image(const struct rb_output_spec *spec)
+{
+	return spec->type == RB_OUTPUT_IMAGE || spec->type == RB_OUTPUT_OCI;
+}
+
+/* The images as one output gives them; *ret is freed with clear_images(), also on error. */
+static int date_images(struct export *e, const struct rb_output_spec *spec,
+		       struct rb_worker_port *port, struct export *ret, struct rb_error **err)
+{
+	const struct rb_output_blobs blobs = wanted_blobs(e->b, spec);
+	struct rb_session *s = &e->b->session;
+
+	*ret = (struct export){.b = e->b, .images = rb_calloc(e->n, sizeof(*ret->images))};
+	for (; ret->n < e->n; ret->n++)
+		rb_output_dated_image(&e->images[ret->n], spec, &ret->images[ret->n]);
+	if (spec->rewrite_times && !ret->images[0].has_epoch)
+		rb_worker_status(port, "rewrite-timestamp=true does nothing: there is no "
+				       "SOURCE_DATE_EPOCH");
+	for (size_t i = 0; spec->rewrite_times && i < ret->n; i++)
+		if (rb_output_rewrite_layers(s->store, s->snapshots, &ret->images[i], &blobs, err) <
+		    0)
+			return -1;
+	return 0;
+}
+
+/* One output; the first that makes an image tells its ID, which is zero until then. */
+static int export_dated(struct export *e, const struct rb_output_spec *spec,
+			struct rb_worker_port *port, struct rb_digest *id, struct rb_error **err)
+{
+	struct export dated;
+	int r = 0;
+
+	if ((spec->type == RB_OUTPUT_OCI || spec->rewrite_times) && make_layers(e, spec, err) < 0)
+		return -1;
+	r = date_images(e, spec, port, &dated, err);
+	if (r == 0 && makes_image(spec) && rb_digest_is_zero(id))
+		r = result_id(&dated, port, id, err);
+	if (r == 0)
+		r = export_one(&dated, spec, port, err);
+	clear_images(&dated);
+	return r;
+}
+
 /* The exporting worker; its result is the image ID, or nothing. */
 static int export_all(void *ctx, struct rb_worker_port *port, struct rb_error **err)
 {
@@ -303,14 +362,12 @@ static int export_all(void *ctx, struct rb_worker_port *port, struct rb_error **
 		for (size_t i = 0; i < e->n; i++)
 			rb_build_cache_add_inline(&b->cache, b->session.platforms[i].solver,
 						  &e->images[i]);
-		if (result_id(e, port, &id, err) < 0)
-			return -1;
-		if (!rb_digest_is_zero(&id))
-			(void)rb_digest_text(&id, text);
 	}
 	for (size_t i = 0; i < b->n_outputs; i++)
-		if (export_one(e, &b->outputs[i], port, err) < 0)
+		if (export_dated(e, &b->outputs[i], port, &id, err) < 0)
 			return rb_wrap(err, "export");
+	if (!rb_digest_is_zero(&id))
+		(void)rb_digest_text(&id, text);
 	rb_worker_result(port, text, strlen(text));
 	return 0;
 }
@@ -343,13 +400,6 @@ static bool base_is_incomplete(const struct rb_solved_image *im)
 }
 
 /* The results of all platforms; *ret is freed with clear_images(). */
-static void clear_images(struct export *e)
-{
-	for (size_t i = 0; i < e->n; i++)
-		rb_solved_image_clear(&e->images[i]);
-	free(e->images);
-}
-
 static int solved_images(struct build *b, struct export *ret, struct rb_error **err)
 {
 	struct rb_session *s = &b->session;
@@ -373,8 +423,8 @@ static int complete_bases(struct export *e, bool may_work, bool *ret_work, struc
 		bool blobs = wants_image(e->b) && base_is_incomplete(&e->images[i]), work = false;
 
 		if (rb_solve_materialize(e->b->session.platforms[i].solver,
-					 has_output(e->b, RB_OUTPUT_LOCAL), blobs, may_work, &work,
-					 err) < 0)
+					 has_output(e->b, RB_OUTPUT_LOCAL) || rewrites_times(e->b),
+					 blobs, may_work, &work, err) < 0)
 			return -1;
 		*ret_work |= work;
 	}
@@ -390,7 +440,8 @@ static int outputs_need_namespace(struct build *b, bool *ret, struct rb_error **
 
 	if (solved_images(b, &e, err) < 0)
 		return -1;
-	*ret = has_output(b, RB_OUTPUT_LOCAL) || rb_build_cache_has_directory(&b->cache);
+	*ret = has_output(b, RB_OUTPUT_LOCAL) || rewrites_times(b) ||
+	       rb_build_cache_has_directory(&b->cache);
 	for (size_t i = 0; i < e.n; i++)
 		*ret |= wants_image(b) && !layers_are_known(b, &e.images[i]);
 	int r = complete_bases(&e, false, &work, err);

@@ -3,6 +3,7 @@
  * 5.1, 5.4). */
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -88,7 +89,7 @@ static int classify(struct rb_session *s, const char *context, const char *file,
 
 /* --- trees */
 
-/* A worker that makes the tree; its result is "<0|1> <id>", 1 for an archive. */
+/* A worker that makes the tree; its result is "<0|1> TIME <id>", 1 for an archive. */
 static int make_tree(void *ctx, struct rb_worker_port *port, struct rb_error **err)
 {
 	struct rb_session *s = ctx;
@@ -98,6 +99,7 @@ static int make_tree(void *ctx, struct rb_worker_port *port, struct rb_error **e
 	struct rb_remote_env env = rb_remote_env_of(s->store, &user);
 	bool archive = true;
 	char id[RB_TREE_ID_BYTES];
+	int64_t when = -1;
 	int r;
 
 	if (in->kind == RB_INPUT_GIT && rb_remote_lend(&user, &env, err) < 0)
@@ -105,12 +107,13 @@ static int make_tree(void *ctx, struct rb_worker_port *port, struct rb_error **e
 	if (in->kind == RB_INPUT_ARCHIVE)
 		r = rb_context_tree_archive(s->snapshots, in->spool.fd, &in->spool.digest, id, err);
 	else if (in->kind == RB_INPUT_GIT)
-		r = rb_context_tree_git(s->snapshots, &env, in->context, &in->git, id, err);
+		r = rb_context_tree_git(s->snapshots, &env, in->context, &in->git, id, &when, err);
 	else
-		r = rb_context_tree_url(s->snapshots, &env, in->context, true, &archive, id, err);
+		r = rb_context_tree_url(s->snapshots, &env, in->context, true, &archive, id, &when,
+					err);
 	if (r < 0)
 		return -1;
-	RB_CLEANUP(rb_strp) char *text = rb_asprintf("%d %s", archive, id);
+	RB_CLEANUP(rb_strp) char *text = rb_asprintf("%d %lld %s", archive, (long long)when, id);
 	rb_worker_result(port, text, strlen(text));
 	return 0;
 }
@@ -181,14 +184,18 @@ static int load_tree(struct rb_session *s, bool *ret_archive, struct rb_error **
 		rb_bug("a context that is no directory is read by rb_session_start() only");
 	struct shown shown = {.s = s, .ev = ++s->n_events};
 	struct rb_worker w = RB_WORKER_INIT;
-	int r = tree_worker(&shown, &w, err);
+	int r = tree_worker(&shown, &w, err), archive;
+	char id[RB_TREE_ID_BYTES];
+	long long when;
 
-	if (r == 0 && w.result.len < 3)
+	if (r == 0 && sscanf(w.result.ptr, "%d %lld %79s", &archive, &when, id) != 3)
 		r = rb_fail(err, RB_ERR_CORRUPT, "a worker sent a malformed result");
 	if (r == 0) {
-		*ret_archive = w.result.ptr[0] == '1';
+		*ret_archive = archive;
 		s->context = rb_context_new(RB_CONTEXT_TREE, s->input.context);
-		s->context->tree = rb_strdup(w.result.ptr + 2);
+		s->context->tree = rb_strdup(id);
+		s->context->time = when;
+		s->context->is_archive = archive && s->input.kind != RB_INPUT_GIT;
 	}
 	rb_buf_clear(&w.result);
 	return r;
@@ -297,8 +304,6 @@ static bool wants_epoch(const struct rb_env *args)
 {
 	const char *epoch = rb_env_get(args, "SOURCE_DATE_EPOCH");
 
-	if (!epoch)
-		epoch = getenv("SOURCE_DATE_EPOCH");
 	return epoch && *epoch;
 }
 

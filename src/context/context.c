@@ -56,6 +56,7 @@ struct rb_context *rb_context_new(enum rb_context_kind kind, const char *path)
 	c->kind = kind;
 	c->path = rb_strdup(path);
 	c->root_fd = -1;
+	c->time = -1;
 	return c;
 }
 

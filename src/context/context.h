@@ -57,6 +57,10 @@ struct rb_context {
 	char *path;  /* as given, for messages */
 	char *where; /* how messages call it; NULL: the build context */
 	char *tree;  /* TREE: id of the snapshot, "" for one without files */
+	/* When it was made, in seconds: a repository's commit, what a server says of a file; -1:
+	 * nobody tells. */
+	int64_t time;
+	bool is_archive; /* TREE: its newest file tells it then */
 
 	/* DIR: */
 	int root_fd;

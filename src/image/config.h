@@ -84,6 +84,8 @@ void rb_strset_add(struct rb_strv *set, const char *s);
 struct rb_digest rb_chain_id(const struct rb_digest *parent /* NULL for the first */,
 			     const struct rb_digest *diff_id);
 
+/* The last second that RFC 3339 can write: that of the year 9999. */
+#define RB_TIME_MAX INT64_C(253402300799)
 /* Seconds and nanoseconds of an RFC 3339 time in UTC ("...Z"); 0 or -EINVAL. */
 int rb_rfc3339_parse(const char *text, int64_t *ret_sec, uint32_t *ret_nsec);
 /* RFC 3339 with the nanoseconds needed, UTC: "2026-11-23T11:25:45.5Z"; caller frees. */

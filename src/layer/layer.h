@@ -93,6 +93,7 @@ struct rb_layer_write_spec {
 	int (*write)(void *ctx, const void *data, size_t len, struct rb_error **err);
 	void *ctx;
 	unsigned threads; /* for compression; 1: none are started */
+	const int64_t *newest; /* later times are written as this one, in seconds; NULL: as they are */
 };
 
 struct rb_layer_write_result {

@@ -230,6 +230,8 @@ static int put_entry(struct writer *w, int dirfd, const char *name, const char *
 		.mtime = st->st_mtim,
 	};
 
+	if (w->spec->newest && e.mtime.tv_sec >= *w->spec->newest)
+		e.mtime = (struct timespec){.tv_sec = *w->spec->newest};
 	if (!first && S_ISLNK(st->st_mode)) {
 		if (read_target(w, dirfd, name, &target, err) < 0)
 			return -1;

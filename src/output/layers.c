@@ -93,8 +93,9 @@ static int add_to_blob(void *ctx, const void *data, size_t len, struct rb_error 
 
 /* Writes the layer of one snapshot; into `blob` unless that is NULL. */
 static int write_layer(struct rb_snapshotter *snapshots, const struct rb_snapshot_meta *meta,
-		       const struct rb_output_blobs *blobs, struct rb_blob_writer *blob,
-		       struct rb_layer_write_result *ret, struct rb_error **err)
+		       const struct rb_output_blobs *blobs, const int64_t *newest,
+		       struct rb_blob_writer *blob, struct rb_layer_write_result *ret,
+		       struct rb_error **err)
 {
 	RB_CLEANUP(rb_closep) int diff_fd = -1;
 	RB_CLEANUP(rb_closep) int parent_fd = -1;
@@ -115,6 +116,7 @@ static int write_layer(struct rb_snapshotter *snapshots, const struct rb_snapsho
 		.write = blob ? add_to_blob : NULL,
 		.ctx = blob,
 		.threads = blobs ? blobs->threads : 1,
+		.newest = newest,
 	};
 	return rb_layer_write(&spec, ret, err);
 }
@@ -153,7 +155,7 @@ static int complete_layer(struct rb_store *store, struct rb_snapshotter *snapsho
 			       rb_digest_text(&l->blob, text));
 	if (rb_snapshot_stat(snapshots, l->snapshot, &meta, err) < 0 ||
 	    (blobs && rb_blob_writer_new(store, &writer, err) < 0) ||
-	    write_layer(snapshots, &meta, blobs, writer, &written, err) < 0 ||
+	    write_layer(snapshots, &meta, blobs, NULL, writer, &written, err) < 0 ||
 	    check_diff(l, &written.diff, err) < 0)
 		return -1;
 	meta.has_diff = l->has_diff = true;
@@ -187,18 +189,63 @@ int rb_output_snapshot_layer(struct rb_store *store, struct rb_snapshotter *snap
 	return 0;
 }
 
+static void list_diff_ids(struct rb_solved_image *im)
+{
+	im->config.n_diff_ids = 0;
+	for (size_t i = 0; i < im->n_layers; i++)
+		rb_image_config_add_diff(&im->config, &im->layers[i].diff_id);
+}
+
 int rb_output_layers(struct rb_store *store, struct rb_snapshotter *snapshots,
 		     struct rb_solved_image *im, const struct rb_output_blobs *blobs,
 		     struct rb_error **err)
 {
-	struct rb_image_config *c = &im->config;
-
 	for (size_t i = 0; i < im->n_layers; i++)
 		if (!is_known(store, &im->layers[i], blobs) &&
 		    complete_layer(store, snapshots, &im->layers[i], blobs, err) < 0)
 			return rb_wrap(err, "layer %zu of %zu", i + 1, im->n_layers);
-	c->n_diff_ids = 0;
-	for (size_t i = 0; i < im->n_layers; i++)
-		rb_image_config_add_diff(c, &im->layers[i].diff_id);
+	list_diff_ids(im);
+	return 0;
+}
+
+/* The snapshot is not told: its own layer is another one. */
+static int rewrite_layer(struct rb_store *store, struct rb_snapshotter *snapshots,
+			 struct rb_solved_layer *l, const int64_t *newest,
+			 const struct rb_output_blobs *blobs, struct rb_error **err)
+{
+	RB_CLEANUP(rb_blob_writer_freep) struct rb_blob_writer *writer = NULL;
+	struct rb_layer_write_result written;
+	struct rb_snapshot_meta meta;
+	struct rb_blob blob;
+
+	if (rb_snapshot_stat(snapshots, l->snapshot, &meta, err) < 0 ||
+	    rb_blob_writer_new(store, &writer, err) < 0 ||
+	    write_layer(snapshots, &meta, blobs, newest, writer, &written, err) < 0 ||
+	    rb_blob_writer_commit(writer, &written.blob, written.blob_size, &blob, err) < 0)
+		return -1;
+	*l = (struct rb_solved_layer){
+		.has_diff = true,
+		.diff_id = written.diff,
+		.has_blob = true,
+		.blob = blob.digest,
+		.blob_size = blob.size,
+	};
+	(void)snprintf(l->media_type, sizeof(l->media_type), "%s",
+		       rb_output_layer_type(blobs->compression));
+	return 0;
+}
+
+int rb_output_rewrite_layers(struct rb_store *store, struct rb_snapshotter *snapshots,
+			     struct rb_solved_image *im, const struct rb_output_blobs *blobs,
+			     struct rb_error **err)
+{
+	if (!im->has_epoch)
+		return 0;
+	for (size_t i = im->n_base_layers; i < im->n_layers; i++)
+		if (rewrite_layer(store, snapshots, &im->layers[i], &im->epoch, blobs, err) < 0)
+			return rb_wrap(err, "rewrite-timestamp: layer %zu of %zu", i + 1,
+				       im->n_layers);
+	*im->top = '\0';
+	list_diff_ids(im);
 	return 0;
 }

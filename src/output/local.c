@@ -116,12 +116,22 @@ static int copy_xattrs(struct copying *e, int in, int out)
 	return r;
 }
 
+/* With an epoch everything is from then (dockerfile.md 7.5). */
+static void times_of(const struct copying *e, const struct stat *st, struct timespec ret[static 2])
+{
+	const struct timespec epoch = {.tv_sec = e->spec->epoch};
+
+	ret[0] = e->spec->has_epoch ? epoch : st->st_atim;
+	ret[1] = e->spec->has_epoch ? epoch : st->st_mtim;
+}
+
 /* Mode, attributes, times, in this order: setting an attribute may clear nothing, but writing does.
  * Mechanism. */
 static int finish(struct copying *e, int in, int out, const struct stat *st)
 {
-	const struct timespec times[2] = {st->st_atim, st->st_mtim};
+	struct timespec times[2];
 
+	times_of(e, st, times);
 	if (fchmod(out, allowed_mode(e, st->st_mode)) < 0)
 		return -errno;
 	int r = copy_xattrs(e, in, out);
@@ -211,8 +221,10 @@ static int copy_file(struct copying *e, int src, int dst, const char *name, cons
 static int copy_symlink(struct copying *e, int src, int dst, const char *name,
 			const struct stat *st, struct rb_error **err)
 {
-	const struct timespec times[2] = {st->st_atim, st->st_mtim};
+	struct timespec times[2];
 	char target[4096];
+
+	times_of(e, st, times);
 	ssize_t n = readlinkat(src, name, target, sizeof(target) - 1);
 
 	if (n < 0)
@@ -230,8 +242,11 @@ static int copy_fifo(struct copying *e, int dst, const char *name, const struct 
 		     struct rb_error **err)
 {
 	int r = clear_way(dst, name);
+	struct timespec times[2];
 
-	if (r == 0 && mkfifoat(dst, name, st->st_mode & 0777) < 0)
+	times_of(e, st, times);
+	if (r == 0 && (mkfifoat(dst, name, st->st_mode & 0777) < 0 ||
+		       utimensat(dst, name, times, AT_SYMLINK_NOFOLLOW) < 0))
 		r = -errno;
 	return r < 0 ? fail_at(e, r, "create the FIFO", err) : 0;
 }

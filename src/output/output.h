@@ -32,7 +32,9 @@ enum rb_output_type {
  *	DIR                                   type=local,dest=DIR
  *	type=image[,name=NAMES]               NAMES: one or several, separated by commas
  *	type=oci,dest=PATH[,name=NAMES][,tar=BOOL][,compression=C][,compression-level=N]
+ *		both also [,rewrite-timestamp=BOOL]
  *	type=local,dest=DIR[,keep-special=BOOL][,platform-split=BOOL]
+ *		all three also [,source-date-epoch=SECONDS]; empty: none, whatever the build has
  *	type=cacheonly
  *
  * --cache-to likewise:
@@ -49,11 +51,15 @@ struct rb_output_spec {
 	enum rb_compression compression; /* oci: of layers that are made; gzip by default */
 	int level;                       /* oci: -1: default of the compressor */
 	bool keep_special;               /* local */
-	int platform_split;              /* local: a directory for each platform; -1: for several */
-	bool all_steps;                  /* cache: mode=max */
-	bool ignore_error;               /* cache */
-	bool reset;                      /* cache: blobs that nothing names any more are removed */
-	char *tag;                       /* cache; NULL: latest */
+	bool has_epoch;                  /* source-date-epoch=N, instead of that of the build */
+	int64_t epoch;
+	bool no_epoch;      /* source-date-epoch=: none, whatever the build has */
+	bool rewrite_times; /* image, oci: rewrite-timestamp= */
+	int platform_split; /* local: a directory for each platform; -1: for several */
+	bool all_steps;     /* cache: mode=max */
+	bool ignore_error;  /* cache */
+	bool reset;         /* cache: blobs that nothing names any more are removed */
+	char *tag;          /* cache; NULL: latest */
 };
 
 /* Errors: USAGE (unknown type, key or value, with a suggestion), UNSUPPORTED (known elsewhere, not
@@ -112,6 +118,21 @@ int rb_output_image(struct rb_store *store, struct rb_snapshotter *snapshots,
 int rb_output_index(struct rb_store *store, const struct rb_solved_image *images, size_t n,
 		    struct rb_digest *ret, struct rb_error **err);
 
+/*
+ * The image as one output gives it: with the epoch of the spec, else its own, what is new in its
+ * history was made at that time or earlier (dockerfile.md 7.5). Layers are as they are in `im`. The
+ * caller clears *ret.
+ */
+void rb_output_dated_image(const struct rb_solved_image *im, const struct rb_output_spec *spec,
+			   struct rb_solved_image *ret);
+/*
+ * rewrite-timestamp: makes the layers of this build anew, with no time in them later than the
+ * epoch. They have blobs in the store then, and no snapshots. Nothing to do without an epoch.
+ */
+int rb_output_rewrite_layers(struct rb_store *store, struct rb_snapshotter *snapshots,
+			     struct rb_solved_image *im, const struct rb_output_blobs *blobs,
+			     struct rb_error **err);
+
 /* Digest of the config of an image whose layers are complete: the image ID. */
 struct rb_digest rb_output_image_id(const struct rb_solved_image *im);
 
@@ -141,10 +162,11 @@ char *rb_output_cache_inline(const struct rb_solved_image *im, const struct rb_s
 
 /*
  * Copies the tree of snapshot `top` into spec->dest, which is made when missing. Files belong to
- * the caller; modes and times are kept; setuid and setgid bits and capabilities only with
- * keep_special (threats S45); devices and sockets are left out. Nothing in dest is followed (S12):
- * a link or file in the way is replaced, a directory in the way of a file is an error, other files
- * stay. Sentences about what was left out are appended to *notices. Inside the user namespace.
+ * the caller; modes are kept, and times unless spec->has_epoch gives another one; setuid and setgid
+ * bits and capabilities only with keep_special (threats S45); devices and sockets are left out.
+ * Nothing in dest is followed (S12): a link or file in the way is replaced, a directory in the way
+ * of a file is an error, other files stay. Sentences about what was left out are appended to
+ * *notices. Inside the user namespace.
  */
 int rb_output_local(struct rb_snapshotter *snapshots, const char *top,
 		    const struct rb_output_spec *spec, struct rb_strv *notices,

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/csv.h"
+#include "image/config.h"
 #include "image/reference.h"
 #include "output/output.h"
 
@@ -63,8 +64,6 @@ static const char *const other_keys[] = {
 	"push",
 	"push-by-digest",
 	"registry.insecure",
-	"rewrite-timestamp",
-	"source-date-epoch",
 	"store",
 	"unpack",
 };
@@ -141,6 +140,23 @@ static int set_tar(struct rb_output_spec *s, const char *value, struct rb_error 
 static int set_keep_special(struct rb_output_spec *s, const char *value, struct rb_error **err)
 {
 	return parse_bool("keep-special", value, &s->keep_special, err);
+}
+
+static int set_rewrite_times(struct rb_output_spec *s, const char *value, struct rb_error **err)
+{
+	return parse_bool("rewrite-timestamp", value, &s->rewrite_times, err);
+}
+
+static int set_epoch(struct rb_output_spec *s, const char *value, struct rb_error **err)
+{
+	uint64_t seconds = 0;
+
+	if (*value && rb_parse_u64(rb_slice_str(value), RB_TIME_MAX, &seconds) < 0)
+		return bad_value("source-date-epoch", value, "whole seconds since 1970", err);
+	s->has_epoch = *value;
+	s->no_epoch = !*value;
+	s->epoch = (int64_t)seconds;
+	return 0;
 }
 
 static int set_platform_split(struct rb_output_spec *s, const char *value, struct rb_error **err)
@@ -226,6 +242,9 @@ static const struct {
 	{"compression-level", ON(RB_OUTPUT_OCI) | ON(RB_OUTPUT_CACHE_LOCAL), set_level},
 	{"keep-special", ON(RB_OUTPUT_LOCAL), set_keep_special},
 	{"platform-split", ON(RB_OUTPUT_LOCAL), set_platform_split},
+	{"rewrite-timestamp", ON(RB_OUTPUT_OCI) | ON(RB_OUTPUT_IMAGE), set_rewrite_times},
+	{"source-date-epoch", ON(RB_OUTPUT_OCI) | ON(RB_OUTPUT_IMAGE) | ON(RB_OUTPUT_LOCAL),
+	 set_epoch},
 	{"mode", ON(RB_OUTPUT_CACHE_LOCAL), set_mode},
 	{"tag", ON(RB_OUTPUT_CACHE_LOCAL), set_tag},
 	{"reset", ON(RB_OUTPUT_CACHE_LOCAL), set_reset},

@@ -122,7 +122,7 @@ static int elab_label(struct rb_elab *e, struct rb_error **err)
 /* Value by 2.4: command line, own default, global scope, none (NULL). Caller frees. */
 static int arg_value(struct rb_elab *e, const struct rb_kv *kv, char **ret, struct rb_error **err)
 {
-	const char *given = rb_env_get(e->plan->options.build_args, kv->key);
+	const char *given = rb_plan_given_arg(e->plan, kv->key);
 
 	*ret = NULL;
 	if (given) {

@@ -122,6 +122,8 @@ static void add_operation(struct rb_hash *h, const struct rb_vertex *v)
 		rb_hash_addstr(h, "workdir");
 		rb_hash_addstr(h, v->workdir.path);
 		rb_hash_addstr(h, v->workdir.user);
+		if (v->workdir.has_epoch)
+			rb_hash_addu64(h, (uint64_t)v->workdir.epoch);
 		break;
 	case RB_VERTEX_COPY:
 		add_copy(h, &v->copy);

@@ -85,6 +85,14 @@ int rb_plan_close_needs(struct rb_plan *plan, size_t end, struct rb_error **err)
  */
 int rb_plan_take_triggers(struct rb_plan *plan, struct rb_plan_stage *stage, struct rb_error **err);
 
+/* --- epoch.c: SOURCE_DATE_EPOCH --- */
+
+#define RB_PLAN_EPOCH_ARG "SOURCE_DATE_EPOCH"
+/* Fills plan->epoch, once names can be resolved; a stage that it is asked of is needed then. */
+int rb_plan_find_epoch(struct rb_plan *plan, struct rb_error **err);
+/* The value that --build-arg gives, or NULL. What an epoch was named by is no value of it. */
+const char *rb_plan_given_arg(const struct rb_plan *plan, const char *name);
+
 /* --- elaborate.c and the files of its instructions --- */
 
 /* FROM a named context that is no image: a vertex that copies its files. */

@@ -210,6 +210,8 @@ static int build_plan(struct rb_plan *plan, struct rb_error **err)
 	if (find_target(plan, err) < 0)
 		return -1;
 	plan->target->needed = true;
+	if (rb_plan_find_epoch(plan, err) < 0)
+		return -1;
 	for (size_t i = 0; i < plan->n_stages; i++)
 		plan->stages[i].needed |= plan->options.all_stages;
 	return rb_plan_close_needs(plan, plan->n_stages, err);

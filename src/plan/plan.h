@@ -67,7 +67,7 @@ struct rb_plan_options {
 	 */
 	const struct rb_strv *run_key;
 	bool no_cache;
-	const struct rb_strv *no_cache_stages; /* names in any case; NULL: none */
+	const struct rb_strv *no_cache_stages;  /* names in any case; NULL: none */
 	const struct rb_plan_context *contexts; /* --build-context; of one name the last counts */
 	size_t n_contexts;
 	bool all_stages;      /* every stage is needed, not only what the target is made from */
@@ -83,7 +83,8 @@ struct rb_plan_image {
 	const struct rb_plan_context *layout; /* where it is taken from; NULL: store or registry */
 	unsigned line_first, line_last;       /* where it is named first */
 	const struct rb_image_config *config; /* set by the caller before elaboration; borrowed */
-	const char *near_stage; /* "biuld (did you mean build?)" when a stage is called nearly so, or "" */
+	const char *near_stage; /* "biuld (did you mean build?)" when a stage is called nearly so,
+				   or "" */
 	bool assumed; /* set by the caller: the config stands in for one that nobody has */
 };
 
@@ -194,6 +195,8 @@ struct rb_vertex {
 		struct {
 			const char *path; /* absolute, clean, not "/" */
 			const char *user; /* "" is root */
+			bool has_epoch;   /* what is made has this time: */
+			int64_t epoch;
 		} workdir;
 		struct {
 			struct rb_vertex *layer; /* a COPY with `link` */
@@ -237,6 +240,19 @@ struct rb_plan_stage {
 	struct rb_stage_state *state; /* internal: what a child stage inherits */
 };
 
+/*
+ * SOURCE_DATE_EPOCH (7.5): the time that the result is to have. Some values name what has it, which
+ * somebody has to ask: then no stage is elaborated but `from.stage` until rb_plan_set_epoch().
+ */
+struct rb_plan_epoch {
+	bool set; /* there is one: */
+	int64_t seconds;
+	bool pending;            /* it is not known yet, but that of: */
+	struct rb_root_ref from; /* CONTEXT, or a STAGE whose one step is the ADD of a remote */
+	bool is_asked;           /* it was pending */
+	bool is_arg;             /* a build argument, and no ARG of the file, says so */
+};
+
 struct rb_plan {
 	struct rb_arena *arena;
 	const struct rb_dockerfile *df; /* borrowed */
@@ -248,6 +264,7 @@ struct rb_plan {
 	size_t n_images, cap_images;
 	struct rb_env global; /* global ARGs and automatic platform arguments with values */
 	struct rb_strv global_declared;
+	struct rb_plan_epoch epoch;
 	size_t n_vertices;               /* elaborated so far */
 	struct rb_plan_remote **remotes; /* of elaborated stages */
 	size_t n_remotes, cap_remotes;
@@ -268,6 +285,15 @@ char *rb_plan_context_key(const char *name);
 /* The named context for a name as written, or NULL; one for this very platform is preferred. */
 const struct rb_plan_context *rb_plan_find_context(const struct rb_plan *plan, const char *name,
 						   const struct rb_platform *platform);
+
+/* What the epoch is that was pending, 0 to RB_TIME_MAX; NULL: there is none. */
+void rb_plan_set_epoch(struct rb_plan *plan, const int64_t *seconds);
+/*
+ * The URL or repository whose time is the epoch, once the stage plan->epoch.from.stage is
+ * elaborated. Errors: DOCKERFILE when what it adds is none.
+ */
+int rb_plan_epoch_remote(const struct rb_plan *plan, struct rb_plan_remote **ret,
+			 struct rb_error **err);
 
 /* Whether the base's config is known: the stage is needed, not elaborated yet, and can be now. */
 bool rb_plan_can_elaborate(const struct rb_plan_stage *stage);

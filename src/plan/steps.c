@@ -108,6 +108,8 @@ int rb_elab_workdir(struct rb_elab *e, struct rb_error **err)
 	struct rb_vertex *v = rb_elab_add_vertex(e, RB_VERTEX_WORKDIR);
 	v->workdir.path = rb_elab_keep(e, path);
 	v->workdir.user = rb_elab_keep(e, e->config->user ? e->config->user : "");
+	v->workdir.has_epoch = e->plan->epoch.set;
+	v->workdir.epoch = e->plan->epoch.seconds;
 	rb_elab_history(e, v, by.ptr);
 	return 0;
 }

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -67,7 +68,7 @@ static void git_tree_id(const struct rb_git_ref *ref, const struct rb_git_commit
 
 static int git_tree(struct rb_snapshotter *snapshots, const struct rb_remote_env *env,
 		    const struct rb_git_ref *ref, char ret_id[static RB_TREE_ID_BYTES],
-		    struct rb_error **err)
+		    int64_t *ret_time, struct rb_error **err)
 {
 	struct rb_git_commit commit;
 	char id[RB_ID_BYTES];
@@ -79,12 +80,14 @@ static int git_tree(struct rb_snapshotter *snapshots, const struct rb_remote_env
 	    checkout(snapshots, env, ref, &commit, id, err) < 0)
 		return -1;
 	memcpy(ret_id, id, sizeof(id));
+	*ret_time = commit.time;
 	return 0;
 }
 
 int rb_context_tree_git(struct rb_snapshotter *snapshots, const struct rb_remote_env *env,
 			const char *text, const struct rb_git_wishes *wishes,
-			char ret_id[static RB_TREE_ID_BYTES], struct rb_error **err)
+			char ret_id[static RB_TREE_ID_BYTES], int64_t *ret_time,
+			struct rb_error **err)
 {
 	struct rb_git_ref ref;
 	int r = rb_git_ref_parse(text, true, &ref, err);
@@ -93,7 +96,7 @@ int rb_context_tree_git(struct rb_snapshotter *snapshots, const struct rb_remote
 		if (ref.keep_git_dir < 0)
 			ref.keep_git_dir = wishes->keep_git_dir;
 		ref.commit_time |= wishes->commit_time;
-		r = git_tree(snapshots, env, &ref, ret_id, err);
+		r = git_tree(snapshots, env, &ref, ret_id, ret_time, err);
 		rb_git_ref_clear(&ref);
 	}
 	if (r == 0)
@@ -140,7 +143,7 @@ static int file_tree(struct rb_snapshotter *snapshots, struct rb_store *store,
 
 static int url_tree(struct rb_snapshotter *snapshots, const struct rb_remote_env *env,
 		    const char *url, bool unpack_archive, bool *ret_archive,
-		    char ret_id[static RB_TREE_ID_BYTES], struct rb_error **err)
+		    char ret_id[static RB_TREE_ID_BYTES], int64_t *ret_time, struct rb_error **err)
 {
 	struct rb_url_file file;
 	char id[RB_ID_BYTES];
@@ -148,6 +151,7 @@ static int url_tree(struct rb_snapshotter *snapshots, const struct rb_remote_env
 	*ret_archive = false;
 	if (rb_url_fetch(env, url, NULL, &file, err) < 0)
 		return -1;
+	*ret_time = file.mtime ? file.mtime : -1;
 	if (unpack_archive) {
 		RB_CLEANUP(rb_closep) int fd = rb_store_open_blob(env->store, &file.digest, err);
 		int r = fd < 0 ? -1 : rb_context_is_archive(fd, url, err);
@@ -168,9 +172,10 @@ static int url_tree(struct rb_snapshotter *snapshots, const struct rb_remote_env
 
 int rb_context_tree_url(struct rb_snapshotter *snapshots, const struct rb_remote_env *env,
 			const char *url, bool unpack_archive, bool *ret_archive,
-			char ret_id[static RB_TREE_ID_BYTES], struct rb_error **err)
+			char ret_id[static RB_TREE_ID_BYTES], int64_t *ret_time,
+			struct rb_error **err)
 {
-	if (url_tree(snapshots, env, url, unpack_archive, ret_archive, ret_id, err) == 0)
+	if (url_tree(snapshots, env, url, unpack_archive, ret_archive, ret_id, ret_time, err) == 0)
 		return 0;
 	return rb_wrap(err, "unable to prepare context");
 }
@@ -199,8 +204,10 @@ void rb_context_known(struct rb_solver *s, struct rb_context *c)
 	}
 	if (rb_git_known(&env, &ref, &commit)) {
 		git_tree_id(&ref, &commit, id);
-		if (rb_snapshot_exists(s->in.snapshots, id))
+		if (rb_snapshot_exists(s->in.snapshots, id)) {
 			c->tree = rb_strdup(id);
+			c->time = commit.time;
+		}
 	}
 	rb_git_ref_clear(&ref);
 }
@@ -215,13 +222,29 @@ int rb_op_context(void *ctx, struct rb_worker_port *port, struct rb_error **err)
 	const char *url = s->in.named[op->context->index]->path;
 	const struct rb_git_wishes none = {0};
 	char id[RB_ID_BYTES];
+	int64_t when;
 	bool archive, git = rb_git_ref_is(url, true);
 
 	if (git && rb_remote_lend(&user, &env, err) < 0)
 		return rb_wrap(err, "context %s", op->context->name);
-	if ((git ? rb_context_tree_git(s->in.snapshots, &env, url, &none, id, err)
-		 : rb_context_tree_url(s->in.snapshots, &env, url, false, &archive, id, err)) < 0)
+	if ((git ? rb_context_tree_git(s->in.snapshots, &env, url, &none, id, &when, err)
+		 : rb_context_tree_url(s->in.snapshots, &env, url, false, &archive, id, &when,
+				       err)) < 0)
 		return rb_wrap(err, "context %s", op->context->name);
-	rb_worker_result(port, id, strlen(id));
+	RB_CLEANUP(rb_strp) char *text = rb_asprintf("%lld %s", (long long)when, id);
+	rb_worker_result(port, text, strlen(text));
+	return 0;
+}
+
+int rb_context_adopt(struct rb_context *c, const char *result, struct rb_error **err)
+{
+	char id[RB_ID_BYTES];
+	long long when;
+
+	if (sscanf(result, "%lld %79s", &when, id) != 2)
+		return rb_fail(err, RB_ERR_CORRUPT, "a worker sent a malformed result");
+	c->time = when;
+	free(c->tree);
+	c->tree = rb_strdup(id);
 	return 0;
 }

@@ -73,3 +73,42 @@ int rb_context_tree_archive(struct rb_snapshotter *snapshots, int fd,
 	memcpy(ret_id, id, sizeof(id));
 	return 0;
 }
+
+/* --- the time of one
+ * ------------------------------------------------------------------------------------------ */
+
+/* The time of the newest file below a directory that nobody changes. Mechanism. */
+static int find_newest(int dirfd, unsigned depth, int64_t *newest)
+{
+	RB_CLEANUP(rb_strv_clear) struct rb_strv names = RB_STRV_INIT;
+	int r = depth > rb_layer_limits_default.depth ? -ELOOP : rb_source_names(dirfd, &names);
+
+	for (size_t i = 0; r == 0 && i < names.n; i++) {
+		struct stat st;
+
+		if (fstatat(dirfd, names.v[i], &st, AT_SYMLINK_NOFOLLOW) < 0)
+			return -errno;
+		if (S_ISREG(st.st_mode) && st.st_mtim.tv_sec > *newest)
+			*newest = st.st_mtim.tv_sec;
+		if (!S_ISDIR(st.st_mode))
+			continue;
+		RB_CLEANUP(rb_closep)
+		int fd = openat(dirfd, names.v[i], O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		r = fd < 0 ? -errno : find_newest(fd, depth + 1, newest);
+	}
+	return r;
+}
+
+int rb_context_tree_newest(struct rb_snapshotter *snapshots, const char *id, int64_t *ret,
+			   struct rb_error **err)
+{
+	RB_CLEANUP(rb_closep) int fd = rb_snapshot_view(snapshots, id, err);
+	int64_t newest = -1;
+	int r = fd < 0 ? -1 : find_newest(fd, 0, &newest);
+
+	if (fd >= 0 && r < 0)
+		return rb_fail_sys(err, r, "cannot read the times of the build context");
+	if (r == 0)
+		*ret = newest;
+	return r;
+}

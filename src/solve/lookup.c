@@ -40,8 +40,7 @@ const char *rb_solve_parent_id(struct rb_solver *s, const struct rb_vertex *v)
 /* --- stages
  * ------------------------------------------------------------------------------------------ */
 
-/* The node that fetches a context, made at the first need. */
-static unsigned context_node(struct rb_solver *s, const struct rb_root_ref *ref)
+unsigned rb_solve_context_node(struct rb_solver *s, const struct rb_root_ref *ref)
 {
 	struct context_state *st = rb_solve_context_state(s, ref);
 
@@ -77,7 +76,7 @@ static unsigned add_vertex(struct rb_solver *s, struct rb_vertex *v)
 			rb_sched_depend(s->sched, node, s->images[from->image->index]->config_node);
 		else if (from->kind == RB_ROOT_CONTEXT &&
 			 rb_context_is_pending(rb_solve_context(s, from)))
-			rb_sched_depend(s->sched, node, context_node(s, from));
+			rb_sched_depend(s->sched, node, rb_solve_context_node(s, from));
 	}
 	if (v->kind == RB_VERTEX_LINK)
 		rb_sched_depend(s->sched, node, s->vertices[v->link.layer->index].node);
@@ -498,6 +497,8 @@ int rb_solve_examine(struct rb_solver *s, unsigned node, struct rb_error **err)
 	case JOB_CONTEXT:
 		examine_context(s, node, job->context);
 		return 0;
+	case JOB_EPOCH:
+		return rb_epoch_examine(s, node, err);
 	case JOB_ELABORATE:
 		return examine_elaborate(s, node, job->stage, err);
 	case JOB_STAGE_END:

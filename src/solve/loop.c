@@ -96,6 +96,7 @@ static void announce_job(struct rb_solver *s, struct job *job)
 		job->ev = rb_solve_announce(s, rb_import_job_name(s));
 		break;
 	case JOB_TASK:
+	case JOB_EPOCH:
 	case JOB_ELABORATE:
 	case JOB_STAGE_END:
 		break;
@@ -144,6 +145,7 @@ static int start_worker(struct rb_solver *s, struct job *job, struct rb_error **
 		return rb_worker_start(rb_op_import, &op, &job->worker, err);
 	}
 	case JOB_TASK:
+	case JOB_EPOCH:
 	case JOB_ELABORATE:
 	case JOB_STAGE_END:
 		break;
@@ -186,8 +188,8 @@ static int adopt(struct rb_solver *s, struct job *job, bool *ret_cached, struct 
 	case JOB_REMOTE:
 		return rb_remote_adopt(s, job->remote, job->worker.result.ptr, ret_cached, err);
 	case JOB_CONTEXT:
-		s->in.named[job->context->index]->tree = rb_strdup(job->worker.result.ptr);
-		return 0;
+		return rb_context_adopt(s->in.named[job->context->index], job->worker.result.ptr,
+					err);
 	case JOB_VERTEX:
 		*ret_cached = job->was_cached;
 		if (job->vertex->kind != RB_VERTEX_RUN && adopt_files(s, job, ret_cached, err) < 0)
@@ -196,6 +198,7 @@ static int adopt(struct rb_solver *s, struct job *job, bool *ret_cached, struct 
 		return 0;
 	case JOB_IMPORT:
 	case JOB_TASK:
+	case JOB_EPOCH:
 	case JOB_ELABORATE:
 	case JOB_STAGE_END:
 		break;

@@ -248,14 +248,39 @@ enum { MADE_DIR_MODE = 0755 };
 struct made_dir {
 	struct rb_ledger *ledger;
 	uint32_t uid, gid;
+	size_t above; /* length of the path that the first one that was made is in */
+	bool any;
 };
 
 static int own_made_dir(void *ctx, int dirfd, const char *path)
 {
-	const struct made_dir *m = ctx;
+	struct made_dir *m = ctx;
+
+	if (!m->any)
+		m->above = (size_t)(strrchr(path, '/') - path);
+	m->any = true;
 	int r = rb_ledger_chown(m->ledger, dirfd, "", path + strspn(path, "/"), m->uid, m->gid);
 
 	return r < 0 ? r : rb_acl_inherit_dir(dirfd, MADE_DIR_MODE);
+}
+
+/* What was made, and the directory that it was made in, which would have the time of this step. */
+static int date_made_dirs(const struct made_dir *m, int root_fd, const char *path, int64_t epoch)
+{
+	const struct timespec times[2] = {{.tv_sec = epoch}, {.tv_sec = epoch}};
+	RB_CLEANUP(rb_strp) char *part = rb_strdup(path);
+
+	for (size_t n = strlen(part); m->any; n = (size_t)(strrchr(part, '/') - part)) {
+		part[n] = '\0';
+		RB_CLEANUP(rb_closep)
+		int fd = rb_open_in_root(root_fd, n ? part : "/", O_RDONLY | O_DIRECTORY, 0);
+
+		if (fd < 0 || futimens(fd, times) < 0)
+			return fd < 0 ? fd : -errno;
+		if (n <= m->above)
+			break;
+	}
+	return 0;
 }
 
 static int make_workdir(const struct rb_vertex *v, int root_fd, struct rb_ledger *ledger,
@@ -271,7 +296,12 @@ static int make_workdir(const struct rb_vertex *v, int root_fd, struct rb_ledger
 	if (fd < 0)
 		return rb_fail_sys(err, fd, "cannot make the directory %s in the image",
 				   v->workdir.path);
-	return 0;
+	int r = v->workdir.has_epoch
+			? date_made_dirs(&made, root_fd, v->workdir.path, v->workdir.epoch)
+			: 0;
+	return r < 0 ? rb_fail_sys(err, r, "cannot set the times of the directory %s in the image",
+				   v->workdir.path)
+		     : 0;
 }
 
 static int workdir(struct rb_solver *s, const struct rb_vertex *v, struct rb_worker_port *port,

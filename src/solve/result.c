@@ -59,10 +59,6 @@ static int first_time(struct rb_solver *s, const struct rb_plan_stage *stage, ch
 	for (size_t i = stage->config.n_history; i-- > 0 && !*ret;)
 		if (stage->config.history[i].created)
 			*ret = rb_strdup(stage->config.history[i].created);
-	/* An image without any layer was made at no particular time; a fixed one keeps the result
-	 * the same. */
-	if (!*ret)
-		*ret = rb_strdup("1970-01-01T00:00:00Z");
 	return 0;
 }
 
@@ -80,7 +76,8 @@ static void complete_history(struct rb_image_config *config, size_t layers)
 
 /* base_layers: how many of the layers are the base's. */
 static int finish_config(struct rb_solver *s, const struct rb_plan_stage *stage, size_t base_layers,
-			 struct rb_image_config *config, struct rb_error **err)
+			 struct rb_image_config *config, size_t *ret_base_history,
+			 struct rb_error **err)
 {
 	RB_CLEANUP(rb_strp) char *time = NULL;
 
@@ -88,6 +85,7 @@ static int finish_config(struct rb_solver *s, const struct rb_plan_stage *stage,
 		return -1;
 	if (stage->n_history)
 		complete_history(config, base_layers);
+	*ret_base_history = config->n_history;
 	for (size_t i = 0; i < stage->n_history; i++) {
 		const struct rb_plan_history *h = &stage->history[i];
 
@@ -96,7 +94,7 @@ static int finish_config(struct rb_solver *s, const struct rb_plan_stage *stage,
 		rb_image_config_add_history(config, time, h->created_by, NULL, "rbuild",
 					    !h->vertex);
 	}
-	config->created = rb_strdup(time);
+	config->created = time ? rb_strdup(time) : NULL;
 	return 0;
 }
 
@@ -113,7 +111,9 @@ static int collect(struct rb_solver *s, struct rb_solved_image *im, struct rb_er
 	if (root.kind == RB_ROOT_IMAGE &&
 	    rb_image_layers(s, root.image, &im->layers, &im->n_layers, err) < 0)
 		return -1;
-	size_t base = im->n_layers;
+	const size_t base = im->n_base_layers = im->n_layers;
+	im->has_epoch = s->in.plan->epoch.set;
+	im->epoch = s->in.plan->epoch.seconds;
 	/* Without a vertex the base's layers are all there is, and they may never have been
 	 * unpacked. */
 	if ((top || !base) && *im->top &&
@@ -121,7 +121,7 @@ static int collect(struct rb_solver *s, struct rb_solved_image *im, struct rb_er
 		return -1;
 	if (append_snapshots(s, &chain, base, im, err) < 0)
 		return -1;
-	return finish_config(s, target, base, &im->config, err);
+	return finish_config(s, target, base, &im->config, &im->n_base_history, err);
 }
 
 int rb_solve_image(struct rb_solver *s, struct rb_solved_image *ret, struct rb_error **err)

@@ -19,6 +19,7 @@ enum job_kind {
 	JOB_CONFIG,      /* image: its config is known; work: pull */
 	JOB_MATERIALIZE, /* image: its tree is unpacked; work: pull layers, unpack */
 	JOB_CONTEXT,     /* context: the tree of a named one that lies elsewhere; work: fetch */
+	JOB_EPOCH,       /* SOURCE_DATE_EPOCH is known; never work: it waits for what tells it */
 	JOB_ELABORATE,   /* stage: instructions became vertices; never work */
 	JOB_STAGE_END,   /* stage: its last vertex is done; never work */
 	JOB_REMOTE,      /* URL, git repository: what is there now is known; work: ask, fetch */
@@ -119,6 +120,8 @@ struct rb_solver {
 	size_t n_remotes;
 	struct stage_state *stages;     /* by stage index */
 	struct context_state *contexts; /* the build context, then those of in.named */
+	bool has_epoch_node;
+	unsigned epoch_node;
 	unsigned *n_events, own_events; /* event vertices announced, with those of solvers before */
 	size_t n_warned;                /* warnings of the plan's checks that were emitted */
 	int64_t start_ns;
@@ -153,6 +156,12 @@ int rb_solve_examine(struct rb_solver *s, unsigned node, struct rb_error **err);
 /* Result id of the tree a vertex works on / a COPY takes from. */
 const char *rb_solve_parent_id(struct rb_solver *s, const struct rb_vertex *v);
 const char *rb_solve_root_id(struct rb_solver *s, const struct rb_root_ref *ref);
+
+/* The node that fetches a named context, made at the first need. */
+unsigned rb_solve_context_node(struct rb_solver *s, const struct rb_root_ref *ref);
+
+/* SOURCE_DATE_EPOCH where something has to be asked for it (epoch.c). */
+int rb_epoch_examine(struct rb_solver *s, unsigned node, struct rb_error **err);
 
 /* Content of what a COPY takes from a context directory, once. */
 int rb_solve_know_content(struct rb_solver *s, struct rb_vertex *v, struct rb_error **err);
@@ -190,12 +199,13 @@ struct rb_context *rb_solve_local_dir(const struct rb_solver *s, const struct rb
 bool rb_context_is_pending(const struct rb_context *c);
 /* Sets the tree when it is there and no server need be asked: of a commit named by its id. */
 void rb_context_known(struct rb_solver *s, struct rb_context *c);
-/* Result: the id of the tree. */
+/* Result: "TIME ID" of the tree. */
 struct op_context {
 	struct rb_solver *solver;
 	const struct rb_plan_context *context;
 };
 rb_worker_fn rb_op_context;
+int rb_context_adopt(struct rb_context *c, const char *result, struct rb_error **err);
 /* Name of a tree that is made from these bytes in this way (context-tree.c). */
 void rb_context_tree_id(const char *kind, const struct rb_digest *of, int64_t more,
 			char id[static RB_ID_BYTES]);

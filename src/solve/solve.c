@@ -100,10 +100,14 @@ static void add_stage(struct rb_solver *s, struct rb_plan_stage *stage)
 {
 	struct stage_state *st = &s->stages[stage->ast->index];
 
+	const struct rb_plan_epoch *epoch = &s->in.plan->epoch;
+
 	st->added = true;
 	rb_solve_add_job(s, JOB_ELABORATE, &st->elaborate_node)->stage = stage;
 	rb_solve_add_job(s, JOB_STAGE_END, &st->end_node)->stage = stage;
 	rb_sched_depend(s->sched, st->end_node, st->elaborate_node);
+	if (epoch->pending && epoch->from.stage != stage)
+		rb_sched_depend(s->sched, st->elaborate_node, s->epoch_node);
 	if (stage->base.kind == RB_ROOT_IMAGE)
 		rb_sched_depend(s->sched, st->elaborate_node,
 				s->images[stage->base.image->index]->config_node);
@@ -131,6 +135,10 @@ void rb_solve_extend(struct rb_solver *s)
 
 	for (size_t i = s->n_images; i < plan->n_images; i++)
 		add_image(s, plan->images[i]);
+	if (plan->epoch.pending && !s->has_epoch_node) {
+		rb_solve_add_job(s, JOB_EPOCH, &s->epoch_node);
+		s->has_epoch_node = true;
+	}
 	/* In file order: a stage's inputs are made before it. */
 	for (size_t i = 0; i < plan->n_stages; i++)
 		if (plan->stages[i].needed && !s->stages[i].added)

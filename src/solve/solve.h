@@ -123,10 +123,13 @@ struct rb_solved_layer {
 void rb_solved_layer_set(struct rb_solved_layer *l, const struct rb_snapshot_meta *meta);
 
 struct rb_solved_image {
-	struct rb_image_config config;  /* history complete with times, `created` set, diff_ids only
-					   as far as known */
+	struct rb_image_config config;  /* history complete with times, as is `created`, where there
+					   is a layer that has one; diff_ids only as far as known */
 	struct rb_solved_layer *layers; /* bottom to top */
 	size_t n_layers;
+	size_t n_base_layers, n_base_history; /* that came with the base image */
+	bool has_epoch;                       /* SOURCE_DATE_EPOCH; the times are still their own */
+	int64_t epoch;
 	char top[80]; /* snapshot id of the whole tree: "" for an empty root. May not be unpacked
 			 yet. */
 };
@@ -189,19 +192,26 @@ enum { RB_TREE_ID_BYTES = 80 };
 int rb_context_tree_archive(struct rb_snapshotter *snapshots, int fd,
 			    const struct rb_digest *digest, char ret_id[static RB_TREE_ID_BYTES],
 			    struct rb_error **err);
+/* The time of the newest regular file of a tree; -1 when it has none. */
+int rb_context_tree_newest(struct rb_snapshotter *snapshots, const char *id, int64_t *ret,
+			   struct rb_error **err);
 /* What the reference itself may override. */
 struct rb_git_wishes {
 	bool keep_git_dir;
 	bool commit_time; /* files have the commit's time, not that of the checkout */
 };
-/* A git reference (5.5): the tree of its commit, or the subdirectory of it. */
+/* A git reference (5.5): the tree of its commit, or the subdirectory of it. *ret_time: of the
+ * commit. */
 int rb_context_tree_git(struct rb_snapshotter *snapshots, const struct rb_remote_env *env,
 			const char *text, const struct rb_git_wishes *wishes,
-			char ret_id[static RB_TREE_ID_BYTES], struct rb_error **err);
-/* A file by HTTP; *ret_archive tells whether it was an archive, which `unpack_archive` unpacks. */
+			char ret_id[static RB_TREE_ID_BYTES], int64_t *ret_time,
+			struct rb_error **err);
+/* A file by HTTP; *ret_archive tells whether it was an archive, which `unpack_archive` unpacks.
+ * *ret_time: Last-Modified, or -1. */
 int rb_context_tree_url(struct rb_snapshotter *snapshots, const struct rb_remote_env *env,
 			const char *url, bool unpack_archive, bool *ret_archive,
-			char ret_id[static RB_TREE_ID_BYTES], struct rb_error **err);
+			char ret_id[static RB_TREE_ID_BYTES], int64_t *ret_time,
+			struct rb_error **err);
 
 /* Nanoseconds since the solver was made: the clock of its events. */
 int64_t rb_solve_now_ns(const struct rb_solver *s);
