@@ -13,7 +13,6 @@
 
 #include "base/fd.h"
 #include "base/sys.h"
-#include "layer/ledger.h"
 
 enum { BACKLOG = 16 };
 
@@ -28,6 +27,8 @@ void rb_loan_clear(struct rb_loan *l)
 	for (size_t i = 0; i < RB_ARRAY_LEN(l->forwarders); i++)
 		rb_child_kill(&l->forwarders[i]);
 	rb_closep(&l->dir_fd);
+	rb_ledger_free(l->owners);
+	l->owners = NULL;
 }
 
 /* --- the file system --- */
@@ -47,36 +48,42 @@ static int need_dir(struct rb_loan *l, struct rb_error **err)
 /*
  * Before the first byte is in it. An owner that this namespace does not have is recorded where the
  * kernel's tmpfs has attributes (Linux 6.6); without, the step sees root's and reads it all the
- * same, because its user is root for the kernel. So it is with sockets, which have none.
+ * same, because its user is root for the kernel. Sockets never have attributes, but a table.
  */
-static int set_owner(const struct rb_run_mount *m, int dir_fd, const char *name, bool is_socket)
+static int set_owner(const struct rb_run_mount *m, struct rb_loan *l, const char *name,
+		     bool is_socket)
 {
 	const struct rb_owner owner = {.uid = (uint32_t)m->uid, .gid = (uint32_t)m->gid};
-	int r;
 
-	if (fchmodat(dir_fd, name, (mode_t)m->mode, 0) < 0)
+	if (fchmodat(l->dir_fd, name, (mode_t)m->mode, 0) < 0)
 		return -errno;
-	if (fchownat(dir_fd, name, owner.uid, owner.gid, AT_SYMLINK_NOFOLLOW) == 0)
+	if (fchownat(l->dir_fd, name, owner.uid, owner.gid, AT_SYMLINK_NOFOLLOW) == 0)
 		return 0;
 	if (errno != EINVAL)
 		return -errno;
-	r = is_socket ? 0 : rb_owner_write(dir_fd, name, &owner);
+	if (is_socket) {
+		if (!l->owners)
+			l->owners = rb_ledger_new(0, 0);
+		rb_ledger_set(l->owners, name, &owner);
+		return 0;
+	}
+	int r = rb_owner_write(l->dir_fd, name, &owner);
 	return r == -EOPNOTSUPP ? 0 : r;
 }
 
-static int put_secret(const struct rb_run_mount *m, const struct rb_secret *secret, int dir_fd,
-		      const char *name, struct rb_error **err)
+static int put_secret(const struct rb_run_mount *m, const struct rb_secret *secret,
+		      struct rb_loan *l, const char *name, struct rb_error **err)
 {
 	RB_CLEANUP(rb_closep)
-	int fd = openat(dir_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	int r = fd < 0 ? -errno : set_owner(m, dir_fd, name, false);
+	int fd = openat(l->dir_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	int r = fd < 0 ? -errno : set_owner(m, l, name, false);
 
 	if (r == 0)
 		r = rb_write_full(fd, secret->value, secret->len);
 	return r < 0 ? rb_fail_sys(err, r, "cannot make the file of the secret %s", m->id) : 0;
 }
 
-static int put_socket(const struct rb_lender *from, const struct rb_run_mount *m, int dir_fd,
+static int put_socket(const struct rb_lender *from, const struct rb_run_mount *m, struct rb_loan *l,
 		      const char *name, struct rb_child *ret, struct rb_error **err)
 {
 	struct sockaddr_un at = {.sun_family = AF_UNIX};
@@ -84,11 +91,11 @@ static int put_socket(const struct rb_lender *from, const struct rb_run_mount *m
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	int r = fd < 0 ? -errno : 0;
 
-	(void)snprintf(at.sun_path, sizeof(at.sun_path), "/proc/self/fd/%d/%s", dir_fd, name);
+	(void)snprintf(at.sun_path, sizeof(at.sun_path), "/proc/self/fd/%d/%s", l->dir_fd, name);
 	if (r == 0 && bind(fd, (const struct sockaddr *)&at, sizeof(at)) < 0)
 		r = -errno;
 	if (r == 0)
-		r = set_owner(m, dir_fd, name, true);
+		r = set_owner(m, l, name, true);
 	if (r == 0 && listen(fd, BACKLOG) < 0)
 		r = -errno;
 	if (r < 0)
@@ -127,7 +134,7 @@ static int lend_secret(const struct rb_lender *from, const struct rb_run_mount *
 	if (!secret || !m->target)
 		return 0;
 	rb_loan_name(i, name);
-	if (need_dir(l, err) < 0 || put_secret(m, secret, l->dir_fd, name, err) < 0)
+	if (need_dir(l, err) < 0 || put_secret(m, secret, l, name, err) < 0)
 		return -1;
 	l->there[i] = true;
 	return 0;
@@ -148,8 +155,7 @@ static int lend_agent(const struct rb_lender *from, const struct rb_run_mount *m
 			m->id, m->id);
 	}
 	rb_loan_name(i, name);
-	if (need_dir(l, err) < 0 ||
-	    put_socket(from, m, l->dir_fd, name, &l->forwarders[i], err) < 0)
+	if (need_dir(l, err) < 0 || put_socket(from, m, l, name, &l->forwarders[i], err) < 0)
 		return -1;
 	l->there[i] = true;
 	return 0;

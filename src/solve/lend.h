@@ -7,6 +7,7 @@
 #define RB_SOLVE_LEND_H
 
 #include "base/child.h"
+#include "layer/ledger.h"
 #include "plan/plan.h"
 #include "solve/secrets.h"
 #include "solve/ssh.h"
@@ -17,8 +18,9 @@ struct rb_lender {
 };
 
 struct rb_loan {
-	struct rb_strv env; /* "NAME=value" */
-	int dir_fd;         /* a detached mount; -1: nothing in it */
+	struct rb_strv env;       /* "NAME=value" */
+	int dir_fd;               /* a detached mount; -1: nothing in it */
+	struct rb_ledger *owners; /* of sockets that the kernel cannot give to them; NULL: none */
 	bool there[RB_RUN_MOUNTS_MAX];
 	struct rb_child forwarders[RB_RUN_MOUNTS_MAX];
 };

@@ -132,6 +132,7 @@ static int add_mounts(struct rb_solver *s, const struct rb_vertex *v, const stru
 		ret->v[ret->n++] = (struct rb_exec_mount){.target = spec->target,
 							  .fd = run->loan.dir_fd,
 							  .path = ret->names[i],
+							  .ledger = run->loan.owners,
 							  .read_only = spec->read_only};
 	}
 	return 0;

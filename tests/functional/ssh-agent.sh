@@ -100,21 +100,21 @@ is "$(sed -nE 's/.* (SHA256:[^ ]*) .*/\1/p' forwarder.out)" "$(fingerprint agent
 step options --ssh default --ssh deploy=one,two --ssh "third=$T/two" <<'EOT' || bail_out "the build failed: $err"
 FROM ssh
 RUN --mount=type=ssh,id=deploy echo "== keys"; ssh-add -l | cut -d ' ' -f 2 | sort
-RUN --mount=type=ssh,id=third --mount=type=ssh,target=/a/sock,mode=0660,gid=5 echo "== two"; echo $SSH_AUTH_SOCK; ssh-add -l | cut -d ' ' -f 2; SSH_AUTH_SOCK=/a/sock ssh-add -l | cut -d ' ' -f 2; stat -c '%a %F' /a/sock; ls /run/buildkit
+RUN --mount=type=ssh,id=third --mount=type=ssh,target=/a/sock,mode=0660,gid=5 echo "== two"; echo $SSH_AUTH_SOCK; ssh-add -l | cut -d ' ' -f 2; SSH_AUTH_SOCK=/a/sock ssh-add -l | cut -d ' ' -f 2; stat -c '%a %u:%g %F' /a/sock; ls /run/buildkit
 RUN --mount=type=ssh,target=/b/sock --mount=type=ssh,id=third,target=/a/sock echo "== first as written"; echo $SSH_AUTH_SOCK
 ENV SSH_AUTH_SOCK=/elsewhere
 RUN --mount=type=ssh echo "== env"; echo $SSH_AUTH_SOCK
 ENV SSH_AUTH_SOCK=/run/buildkit/ssh_agent.0
 USER app
-RUN --mount=type=ssh,uid=1000 echo "== user"; id -u; ssh-add -l | cut -d ' ' -f 2
+RUN --mount=type=ssh,uid=1000 echo "== user"; id -u; stat -c %u:%g $SSH_AUTH_SOCK; ssh-add -l | cut -d ' ' -f 2
 RUN --mount=type=ssh,mode=0666 echo "== mode"; ssh-add -l | cut -d ' ' -f 2
 RUN --mount=type=ssh echo "== another's"; ssh-add -l >/dev/null 2>&1 || echo refused
 EOT
 is "$(after keys)" "$(fingerprint one two)" "keys of files"
-is "$(after two)" "$(printf '%s\n' /run/buildkit/ssh_agent.0 "$(fingerprint two)" "$(fingerprint agent)" '660 socket' ssh_agent.0)" "two agents, target and mode"
+is "$(after two)" "$(printf '%s\n' /run/buildkit/ssh_agent.0 "$(fingerprint two)" "$(fingerprint agent)" '660 0:5 socket' ssh_agent.0)" "two agents, target, mode and owner"
 is "$(after "first as written")" /b/sock "SSH_AUTH_SOCK is the first one"
 is "$(after env)" /elsewhere "unless it is set"
-is "$(after user)" "$(printf '%s\n' 1000 "$(fingerprint agent)")" "a user with uid= can connect"
+is "$(after user)" "$(printf '%s\n' 1000 1000:0 "$(fingerprint agent)")" "a user with uid= can connect"
 is "$(after mode)" "$(fingerprint agent)" "and so can all with mode=0666"
 # Plain opens are not enforced for emulated users: doc/modes.md.
 is "$(after "another's")" "$([ "$RB_TEST_RUNG" = single ] || echo refused)" "others cannot"
