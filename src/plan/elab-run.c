@@ -16,8 +16,6 @@ static void add_arg_prefix(struct rb_elab *e, struct rb_buf *b)
 	for (size_t i = 0; i < s->arg_names.n; i++) {
 		const char *name = s->arg_names.names[i], *value = rb_env_get(&s->env, name);
 
-		if (!value)
-			value = rb_env_get(&s->arg_values, name);
 		rb_buf_addf(b, "%s=%s ", name, value ? value : "");
 	}
 }

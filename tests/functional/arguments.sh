@@ -33,7 +33,7 @@ EOF
 is "$(said)" 'busybox-more|cli|busybox-more|busybox-more|unset
 busybox-more|cli|cli|busybox-more
 mine' 'have the values that they should'
-fails_with 1 'Dockerfile:2: base name \(\$OTHER\) should not be blank' build <<<$'FROM busybox AS OTHER1\nFROM $OTHER'
+fails_with 1 'Dockerfile:4: base name \(\$OTHER\) should not be blank' build <<<$'FROM busybox AS OTHER1\nARG OTHER=busybox\nENV OTHER=busybox\nFROM $OTHER'
 
 # --- ENV and ARG: the last one counts
 works 'ENV and ARG' build --build-arg A=cli --build-arg EMPTY= -o "type=oci,dest=$T/out.oci" <<'EOF'

@@ -691,6 +691,12 @@ static void test_dockerfile__texts(void)
 		BAD("USER\n", "USER requires exactly one argument", 2, 2),
 		BAD("STOPSIGNAL\n", "STOPSIGNAL requires exactly one argument", 2, 2),
 		BAD("MAINTAINER \\\n\n", "MAINTAINER requires exactly one argument", 2, 3),
+		/* What separates words, and what only looks empty. */
+		GOOD("EXPOSE 1\r2\v3\f4\t5 6\xc2\xa0"
+		     "7\n",
+		     "2-2 EXPOSE [1] [2] [3] [4] [5] [6\xc2\xa0"
+		     "7]\n"),
+		GOOD("USER\ra\rb\n", "2-2 USER [a\rb]\n"),
 		BAD("EXPOSE\n", "EXPOSE requires at least one argument", 2, 2),
 		BAD("HEALTHCHECK\n", "HEALTHCHECK requires at least one argument", 2, 2),
 		BAD("ONBUILD\n", "ONBUILD requires at least one argument", 2, 2),

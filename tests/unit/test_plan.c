@@ -388,6 +388,38 @@ static void test_plan__metadata_reaches_the_config(void)
 	fixture_clear(&f);
 }
 
+/* Of a parent, of the stage itself: nothing is left of what was there. */
+static void test_plan__the_last_one_counts(void)
+{
+	struct fixture f = {0};
+	struct rb_error *err = NULL;
+
+	rb_strv_add(&f.base.shell, "/bin/base");
+	CHECK_INT(
+		make(&f,
+		     "FROM a AS p\nSHELL [\"/s1\", \"-x\"]\nENTRYPOINT one\nUSER u1\nSTOPSIGNAL 1\n"
+		     "HEALTHCHECK --interval=1s --retries=3 CMD one\nMAINTAINER one\n"
+		     "FROM p\nCMD shell of the parent\nSHELL [\"/s2\"]\nENTRYPOINT [\"old\", \"old\"]\n"
+		     "ENTRYPOINT two\nCMD [\"old\"]\nCMD two\nUSER u2\nSTOPSIGNAL 2\nMAINTAINER two\n"
+		     "HEALTHCHECK --timeout=2s CMD [\"two\", \"three\"]\n",
+		     NULL, &err),
+		0);
+	CHECK_OK(&err);
+	const struct rb_image_config *c = config(&f);
+	CHECK_STR(joined(&c->shell), "/s2");
+	CHECK_STR(joined(&c->entrypoint), "/s2|two");
+	CHECK_STR(joined(&c->cmd), "/s2|two");
+	CHECK_STR(c->user, "u2");
+	CHECK_STR(c->stop_signal, "2");
+	CHECK_STR(c->author, "two");
+	CHECK(c->health.set);
+	CHECK_STR(joined(&c->health.test), "CMD|two|three");
+	CHECK_INT(c->health.interval_ns, 0);
+	CHECK_INT(c->health.timeout_ns, 2000000000);
+	CHECK_INT(c->health.retries, 0);
+	fixture_clear(&f);
+}
+
 static void check_cmd(const char *text, const char *entrypoint, const char *cmd)
 {
 	struct fixture f = {0};
@@ -464,6 +496,9 @@ static const struct history_row history_rows[] = {
 	{"SHELL [\"/bin/bash\", \"-c\"]", "SHELL [/bin/bash -c]", false},
 	{"HEALTHCHECK --interval=30s CMD curl",
 	 "HEALTHCHECK {Test:[CMD-SHELL curl] Interval:30s Timeout:0s StartPeriod:0s StartInterval:0s Retries:0}",
+	 false},
+	{"HEALTHCHECK --retries=2 CMD [\"curl\", \"a b\"]",
+	 "HEALTHCHECK {Test:[CMD curl a b] Interval:0s Timeout:0s StartPeriod:0s StartInterval:0s Retries:2}",
 	 false},
 	{"HEALTHCHECK NONE",
 	 "HEALTHCHECK {Test:[NONE] Interval:0s Timeout:0s StartPeriod:0s StartInterval:0s Retries:0}",
@@ -1000,6 +1035,7 @@ int main(void)
 		TAP(test_plan__what_is_refused_in_an_unneeded_stage_does_no_harm),
 		TAP(test_plan__scratch_has_path_and_root_as_directory),
 		TAP(test_plan__metadata_reaches_the_config),
+		TAP(test_plan__the_last_one_counts),
 		TAP(test_plan__entrypoint_clears_a_cmd_that_was_not_set_here),
 		TAP(test_plan__the_working_directory_of_a_base_may_be_relative),
 		TAP(test_plan__history_says_what_docker_says),
