@@ -31,6 +31,8 @@ const struct rb_option *rb_build_options_table(struct rb_build_options *o)
 		{"jobs", 'j', RB_OPT_COUNT, &o->jobs, "N",
 		 "steps at a time (default: number of processors)"},
 		{"label", 0, RB_OPT_LIST, &o->labels, "KEY=VALUE", "label of the image"},
+		{"metadata-file", 0, RB_OPT_STRING, &o->metadata_file, "FILE",
+		 "write digests and names of the image to FILE, as JSON"},
 		{"network", 0, RB_OPT_STRING, &o->steps.network, "MODE",
 		 "default, none or host: network of RUN"},
 		{"no-cache", 0, RB_OPT_FLAG, &o->no_cache, NULL, "run every step again"},
@@ -68,8 +70,6 @@ const struct rb_option *rb_build_options_table(struct rb_build_options *o)
 		{"load", 0, RB_OPT_OFF, NULL, NULL,
 		 "the image is in rbuild's store anyway; for another engine write "
 		 "-o type=oci,dest=FILE, which podman load reads"},
-		{"metadata-file", 0, RB_OPT_REFUSED, NULL, "FILE",
-		 "--iidfile FILE has the image ID"},
 		{"policy", 0, RB_OPT_REFUSED, NULL, "SPEC",
 		 "name images by their digest to pin them"},
 		{"provenance", 0, RB_OPT_OFF, NULL, "SPEC", "write --provenance=false"},
@@ -103,7 +103,7 @@ const struct rb_option *rb_build_options_table(struct rb_build_options *o)
 /* An empty value is none, as docker has it: scripts write --platform "$PLATFORM". */
 static void drop_empty(struct rb_build_options *o)
 {
-	const char **values[] = {&o->file, &o->iidfile, &o->target, &o->call};
+	const char **values[] = {&o->file, &o->iidfile, &o->metadata_file, &o->target, &o->call};
 
 	for (size_t i = 0; i < RB_ARRAY_LEN(values); i++)
 		if (*values[i] && !**values[i])

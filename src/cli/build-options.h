@@ -13,7 +13,7 @@ enum { RB_BUILD_PLATFORMS_MAX = 64 };
 struct rb_build_options {
 	struct rb_strv tags, build_args, labels, outputs, platforms, secrets, ssh, build_contexts;
 	struct rb_strv cache_from, cache_to, no_cache_filter;
-	const char *file, *target, *iidfile, *progress;
+	const char *file, *target, *iidfile, *metadata_file, *progress;
 	const char *call; /* --call and --print */
 	bool check;       /* --check */
 	struct rb_step_options steps;

@@ -13,6 +13,7 @@
 #include "base/fd.h"
 #include "cli/build-cache.h"
 #include "cli/build-options.h"
+#include "cli/build-result.h"
 #include "cli/call.h"
 #include "cli/session.h"
 #include "cli/shell.h"
@@ -59,16 +60,24 @@ static bool has_output(const struct build *b, enum rb_output_type type)
 	return first_output(b, type) != NULL;
 }
 
-/* Whether something names manifests, so that all layers need blobs. */
-static bool wants_index(const struct build *b)
+static const struct rb_output_spec *first_image(const struct build *b)
 {
-	return b->options.as_index && (has_output(b, RB_OUTPUT_IMAGE) || b->options.iidfile);
+	for (size_t i = 0; i < b->n_outputs; i++)
+		if (b->outputs[i].type == RB_OUTPUT_IMAGE || b->outputs[i].type == RB_OUTPUT_OCI)
+			return &b->outputs[i];
+	return NULL;
 }
 
 /* Whether something needs the image's config and so all diff IDs. */
 static bool wants_image(const struct build *b)
 {
-	return has_output(b, RB_OUTPUT_IMAGE) || has_output(b, RB_OUTPUT_OCI) || b->options.iidfile;
+	return first_image(b) != NULL;
+}
+
+/* Whether something tells of manifests, so that all layers need blobs. */
+static bool wants_manifests(const struct build *b)
+{
+	return wants_image(b) && (b->options.as_index || b->options.metadata_file);
 }
 
 /* An image in the store has the names of -t also where the output gives it others. */
@@ -119,19 +128,8 @@ static int parse_outputs(struct build *b, struct rb_error **err)
 		b->n_outputs++;
 		add_tags(&b->outputs[i], &b->names);
 	}
-	if (o->iidfile && !has_output(b, RB_OUTPUT_IMAGE) && !has_output(b, RB_OUTPUT_OCI))
+	if (o->iidfile && !first_image(b))
 		return rb_fail(err, RB_ERR_USAGE, "--iidfile needs an output that makes an image");
-	return 0;
-}
-
-static int check_iidfile(const char *path, struct rb_error **err)
-{
-	if (unlink(path) < 0 && errno != ENOENT)
-		return rb_fail_errno(err, "--iidfile: cannot replace %s", path);
-	RB_CLEANUP(rb_closep)
-	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	if (fd < 0 || unlink(path) < 0)
-		return rb_fail_errno(err, "--iidfile: cannot write %s", path);
 	return 0;
 }
 
@@ -141,7 +139,7 @@ static int check_outputs(const struct build *b, struct rb_error **err)
 	for (size_t i = 0; i < b->n_outputs; i++)
 		if (rb_output_spec_check(&b->outputs[i], err) < 0)
 			return rb_wrap(err, "--output");
-	return b->options.iidfile ? check_iidfile(b->options.iidfile, err) : 0;
+	return rb_build_result_check(&b->options, err);
 }
 
 static bool rewrites_times(const struct build *b)
@@ -170,7 +168,7 @@ static bool layers_are_known(const struct build *b, const struct rb_solved_image
 	for (size_t i = 0; i < b->n_outputs; i++) {
 		const struct rb_output_blobs blobs = wanted_blobs(b, &b->outputs[i]);
 
-		if ((b->outputs[i].type == RB_OUTPUT_OCI || wants_index(b)) &&
+		if ((b->outputs[i].type == RB_OUTPUT_OCI || wants_manifests(b)) &&
 		    !rb_output_layers_known(store, im, &blobs))
 			return false;
 	}
@@ -283,27 +281,26 @@ static int export_one(struct export *e, const struct rb_output_spec *spec,
 	rb_bug("unknown output type");
 }
 
-/* What --iidfile and -q tell: the image ID, of several platforms the digest of their index. */
-static int result_id(struct export *e, struct rb_worker_port *port, struct rb_digest *ret,
-		     struct rb_error **err)
+/* What is told of the images. */
+static int describe(struct export *e, struct rb_worker_port *port, struct rb_build_result *ret,
+		    struct rb_error **err)
 {
+	const bool as_index = e->b->options.as_index;
 	char text[RB_DIGEST_TEXT_BYTES];
 
-	if (!e->b->options.as_index) {
-		*ret = rb_output_image_id(&e->images[0]);
-		return 0;
+	if (wants_manifests(e->b)) {
+		ret->has_manifest = true;
+		ret->manifest = rb_output_manifest_blob(e->images, e->n, as_index);
 	}
-	if (!wants_index(e->b))
+	ret->has_id = true;
+	ret->id = as_index ? ret->manifest.digest : rb_output_image_id(&e->images[0]);
+	/* Whoever is told of it finds it in the store, where the images are. */
+	if (!as_index || !(has_output(e->b, RB_OUTPUT_IMAGE) || e->b->options.iidfile))
 		return 0;
-	if (rb_output_index(e->b->session.store, e->images, e->n, ret, err) < 0)
+	if (rb_output_index(e->b->session.store, e->images, e->n, &ret->id, err) < 0)
 		return -1;
-	rb_worker_status(port, "exporting manifest list %s", rb_digest_text(ret, text));
+	rb_worker_status(port, "exporting manifest list %s", rb_digest_text(&ret->id, text));
 	return 0;
-}
-
-static bool makes_image(const struct rb_output_spec *spec)
-{
-	return spec->type == RB_OUTPUT_IMAGE || spec->type == RB_OUTPUT_OCI;
 }
 
 /* The images as one output gives them; *ret is freed with clear_images(), also on error. */
@@ -326,9 +323,10 @@ static int date_images(struct export *e, const struct rb_output_spec *spec,
 	return 0;
 }
 
-/* One output; the first that makes an image tells its ID, which is zero until then. */
+/* One output; what is told is about the first that makes an image. */
 static int export_dated(struct export *e, const struct rb_output_spec *spec,
-			struct rb_worker_port *port, struct rb_digest *id, struct rb_error **err)
+			struct rb_worker_port *port, struct rb_build_result *told,
+			struct rb_error **err)
 {
 	struct export dated;
 	int r = 0;
@@ -336,24 +334,23 @@ static int export_dated(struct export *e, const struct rb_output_spec *spec,
 	if ((spec->type == RB_OUTPUT_OCI || spec->rewrite_times) && make_layers(e, spec, err) < 0)
 		return -1;
 	r = date_images(e, spec, port, &dated, err);
-	if (r == 0 && makes_image(spec) && rb_digest_is_zero(id))
-		r = result_id(&dated, port, id, err);
+	if (r == 0 && spec == first_image(e->b))
+		r = describe(&dated, port, told, err);
 	if (r == 0)
 		r = export_one(&dated, spec, port, err);
 	clear_images(&dated);
 	return r;
 }
 
-/* The exporting worker; its result is the image ID, or nothing. */
+/* The exporting worker; its result is that of rb_build_result_text(). */
 static int export_all(void *ctx, struct rb_worker_port *port, struct rb_error **err)
 {
 	struct export *e = ctx;
 	const struct build *b = e->b;
 	const struct rb_output_spec *blobs_of = first_output(b, RB_OUTPUT_OCI);
-	struct rb_digest id = {0};
-	char text[RB_DIGEST_TEXT_BYTES] = "";
+	struct rb_build_result told = {0};
 
-	if (!blobs_of && wants_index(b))
+	if (!blobs_of && wants_manifests(b))
 		blobs_of = &b->outputs[0];
 	if (wants_image(b)) {
 		rb_worker_status(port, "exporting layers");
@@ -364,10 +361,9 @@ static int export_all(void *ctx, struct rb_worker_port *port, struct rb_error **
 						  &e->images[i]);
 	}
 	for (size_t i = 0; i < b->n_outputs; i++)
-		if (export_dated(e, &b->outputs[i], port, &id, err) < 0)
+		if (export_dated(e, &b->outputs[i], port, &told, err) < 0)
 			return rb_wrap(err, "export");
-	if (!rb_digest_is_zero(&id))
-		(void)rb_digest_text(&id, text);
+	RB_CLEANUP(rb_strp) char *text = rb_build_result_text(&told);
 	rb_worker_result(port, text, strlen(text));
 	return 0;
 }
@@ -450,34 +446,38 @@ static int outputs_need_namespace(struct build *b, bool *ret, struct rb_error **
 	return r;
 }
 
-static int write_iidfile(const struct build *b, const char *id, struct rb_error **err)
+/* Everything but what only the cache is for; *ret tells of it. */
+static int export(struct build *b, struct rb_build_result *ret, struct rb_error **err)
 {
-	if (!b->options.iidfile)
-		return 0;
-	return rb_publish_at(AT_FDCWD, b->options.iidfile, id, strlen(id), 0644, err) < 0
-		       ? rb_wrap(err, "--iidfile")
-		       : 0;
-}
-
-static int make_outputs(struct build *b, struct rb_error **err)
-{
+	RB_CLEANUP(rb_buf_clear) struct rb_buf text = RB_BUF_INIT;
 	struct rb_session *s = &b->session;
-	RB_CLEANUP(rb_buf_clear) struct rb_buf id = RB_BUF_INIT;
 	struct export e;
 	bool worked;
 
 	if (b->n_outputs == 1 && b->outputs[0].type == RB_OUTPUT_CACHEONLY)
-		return rb_build_cache_export(&b->cache, s, err);
+		return 0;
 	if (solved_images(b, &e, err) < 0)
 		return -1;
 	int r = complete_bases(&e, true, &worked, err);
 	if (r == 0)
-		r = rb_solve_task(s->solver, export_name(b), export_all, &e, &id, err);
+		r = rb_solve_task(s->solver, export_name(b), export_all, &e, &text, err);
 	clear_images(&e);
-	if (r < 0 || write_iidfile(b, id.ptr, err) < 0 ||
-	    rb_build_cache_export(&b->cache, s, err) < 0)
+	return r < 0 ? -1 : rb_build_result_parse(text.ptr, ret, err);
+}
+
+static int make_outputs(struct build *b, struct rb_error **err)
+{
+	const struct rb_output_spec *image = first_image(b);
+	struct rb_build_result result = {0};
+	char id[RB_DIGEST_TEXT_BYTES];
+
+	if (export(b, &result, err) < 0 ||
+	    rb_build_result_write(&b->options, &result,
+				  image && image->names.n ? &image->names : &b->names, err) < 0 ||
+	    rb_build_cache_export(&b->cache, &b->session, err) < 0)
 		return -1;
-	if (b->options.quiet && id.len && (printf("%s\n", id.ptr) < 0 || fflush(stdout) != 0))
+	if (b->options.quiet && result.has_id &&
+	    (printf("%s\n", rb_digest_text(&result.id, id)) < 0 || fflush(stdout) != 0))
 		return rb_fail_errno(err, "cannot write the image ID to the standard output");
 	return 0;
 }

@@ -58,6 +58,29 @@ char *rb_output_index_text(const struct rb_solved_image *images, const struct rb
 	return text;
 }
 
+static struct rb_blob blob_of(char *text /* takes */)
+{
+	struct rb_blob b = {.digest = rb_digest_of(text, strlen(text)), .size = strlen(text)};
+
+	free(text);
+	return b;
+}
+
+struct rb_blob rb_output_manifest_blob(const struct rb_solved_image *images, size_t n,
+				       bool as_index)
+{
+	struct rb_blob *manifests = rb_calloc(n, sizeof(*manifests)), ret;
+
+	for (size_t i = 0; i < n; i++) {
+		struct rb_blob config = blob_of(rb_image_config_dump(&images[i].config));
+
+		manifests[i] = blob_of(rb_output_manifest(&images[i], &config));
+	}
+	ret = as_index ? blob_of(rb_output_index_text(images, manifests, n)) : manifests[0];
+	free(manifests);
+	return ret;
+}
+
 /* Whether the layers can be found without any snapshot. */
 static bool has_all_blobs(struct rb_store *store, const struct rb_solved_image *im)
 {

@@ -133,6 +133,10 @@ int rb_output_rewrite_layers(struct rb_store *store, struct rb_snapshotter *snap
 			     struct rb_solved_image *im, const struct rb_output_blobs *blobs,
 			     struct rb_error **err);
 
+/* The manifest of an image whose layers have all blobs, or the index of n images. */
+struct rb_blob rb_output_manifest_blob(const struct rb_solved_image *images, size_t n,
+				       bool as_index);
+
 /* Digest of the config of an image whose layers are complete: the image ID. */
 struct rb_digest rb_output_image_id(const struct rb_solved_image *im);
 

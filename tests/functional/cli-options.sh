@@ -32,7 +32,6 @@ done <<-'EOT'
 	--attest=type=sbom leave it out
 	--builder=x --root DIR
 	--load -o type=oci,dest=FILE
-	--metadata-file=x --iidfile
 	--policy=x digest
 	--provenance=true --provenance=false
 	--push skopeo copy
