@@ -147,6 +147,8 @@ int main(int argc, char **argv)
 
 	/* A closed output is an error of write(), which the writers handle. */
 	(void)signal(SIGPIPE, SIG_IGN);
+	/* So is a file that grows beyond the limit. */
+	(void)signal(SIGXFSZ, SIG_IGN);
 	int status = dispatch(&cli, argc, argv, &err);
 	if (status < 0)
 		status = rb_cli_report(&cli, NULL, &err);

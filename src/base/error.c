@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/error.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -45,6 +46,19 @@ int rb_error_at(struct rb_error **err, unsigned line_first, unsigned line_last)
 	return -1;
 }
 
+/* What is wrong wherever it happens. */
+static const char *advice(int sys_errno)
+{
+	switch (sys_errno) {
+	case EMFILE:
+		return " (a process may have too few: raise the limit with ulimit -n)";
+	case EFBIG:
+		return " (see ulimit -f)";
+	default:
+		return "";
+	}
+}
+
 char *rb_error_text(const struct rb_error *e)
 {
 	struct rb_buf b = RB_BUF_INIT;
@@ -57,7 +71,8 @@ char *rb_error_text(const struct rb_error *e)
 		last = e;
 	}
 	if (last && last->code == RB_ERR_SYS && last->sys_errno)
-		rb_buf_addf(&b, ": %s", strerrordesc_np(last->sys_errno));
+		rb_buf_addf(&b, ": %s%s", strerrordesc_np(last->sys_errno),
+			    advice(last->sys_errno));
 	return rb_buf_steal(&b);
 }
 

@@ -128,11 +128,6 @@ int rb_call_outline(struct rb_session *s, bool json)
 /* --- targets
  * ----------------------------------------------------------------------------------------- */
 
-static const char *description(const struct rb_stage *stage)
-{
-	return stage->name ? rb_inst_description(stage->from, stage->name) : NULL;
-}
-
 static void targets_json(const struct rb_session *s)
 {
 	RB_CLEANUP(rb_json_freep) struct rb_json *j = rb_json_new_object();
@@ -145,7 +140,7 @@ static void targets_json(const struct rb_session *s)
 		set_str(target, "name", stage->name);
 		if (i + 1 == s->df->n_stages)
 			rb_json_set_bool(target, "default", true);
-		set_str(target, "description", description(stage));
+		set_str(target, "description", rb_stage_description(stage));
 		rb_json_set_str(target, "base", stage->from->from.image);
 		set_str(target, "platform", stage->from->from.platform);
 		rb_call_set_location(target, stage->from->line_first, stage->from->line_last);
@@ -170,7 +165,7 @@ static void targets_text(const struct rb_session *s)
 		char *shown =
 			rb_asprintf("%s%s", name, i + 1 == s->df->n_stages ? " (default)" : "");
 
-		rb_call_table_row(&t, (const char *const[]){shown, description(stage)});
+		rb_call_table_row(&t, (const char *const[]){shown, rb_stage_description(stage)});
 	}
 	rb_call_table_print(&t);
 }

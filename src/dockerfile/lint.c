@@ -235,6 +235,16 @@ const char *rb_inst_description(const struct rb_inst *inst, const char *name)
 	return NULL;
 }
 
+const char *rb_stage_description(const struct rb_stage *stage)
+{
+	const struct rb_inst *from = stage->from;
+
+	if (!stage->name)
+		return NULL;
+	const char *text = rb_inst_description(from, stage->name);
+	return text ? text : rb_inst_description(from, from->from.name_written);
+}
+
 /*
  * What the comments above an instruction add for it alone. A comment that is not of that form is
  * one for people: it may speak of a check.

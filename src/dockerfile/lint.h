@@ -119,6 +119,8 @@ void rb_lint_stage(struct rb_lint *lint, const struct rb_stage *stage);
 
 /* "`# NAME text`" among the comments above inst: text, or NULL (dockerfile.md 8.3). Borrowed. */
 const char *rb_inst_description(const struct rb_inst *inst, const char *name);
+/* The same of a stage, by its name as it is or as it was written; NULL also for one without. */
+const char *rb_stage_description(const struct rb_stage *stage);
 
 /* Adds notes about `check=` comments above inst that cannot be what they look like. */
 void rb_lint_check_comments(struct rb_lint *lint, const struct rb_inst *inst);

@@ -270,7 +270,10 @@ static int start_inner(const struct rb_host *h, struct inner *in, int go_out, in
 	(void)fflush(NULL); /* what is buffered now must not be printed twice */
 	pid_t pid = rb_sys_clone(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID, &pidfd);
 	if (pid < 0)
-		return rb_fail_sys(err, pid, "cannot make a user namespace");
+		return rb_fail_sys(err, pid, "cannot make a user namespace%s",
+				   pid == -EAGAIN ? " (the limit of processes may be reached: see "
+						    "ulimit -u)"
+						  : "");
 	if (pid == 0) {
 		(void)close(go_out);
 		(void)close(ready_in);

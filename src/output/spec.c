@@ -44,28 +44,32 @@ static const struct family images = {image_types, RB_ARRAY_LEN(image_types),
 				     "image, oci, local or cacheonly"};
 static const struct family caches = {cache_types, RB_ARRAY_LEN(cache_types), "local or inline"};
 
-/* Keys of the same options elsewhere: refused by name instead of as unknown. */
-static const char *const other_keys[] = {
-	"annotation",
-	"annotation-manifest",
-	"annotation-index",
-	"annotation-manifest-descriptor",
-	"annotation-index-descriptor",
-	"attestation-inline",
-	"attestation-prefix",
-	"dangling-name-prefix",
-	"force-compression",
-	"image-manifest",
-	"mode",
-	"name-canonical",
-	"oci-artifact",
-	"oci-mediatypes",
-	"prefer-nondist-layers",
-	"push",
-	"push-by-digest",
-	"registry.insecure",
-	"store",
-	"unpack",
+/* Keys of the same options elsewhere: refused by name instead of as unknown, unless they ask for
+ * what is done anyway. */
+static const struct {
+	const char *key;
+	const char *anyway;
+} other_keys[] = {
+	{"annotation", NULL},
+	{"annotation-manifest", NULL},
+	{"annotation-index", NULL},
+	{"annotation-manifest-descriptor", NULL},
+	{"annotation-index-descriptor", NULL},
+	{"attestation-inline", NULL},
+	{"attestation-prefix", NULL},
+	{"dangling-name-prefix", NULL},
+	{"force-compression", "false"},
+	{"image-manifest", "true"},
+	{"mode", NULL},
+	{"name-canonical", "false"},
+	{"oci-artifact", NULL},
+	{"oci-mediatypes", "true"},
+	{"prefer-nondist-layers", "false"},
+	{"push", "false"},
+	{"push-by-digest", "false"},
+	{"registry.insecure", "false"},
+	{"store", "true"},
+	{"unpack", "false"},
 };
 
 static int bad_value(const char *key, const char *value, const char *expected,
@@ -206,6 +210,10 @@ static int set_mode(struct rb_output_spec *s, const char *value, struct rb_error
 	if (!rb_streq(value, "min") && !rb_streq(value, "max"))
 		return bad_value("mode", value, "min or max", err);
 	s->all_steps = rb_streq(value, "max");
+	if (s->all_steps && s->type == RB_OUTPUT_CACHE_INLINE)
+		return rb_fail(err, RB_ERR_UNSUPPORTED,
+			       "an inline cache has the layers of the result only: leave mode=max "
+			       "out, or write type=local");
 	return 0;
 }
 
@@ -245,23 +253,33 @@ static const struct {
 	{"rewrite-timestamp", ON(RB_OUTPUT_OCI) | ON(RB_OUTPUT_IMAGE), set_rewrite_times},
 	{"source-date-epoch", ON(RB_OUTPUT_OCI) | ON(RB_OUTPUT_IMAGE) | ON(RB_OUTPUT_LOCAL),
 	 set_epoch},
-	{"mode", ON(RB_OUTPUT_CACHE_LOCAL), set_mode},
+	{"mode", ON(RB_OUTPUT_CACHE_LOCAL) | ON(RB_OUTPUT_CACHE_INLINE), set_mode},
 	{"tag", ON(RB_OUTPUT_CACHE_LOCAL), set_tag},
 	{"reset", ON(RB_OUTPUT_CACHE_LOCAL), set_reset},
 	{"ignore-error", ON(RB_OUTPUT_CACHE_LOCAL), set_ignore_error},
 };
 
+static int other_key(const char *type, const char *key, const char *value, const char *anyway,
+		     struct rb_error **err)
+{
+	bool is = false, wanted = anyway && rb_streq(anyway, "true");
+
+	if (anyway && rb_parse_bool(value, &is) == 0 && is == wanted)
+		return 0;
+	return rb_fail(err, RB_ERR_UNSUPPORTED, "the key %s of type=%s is not supported yet%s%s",
+		       key, type, anyway ? ", but for " : "", anyway ? anyway : "");
+}
+
 static int unknown_key(const struct rb_output_spec *s, const char *type, const char *key,
-		       struct rb_error **err)
+		       const char *value, struct rb_error **err)
 {
 	RB_CLEANUP(rb_buf_clear) struct rb_buf hint = RB_BUF_INIT;
 	const char *candidates[RB_ARRAY_LEN(keys)];
 	size_t n = 0;
 
 	for (size_t i = 0; i < RB_ARRAY_LEN(other_keys); i++)
-		if (rb_streq(key, other_keys[i]))
-			return rb_fail(err, RB_ERR_UNSUPPORTED,
-				       "the key %s of type=%s is not supported yet", key, type);
+		if (rb_streq(key, other_keys[i].key))
+			return other_key(type, key, value, other_keys[i].anyway, err);
 	for (size_t i = 0; i < RB_ARRAY_LEN(keys); i++)
 		if (keys[i].types & ON(s->type))
 			candidates[n++] = keys[i].key;
@@ -275,7 +293,7 @@ static int set_key(struct rb_output_spec *s, const char *type, const char *key, 
 	for (size_t i = 0; i < RB_ARRAY_LEN(keys); i++)
 		if (rb_streq(keys[i].key, key) && (keys[i].types & ON(s->type)))
 			return keys[i].set(s, value, err);
-	return unknown_key(s, type, key, err);
+	return unknown_key(s, type, key, value, err);
 }
 
 static int find_type(const struct family *f, const char *name, enum rb_output_type *ret,

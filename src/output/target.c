@@ -155,7 +155,10 @@ static int check_local(const char *dest, struct rb_error **err)
 		else if (access(path, W_OK | X_OK) == 0)
 			return 0;
 		if (errno != ENOENT || rb_streq(path, ".") || rb_streq(path, "/"))
-			return rb_fail_errno(err, "cannot write into %s", path);
+			return rb_streq(path, dest)
+				       ? rb_fail_errno(err, "cannot write into %s", path)
+				       : rb_fail_errno(err, "cannot make %s: cannot write into %s",
+						       dest, path);
 		char *slash = strrchr(path, '/');
 		if (!slash)
 			memcpy(path, ".", 2); /* it is no shorter than this */

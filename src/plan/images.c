@@ -67,7 +67,8 @@ int rb_plan_use_image(struct rb_plan *plan, const char *text, const struct rb_pl
 		const struct rb_plan_stage *stage =
 			rb_plan_find_stage(plan, text, plan->n_stages, true);
 		if (stage && inst->kind == RB_INST_FROM)
-			(void)rb_wrap(err, "FROM takes names of stages in lower case only: %s",
+			(void)rb_wrap(err,
+				      "FROM takes names of stages in lower case only, so write %s",
 				      stage->ast->name);
 		return rb_error_at(err, inst->line_first, inst->line_last);
 	}

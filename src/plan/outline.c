@@ -267,8 +267,7 @@ void rb_plan_outline(struct rb_plan *plan, struct rb_outline *ret)
 
 	*ret = (struct rb_outline){
 		.name = target->name,
-		.description =
-			target->name ? rb_inst_description(target->from, target->name) : NULL,
+		.description = rb_stage_description(target),
 	};
 	for (size_t i = 0; i < plan->df->n_global_args; i++)
 		w.globals = declare(&w, w.globals, &plan->df->global_args[i], &plan->global);

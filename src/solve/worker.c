@@ -221,8 +221,11 @@ int rb_worker_finish(struct rb_worker *w, struct rb_error **err)
 	rb_closep(&w->fd);
 	rb_buf_clear(&w->in);
 	if (!w->done && status > 128)
-		return rb_fail(err, RB_ERR_SYS, "a worker was killed by signal %d (%s)",
-			       status - 128, sigdescr_np(status - 128));
+		return rb_fail(
+			err, RB_ERR_SYS, "a process of the build was killed by signal %d (%s)%s",
+			status - 128, sigdescr_np(status - 128),
+			status - 128 == SIGKILL ? ": if nobody did that, memory ran out; see dmesg"
+						: "");
 	if (!w->done)
 		return rb_fail(err, RB_ERR_CORRUPT, "a worker ended without a result (status %d)",
 			       status);

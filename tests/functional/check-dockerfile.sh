@@ -184,9 +184,9 @@ context "$T/c" <<'EOT'
 ARG VERSION=1.${MINOR}
 ARG UNUSED=1
 ARG IMAGE=busybox
-# base has the tools
+# Base has the tools
 # and more
-FROM ${IMAGE} AS base
+FROM ${IMAGE} AS Base
 ARG JOBS=4 EXTRA
 FROM base AS build
 ARG VERSION

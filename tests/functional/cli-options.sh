@@ -46,6 +46,11 @@ fails_with 1 '^rbuild: --iidfile: cannot replace .*/c: Is a directory$' rb --iid
 fails_with 1 '^rbuild: Dockerfile: target stage "zzz" could not be found: there are base, last$' rb --target zzz "$T/c"
 fails_with 1 '^rbuild: unable to prepare context: ".*/Dockerfile" is not a directory: name the directory, and a Dockerfile with -f' rb "$T/c/Dockerfile"
 
+# --- what a limit says
+
+fails_with 1 '^rbuild: .*: Too many open files \(.* ulimit -n\)$' bash -c 'ulimit -n 20; "$0" --root "$1" --no-cache "$2"' "$RBUILD" "$RB_ROOT" "$T/c"
+fails_with 1 '^rbuild: .*: File too large \(see ulimit -f\)$' bash -c 'ulimit -f 1; "$0" --root "$1" -o type=oci,dest="$2/x.tar" "$2"' "$RBUILD" "$RB_ROOT" "$T/c"
+
 # --- --debug and --help, wherever they stand
 
 for words in "--debug=true build -q" "build -qD" "-D -q" "build -q --debug=1"; do

@@ -145,7 +145,7 @@ refused 1 '--output: cannot open the directory .*/no/dir/ of x\.tar: No such fil
 refused 2 '--output: .* exists and is not a regular file \(tar=false writes a directory\)' -o "type=oci,dest=$T/c" "$T/run"
 refused 2 '--output: .* exists and is not an empty directory' -o "type=oci,tar=false,dest=$T/good" "$T/run"
 refused 1 '--output: cannot write into .*/good/f: Not a directory' -o "$T/good/f" "$T/run"
-refused 1 '--output: cannot write into .*: Permission denied' -o /proc/no/dir "$T/run"
+refused 1 '--output: cannot make /proc/no/dir: cannot write into /proc: Permission denied' -o /proc/no/dir "$T/run"
 refused 1 'Dockerfile:2: process ' -o "$T/not/yet" "$T/run"
 refused 1 'Dockerfile:2: process ' -o "type=oci,tar=false,dest=$T/notyet" "$T/run"
 is "$(ls -d "$T"/not* 2>&1 | grep -c ': No such file')" 1 "a failed build leaves no new output"

@@ -388,7 +388,7 @@ static void test_messages__stages(void)
 		{"FROM a AS one\nRUN --mount=from=two,target=/t x\nFROM b AS two\nFROM one\n", 2, 2,
 		 "cannot mount from stage \"two\" to \"/t\", stage needs to be defined before current command"},
 		{"FROM a AS build\nFROM Build\n", 2, 2,
-		 "FROM takes names of stages in lower case only: build: failed to parse stage name \"Build\": invalid reference format: repository name (library/Build) must be lowercase"},
+		 "FROM takes names of stages in lower case only, so write build: failed to parse stage name \"Build\": invalid reference format: repository name (library/Build) must be lowercase"},
 	};
 
 	check_rows(rows, RB_ARRAY_LEN(rows));

@@ -75,6 +75,11 @@ static void test_spec__parses(void)
 		 NULL,
 		 "docker.io/library/a:latest"},
 		{"type=cacheonly", {.type = RB_OUTPUT_CACHEONLY, .level = -1}, NULL, NULL},
+		/* What is so anyway. */
+		{"type=image,push=false,store=1,oci-mediatypes=true,unpack=F,name-canonical=0",
+		 {.type = RB_OUTPUT_IMAGE, .level = -1},
+		 NULL,
+		 NULL},
 	};
 
 	for (size_t i = 0; i < RB_ARRAY_LEN(cases); i++) {
@@ -117,6 +122,8 @@ static void test_spec__refuses(void)
 		{"type=oci,dst=x", RB_ERR_USAGE, "no key \"dst\" (did you mean dest?)"},
 		{"type=local,dest=x,compression=gzip", RB_ERR_USAGE, "no key \"compression\""},
 		{"type=image,push=true", RB_ERR_UNSUPPORTED, "the key push of type=image"},
+		{"type=image,oci-mediatypes=false", RB_ERR_UNSUPPORTED,
+		 "the key oci-mediatypes of type=image is not supported yet, but for true"},
 		{"type=oci,dest=x,compression=estargz", RB_ERR_UNSUPPORTED, "estargz"},
 		{"type=oci,dest=x,compression=gz", RB_ERR_USAGE, "expected gzip, zstd"},
 		{"type=oci,dest=x,compression-level=10", RB_ERR_USAGE, "0 to 9, not 10"},

@@ -160,8 +160,10 @@ static void add_vertex_rows(struct rb_progress *p, const struct rb_progress_vert
 		[RB_VERTEX_CANCELED] = {SGR_YELLOW, " => CANCELED "},
 	};
 	int64_t end_ns = rb_progress_ended(v) ? v->ended_ns : now_ns;
+	/* A note is drawn with the time of the last drawing. */
+	int64_t took_ns = end_ns > v->started_ns ? end_ns - v->started_ns : 0;
 
-	add_row(p, looks[v->state].color, end_ns - v->started_ns, looks[v->state].prefix, v->name);
+	add_row(p, looks[v->state].color, took_ns, looks[v->state].prefix, v->name);
 	if (v->status)
 		add_row(p, looks[v->state].color, v->status_last_ns - v->status_first_ns, " => => ",
 			v->status);
