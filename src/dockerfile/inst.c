@@ -101,11 +101,14 @@ static int parse_onbuild(struct rb_statement *st, struct rb_error **err)
 	struct rb_slice head = rb_words_head(rb_slice_str(st->args), &rest);
 	RB_CLEANUP(rb_strp) char *word = rb_strndup(head.ptr, head.len);
 
-	if (rb_inst_check_trigger(word, err) < 0 ||
-	    parse_statement(st->lx, rb_slice_str(st->args), &trigger, err) < 0)
+	if (rb_inst_check_trigger(word, err) < 0)
 		return -1;
+	int r = parse_statement(st->lx, rb_slice_str(st->args), &trigger, err);
+	/* Also of one that is refused: its lines are marked to the end of its heredocs. */
 	inst->heredocs = trigger.heredocs;
 	inst->n_heredocs = trigger.n_heredocs;
+	if (r < 0)
+		return -1;
 	inst->text = rb_statement_with_bodies(st);
 	return 0;
 }

@@ -621,6 +621,12 @@ static void test_dockerfile__json_form(void)
 		     "[\xef\xbf\xbd\xef\xbf\xbd\xf0\x9f\x98\x80]\n"),
 		GOOD("CMD [\"\\\\ud83d\", \"\\u005cud83d\"]\n",
 		     "2-2 CMD exec [\\ud83d] [\\ud83d]\n"),
+		GOOD("CMD [\"\\ud83dxude00\", \"\\fdead\"]\n",
+		     "2-2 CMD exec [\xef\xbf\xbdxude00] [\fdead]\n"),
+		GOOD("CMD [\"\\ud7ff\\ue000\\ud800\\udc00\\udbff\\udfff\"]\n",
+		     "2-2 CMD exec [\xed\x9f\xbf\xee\x80\x80\xf0\x90\x80\x80\xf4\x8f\xbf\xbf]\n"),
+		GOOD("CMD [\"\\udfff\\ud800\\ue000\\udbff\\udbff\"]\n",
+		     "2-2 CMD exec [\xef\xbf\xbd\xef\xbf\xbd\xee\x80\x80\xef\xbf\xbd\xef\xbf\xbd]\n"),
 		GOOD("CMD [\"\\ud83\"]\n", "2-2 CMD sh [[\"\\ud83\"]]\n"),
 		GOOD("CMD [\"\\\n", "2-2 CMD sh [[\"]\n"),
 		GOOD("RUN [ 99999999999999999999 = x ]\n",
@@ -829,6 +835,9 @@ static void test_dockerfile__run_heredocs(void)
 		     "2-6 RUN sh [a <<A | b 3<<B\n1\nA\n2\nB]\n"),
 		GOOD("RUN a <<A \\\n <<B\n1\nA\n2\nB\n", "2-7 RUN sh [a <<A  <<B\n1\nA\n2\nB]\n"),
 		GOOD("RUN <<A <<B\n1\nA\n2\nB\n", "2-6 RUN sh [<<A <<B\n1\nA\n2\nB]\n"),
+		GOOD("RUN \"\\\"\" '\\' <<E\na\nE\n", "2-4 RUN sh [\"\\\"\" '\\' <<E\na\nE]\n"),
+		GOOD("RUN \\' <<\"a\\\"b\\c\"\n1\na\"b\\c\n",
+		     "2-4 RUN sh [\\' <<\"a\\\"b\\c\"\n1\na\"b\\c]\n"),
 		/* Not heredocs. */
 		GOOD("RUN cat<<EOF\n", "2-2 RUN sh [cat<<EOF]\n"),
 		GOOD("RUN cat <<<x\n", "2-2 RUN sh [cat <<<x]\n"),
@@ -840,6 +849,7 @@ static void test_dockerfile__run_heredocs(void)
 		GOOD("RUN echo <<\n", "2-2 RUN sh [echo <<]\n"),
 		GOOD("RUN echo <<-\n", "2-2 RUN sh [echo <<-]\n"),
 		GOOD("RUN echo <<''\n", "2-2 RUN sh [echo <<'']\n"),
+		GOOD("RUN echo <<\\<b\n", "2-2 RUN sh [echo <<\\<b]\n"),
 		GOOD("RUN echo <<a<b\n", "2-2 RUN sh [echo <<a<b]\n"),
 		GOOD("RUN echo $((1 << 2))\n", "2-2 RUN sh [echo $((1 << 2))]\n"),
 		GOOD("RUN echo $((1 <<n)) x\n", "2-2 RUN sh [echo $((1 <<n)) x]\n"),
@@ -1028,6 +1038,9 @@ static void test_dockerfile__onbuild(void)
 		BAD("ONBUILD COPY a\n", "COPY requires at least two arguments", 2, 2),
 		BAD("ONBUILD --x RUN a\n", "unknown flag: --x", 2, 2),
 		BAD("ONBUILD RUN <<EOF\n", "unterminated heredoc", 2, 2),
+		BAD("ONBUILD COPY <<A \\\n<<B\n1\nA\n2\nB\n",
+		    "COPY cannot accept a heredoc as a destination", 2, 7),
+		BAD("ONBUILD RUN --security=x <<A\n1\nA\n", "security \"x\" is not valid", 2, 4),
 	};
 
 	CHECK_INSTS(rows);
