@@ -20,6 +20,7 @@
 struct rb_cachedir {
 	char *path; /* for messages */
 	int dirfd, lock_fd;
+	int used_fd; /* the directory that was mounted, locked against removal; -1: none */
 	uint32_t uid_limit, gid_limit;
 };
 
@@ -38,7 +39,7 @@ int rb_cachedir_open(struct rb_store *store, const struct rb_host *host,
 	RB_CLEANUP(rb_cachedir_freep) struct rb_cachedir *c = rb_calloc(1, sizeof(*c));
 	char hex[RB_DIGEST_TEXT_BYTES], number[16] = "";
 
-	c->dirfd = c->lock_fd = -1;
+	c->dirfd = c->lock_fd = c->used_fd = -1;
 	if (copy)
 		(void)snprintf(number, sizeof(number), "-%u", copy);
 	RB_CLEANUP(rb_strp)
@@ -69,7 +70,10 @@ void rb_cachedir_free(struct rb_cachedir *c)
 	/* Closing alone would leave it to those that were forked meanwhile. */
 	if (c->lock_fd >= 0)
 		(void)flock(c->lock_fd, LOCK_UN);
+	if (c->used_fd >= 0)
+		(void)flock(c->used_fd, LOCK_UN);
 	rb_closep(&c->lock_fd);
+	rb_closep(&c->used_fd);
 	rb_closep(&c->dirfd);
 	free(c->path);
 	free(c);
@@ -119,7 +123,20 @@ static void closedirp(DIR **d)
 		closedir(*d);
 }
 
-/* Names of what has to be removed. */
+static int open_dir(const struct rb_cachedir *c, const char *name)
+{
+	return openat(c->dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
+
+/* A lock on what was emptied: closing gives it back. -1 while a step still uses it. */
+static int lock_dead(const struct rb_cachedir *c, const char *name)
+{
+	RB_CLEANUP(rb_closep) int fd = open_dir(c, name);
+
+	return fd < 0 || lock(fd, LOCK_EX | LOCK_NB) == -EWOULDBLOCK ? -1 : rb_steal_fd(&fd);
+}
+
+/* Names of what has been emptied. */
 static void list_dead(const struct rb_cachedir *c, struct rb_strv *ret)
 {
 	int fd = openat(c->dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -136,7 +153,13 @@ bool rb_cachedir_is_filled(const struct rb_cachedir *c)
 	struct stat st;
 
 	list_dead(c, &dead);
-	return !dead.n && fstatat(c->dirfd, "data", &st, AT_SYMLINK_NOFOLLOW) == 0;
+	for (size_t i = 0; i < dead.n; i++) {
+		RB_CLEANUP(rb_closep) int unused = lock_dead(c, dead.v[i]);
+
+		if (unused >= 0)
+			return false; /* to be removed */
+	}
+	return fstatat(c->dirfd, "data", &st, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
 static int own(struct rb_ledger *ledger, int dirfd, const char *path,
@@ -159,9 +182,7 @@ static int make_data(struct rb_cachedir *c, const struct rb_cachedir_owner *owne
 	int r = rb_remove_tree_at(c->dirfd, "new");
 	if (r == 0 && mkdirat(c->dirfd, "new", 0700) < 0)
 		r = -errno;
-	RB_CLEANUP(rb_closep)
-	int fd = r < 0 ? -1
-		       : openat(c->dirfd, "new", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	RB_CLEANUP(rb_closep) int fd = r < 0 ? -1 : open_dir(c, "new");
 	if (r == 0 && fd < 0)
 		r = -errno;
 	if (r == 0 && rb_ledger_add_tree(ledger, fd, c->dirfd, "ledger", err) < 0)
@@ -189,9 +210,12 @@ int rb_cachedir_fill(struct rb_cachedir *c, const struct rb_cachedir_owner *owne
 	if (r < 0)
 		return fail(c, r, "lock the making", err);
 	list_dead(c, &dead);
-	for (size_t i = 0; i < dead.n; i++)
-		if ((r = rb_remove_tree_at(c->dirfd, dead.v[i])) < 0)
+	for (size_t i = 0; i < dead.n; i++) {
+		RB_CLEANUP(rb_closep) int unused = lock_dead(c, dead.v[i]);
+
+		if (unused >= 0 && (r = rb_remove_tree_at(c->dirfd, dead.v[i])) < 0)
 			return fail(c, r, "remove old contents", err);
+	}
 	if (fstatat(c->dirfd, "data", &st, AT_SYMLINK_NOFOLLOW) == 0)
 		return 0;
 	return make_data(c, owner, seed, ctx, err);
@@ -211,24 +235,41 @@ static int own_made(void *ctx, int dirfd, const char *path)
 	return own(m->ledger, dirfd, path + strspn(path, "/"), m->owner);
 }
 
+/*
+ * Opens the contents and locks them against removal. NOTFOUND when another build empties them just
+ * now.
+ */
+static int use_data(struct rb_cachedir *c, struct rb_error **err)
+{
+	RB_CLEANUP(rb_closep) int fd = open_dir(c, "data");
+	struct stat ours, now;
+
+	if (fd < 0 && errno != ENOENT)
+		return fail(c, -errno, "open the contents", err);
+	if (fd < 0 || lock(fd, LOCK_SH | LOCK_NB) == -EWOULDBLOCK || fstat(fd, &ours) < 0 ||
+	    fstatat(c->dirfd, "data", &now, AT_SYMLINK_NOFOLLOW) < 0 || now.st_ino != ours.st_ino)
+		return rb_fail(err, RB_ERR_NOTFOUND,
+			       "the cache mount in %s is emptied all the time", c->path);
+	c->used_fd = rb_steal_fd(&fd);
+	return 0;
+}
+
 int rb_cachedir_mount(struct rb_cachedir *c, const char *path,
 		      const struct rb_cachedir_owner *owner, struct rb_error **err)
 {
 	RB_CLEANUP(rb_ledger_freep)
 	struct rb_ledger *ledger = rb_ledger_new(c->uid_limit, c->gid_limit);
 	struct made made = {.ledger = ledger, .owner = owner};
-	RB_CLEANUP(rb_closep)
-	int top = openat(c->dirfd, "data", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
-	if (top < 0)
-		return rb_error_push(err, errno == ENOENT ? RB_ERR_NOTFOUND : RB_ERR_SYS, errno,
-				     RB_HERE, "cannot open the cache mount in %s", c->path);
-	if (rb_ledger_add_tree(ledger, top, c->dirfd, "ledger", err) < 0)
+	/* Two mounts of a step are of one directory. */
+	if (c->used_fd < 0 && use_data(c, err) < 0)
+		return -1;
+	if (rb_ledger_add_tree(ledger, c->used_fd, c->dirfd, "ledger", err) < 0)
 		return -1;
 	RB_CLEANUP(rb_closep)
-	int part = path ? rb_mkdirs_in_root(top, path, owner->mode, own_made, &made) : -1;
+	int part = path ? rb_mkdirs_in_root(c->used_fd, path, owner->mode, own_made, &made) : -1;
 	if (path && part < 0)
 		return fail(c, part, "open the source", err);
-	int fd = rb_sys_open_tree(path ? part : top, "", RB_OPEN_TREE_CLONE);
+	int fd = rb_sys_open_tree(path ? part : c->used_fd, "", RB_OPEN_TREE_CLONE);
 	return fd < 0 ? fail(c, fd, "clone the mount", err) : fd;
 }

@@ -7,7 +7,9 @@
  *	mounts/<rung>/<key>[-<n>]/lock    flock: shared by those who share, exclusive by one alone
  *	mounts/<rung>/<key>[-<n>]/fill    flock: held by whoever makes data
  *	mounts/<rung>/<key>[-<n>]/new     data in the making
- *	mounts/<rung>/<key>[-<n>]/dead-*  being removed
+ *	mounts/<rung>/<key>[-<n>]/dead-*  emptied; removed when no step uses it any more
+ *
+ * A step holds a shared flock on the data that it uses, also when that has become dead-*.
  *
  * <key> is a digest: nothing that a Dockerfile says becomes part of a path (threats S6). The user
  * namespace is needed for all of it.
@@ -42,7 +44,7 @@ int rb_cachedir_lock(struct rb_cachedir *c, bool alone, struct rb_error **err);
 int rb_cachedir_wait(struct rb_cachedir *c, bool alone, struct rb_error **err);
 
 /* From now on it is empty; who uses it just now goes on with what was there. What was there is
- * removed by the next fill. */
+ * removed by the next fill that finds it unused. */
 int rb_cachedir_empty(struct rb_cachedir *c, struct rb_error **err);
 /* Whether nothing has to be filled. */
 bool rb_cachedir_is_filled(const struct rb_cachedir *c);

@@ -51,7 +51,7 @@ refused 2 'cannot copy from stage "late", it needs to be defined before current 
 refused 2 'cannot copy from stage "late", it needs to be defined before current stage "a"' <<<$'FROM base AS a\nCOPY --from=1 /x /y\nFROM base AS late\nFROM a'
 refused 2 'circular dependency detected on stage: a' <<<$'FROM base AS a\nCOPY --from=a /x /y'
 refused 2 'circular dependency detected on stage: a' <<<$'FROM base AS a\nCOPY --from=b /x /y\nFROM a AS b'
-refused 2 'invalid stage index 7|cannot|index' <<<$'FROM base\nCOPY --from=7 /x /y'
+refused 2 'invalid stage index 7: the stages are 0 to 0' <<<$'FROM base\nCOPY --from=7 /x /y'
 refused 3 'variable expansion is not supported for --from' <<<$'FROM base AS s\nFROM base\nCOPY --from=${S} /x /y'
 refused 3 '"/nope": not found' <<<$'FROM base AS s\nFROM base\nCOPY --from=s /nope /y'
 refused 3 '"/etc/nope/x": not found' <<<$'FROM base AS s\nFROM base\nCOPY --from=s etc/nope/x /y'

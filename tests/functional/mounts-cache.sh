@@ -209,6 +209,29 @@ is "$said" "" "do not see each other"
 step "a later private one" '--mount=type=cache,id=p,target=/c,sharing=private ls -A /c | wc -l'
 is "$said" 1 "takes one that is free"
 
+# Emptied by another build while a step uses it: that one goes on with what it had.
+cat >"$T/Dockerfile.1" <<'EOT'
+FROM busybox
+RUN --mount=type=cache,id=away,target=/c echo mine >/c/mine; echo started; sleep 2.5; echo more >>/c/mine && cat /c/mine && touch /c/late && ls /c
+EOT
+rb --progress=plain -f "$T/Dockerfile.1" "$T/c" >"$T/out.1" 2>&1 &
+pid=$!
+wait_for 20 grep -q '^#[0-9]* [0-9.]* started' "$T/out.1"
+for i in 1 2; do
+	build --no-cache <<-EOT
+		# a build that empties a cache in use
+		FROM busybox
+		RUN --mount=type=cache,id=away,target=/c ls -A /c; touch /c/theirs$i
+	EOT
+	is "$said" "" "begins with nothing"
+done
+kill -0 $pid && ok "all while the step runs" || not_ok "all while the step runs" "$(cat "$T/out.1")"
+wait $pid
+is "$? $(sed -nE 's/^#[0-9]+ [0-9]+\.[0-9]{3} //p' "$T/out.1" | tr '\n' ' ')" "0 started mine more late mine " "whose files stay for it"
+step "what was emptied" '--mount=type=cache,id=away,target=/c ls -A /c'
+is "$said" theirs2 "does not come back"
+is "$(find "$RB_ROOT/mounts" -mindepth 3 -maxdepth 3 -name 'dead-*')" "" "and is gone from the store"
+
 # --- a killed build
 
 cat >"$T/Dockerfile" <<'EOT'
