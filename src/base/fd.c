@@ -67,7 +67,7 @@ static int copy_by_hand(int in, int out, uint64_t pos, uint64_t end)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
-			return n < 0 ? -errno : -EIO;
+			return n < 0 ? -errno : -ENODATA;
 		while (done < n) {
 			ssize_t w = pwrite(out, buf + done, (size_t)(n - done), (off_t)pos + done);
 
@@ -97,6 +97,16 @@ static int copy_range(int in, int out, uint64_t pos, uint64_t end)
 	return 0;
 }
 
+/* What lies behind the end of a file looks like a hole: it was cut short meanwhile. */
+static int check_size(int in, uint64_t size)
+{
+	struct stat st;
+
+	if (fstat(in, &st) < 0)
+		return -errno;
+	return (uint64_t)st.st_size < size ? -ENODATA : 0;
+}
+
 int rb_copy_data(int in, int out, uint64_t size)
 {
 	uint64_t pos = 0;
@@ -119,7 +129,7 @@ int rb_copy_data(int in, int out, uint64_t size)
 			return r;
 		pos = (uint64_t)hole;
 	}
-	return 0;
+	return check_size(in, size);
 }
 
 int rb_read_fd(int fd, size_t max_bytes, struct rb_buf *ret, struct rb_error **err)

@@ -26,7 +26,7 @@ ssize_t rb_read_full(int fd, void *data, size_t len);
 
 /*
  * Copies size bytes from offset 0 of one regular file to another, in the kernel where it can; holes
- * stay holes and size is the new size. -EIO when the source is shorter. Mechanism.
+ * stay holes and size is the new size. -ENODATA when the source is shorter. Mechanism.
  */
 int rb_copy_data(int in, int out, uint64_t size);
 

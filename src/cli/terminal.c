@@ -53,7 +53,8 @@ static int open_pair(struct rb_terminal *t)
 	int mount = rb_sys_fsmount(fs, RB_MOUNT_ATTR_NOSUID | RB_MOUNT_ATTR_NOEXEC);
 	if (mount < 0)
 		return rb_steal_fd(&mount);
-	t->master = openat(mount, "ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC);
+	/* Not blocking: a step that does not read must not keep us from reading what it says. */
+	t->master = openat(mount, "ptmx", O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
 	if (t->master < 0 || ioctl(t->master, TIOCSPTLCK, &unlocked) < 0)
 		return -errno;
 	t->step_fd = ioctl(t->master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
@@ -84,15 +85,51 @@ void rb_terminal_close(struct rb_terminal *t)
 	rb_closep(&t->step_fd);
 }
 
-/* What cannot be written is dropped: the other side is gone, and its end shows elsewhere. */
-static bool carry(int from, int to)
+static bool is_passing(int e)
+{
+	return e == EINTR || e == EAGAIN;
+}
+
+/* What the step says. What cannot be written is dropped: the caller's terminal is gone, and its end
+ * shows elsewhere. */
+static bool carry(int master)
 {
 	char buf[4096];
-	ssize_t n = read(from, buf, sizeof(buf));
+	ssize_t n = read(master, buf, sizeof(buf));
 
 	if (n > 0)
-		(void)rb_write_full(to, buf, (size_t)n);
-	return n > 0 || (n < 0 && (errno == EINTR || errno == EAGAIN));
+		(void)rb_write_full(STDOUT_FILENO, buf, (size_t)n);
+	return n > 0 || (n < 0 && is_passing(errno));
+}
+
+/* What was typed and the step's terminal has not taken yet. */
+struct typed {
+	char buf[4096];
+	size_t at, end;
+};
+
+static bool has_more(const struct typed *typed)
+{
+	return typed->at < typed->end;
+}
+
+/* false: nothing will come any more. */
+static bool read_typed(struct typed *typed)
+{
+	ssize_t n = read(STDIN_FILENO, typed->buf, sizeof(typed->buf));
+
+	typed->at = 0;
+	typed->end = n > 0 ? (size_t)n : 0;
+	return n > 0 || (n < 0 && is_passing(errno));
+}
+
+static void pass_typed(struct typed *typed, int master)
+{
+	ssize_t n = write(master, typed->buf + typed->at, typed->end - typed->at);
+
+	if (n < 0 && !is_passing(errno))
+		typed->at = typed->end; /* nobody is left to read it */
+	typed->at += n > 0 ? (size_t)n : 0;
 }
 
 /* Whether one came that ends the step. */
@@ -112,19 +149,24 @@ static bool take_signal(const struct rb_terminal *t, int signal_fd)
 
 static void pump(struct rb_terminal *t, struct rb_exec *exec, int signal_fd)
 {
-	struct pollfd p[] = {{.fd = STDIN_FILENO, .events = POLLIN},
-			     {.fd = t->master, .events = POLLIN},
+	struct pollfd p[] = {{.fd = STDIN_FILENO},
+			     {.fd = t->master},
 			     {.fd = signal_fd, .events = POLLIN},
 			     {.fd = exec->pidfd, .events = POLLIN},
 			     {.fd = exec->attend_fd, .events = POLLIN}};
+	struct typed typed = {.at = 0};
 
 	while (!p[3].revents) {
+		p[0].events = has_more(&typed) ? 0 : POLLIN;
+		p[1].events = has_more(&typed) ? POLLIN | POLLOUT : POLLIN;
 		if (poll(p, RB_ARRAY_LEN(p), -1) < 0)
 			continue;
 		/* The caller's terminal is gone: the shell hears it as a hang-up does. */
-		if (p[0].revents && !carry(STDIN_FILENO, t->master))
+		if (p[0].revents && (has_more(&typed) || !read_typed(&typed)))
 			rb_closep(&t->master), p[0].fd = p[1].fd = -1;
-		if (p[1].revents && p[1].fd >= 0 && !carry(t->master, STDOUT_FILENO))
+		if (t->master >= 0 && has_more(&typed))
+			pass_typed(&typed, t->master);
+		if (p[1].revents & ~POLLOUT && p[1].fd >= 0 && !carry(t->master))
 			p[1].fd = -1;
 		if (p[2].revents && take_signal(t, signal_fd))
 			(void)rb_sys_pidfd_send_signal(exec->pidfd, SIGKILL);
@@ -135,7 +177,7 @@ static void pump(struct rb_terminal *t, struct rb_exec *exec, int signal_fd)
 	/* What it said last. */
 	for (struct pollfd last = {.fd = t->master, .events = POLLIN};
 	     t->master >= 0 && poll(&last, 1, 0) > 0 && last.revents & POLLIN;)
-		if (!carry(t->master, STDOUT_FILENO))
+		if (!carry(t->master))
 			break;
 }
 

@@ -16,7 +16,7 @@ enum { PIECE_BYTES = 256 << 10 };
 
 /* --- blobs */
 
-static int copy_blob(const struct rb_layout *l, const struct rb_digest *digest,
+static int copy_blob(const struct rb_layout *l, const struct rb_digest *digest, uint64_t size,
 		     struct rb_error **err)
 {
 	RB_CLEANUP(rb_blob_writer_freep) struct rb_blob_writer *w = NULL;
@@ -34,11 +34,20 @@ static int copy_blob(const struct rb_layout *l, const struct rb_digest *digest,
 		return rb_fail_errno(err, "cannot open %s", name);
 	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
 		return rb_fail(err, RB_ERR_CORRUPT, "%s is not a regular file", name);
+	/* Also so that no hole fills the store's disk. */
+	if ((uint64_t)st.st_size != size)
+		return rb_fail(err, RB_ERR_CORRUPT,
+			       "%s is damaged: it has %llu bytes, but its descriptor says %llu",
+			       name, (unsigned long long)st.st_size, (unsigned long long)size);
 	if (rb_blob_writer_new(l->store, &w, err) < 0)
 		return -1;
-	while ((n = rb_read_full(fd, buf, PIECE_BYTES)) > 0)
+	for (uint64_t left = size;; left -= (uint64_t)n) {
+		n = rb_read_full(fd, buf, left < PIECE_BYTES ? (size_t)left : PIECE_BYTES);
+		if (n <= 0)
+			break;
 		if (rb_blob_writer_add(w, buf, (size_t)n, err) < 0)
 			return -1;
+	}
 	if (n < 0)
 		return rb_fail_sys(err, (int)n, "cannot read %s", name);
 	if (rb_blob_writer_commit(w, digest, UINT64_MAX, NULL, err) < 0)
@@ -54,7 +63,7 @@ int rb_layout_need_blob(const struct rb_layout *l, const struct rb_digest *diges
 	bool present = rb_store_has_blob(l->store, digest, &have);
 
 	if (l->dirfd >= 0 && (!present || have != size)) {
-		if (copy_blob(l, digest, err) < 0)
+		if (copy_blob(l, digest, size, err) < 0)
 			return -1;
 		present = rb_store_has_blob(l->store, digest, &have);
 	}
@@ -72,6 +81,11 @@ int rb_layout_need_blob(const struct rb_layout *l, const struct rb_digest *diges
 int rb_layout_read(const struct rb_layout *l, const struct rb_digest *digest, uint64_t size,
 		   struct rb_buf *ret, struct rb_error **err)
 {
+	char text[RB_DIGEST_TEXT_BYTES];
+
+	if (size > RB_LAYOUT_JSON_MAX)
+		return rb_fail(err, RB_ERR_CORRUPT, "the document %s has more than %d bytes",
+			       rb_digest_text(digest, text), RB_LAYOUT_JSON_MAX);
 	if (rb_layout_need_blob(l, digest, size, err) < 0)
 		return -1;
 	return rb_store_read_blob(l->store, digest, RB_LAYOUT_JSON_MAX, ret, err);

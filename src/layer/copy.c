@@ -212,6 +212,9 @@ static int make_regular(struct copier *c, struct entry *e, struct rb_error **err
 	if (out < 0)
 		return -1;
 	int r = rb_copy_data(in, out, (uint64_t)st.st_size);
+	if (r == -ENODATA)
+		return rb_fail(err, RB_ERR_CONTEXT,
+			       "\"%s\" became shorter while it was read; try again", c->src.ptr);
 	if (r < 0)
 		return rb_fail_sys(err, r, "cannot copy \"%s\" to /%s in the image", c->src.ptr,
 				   c->dst.ptr);

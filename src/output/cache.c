@@ -4,7 +4,7 @@
  *
  * As a directory it is an OCI layout whose index names one manifest a tag; the manifest's config is
  * the cache config (image/cache-config.h). Files are published one by one, the index last, so that
- * readers see the cache before or after, also when several builds write to one directory.
+ * readers see the cache before or after. Builds that write to one directory do so in turn (flock).
  */
 #include <dirent.h>
 #include <errno.h>
@@ -12,10 +12,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/log.h"
 #include "context/layout.h"
 #include "image/cache-config.h"
 #include "image/manifest.h"
@@ -103,13 +105,30 @@ static int fail(const struct rb_output_spec *spec, int neg, struct rb_error **er
 				   : "");
 }
 
+/*
+ * The lock of those who write, until the directory is closed: what one has found there would be
+ * replaced, or removed by reset, by another one. A file system without locks has to do without.
+ */
+static void have_alone(int fd, const struct rb_output_spec *spec)
+{
+	if (flock(fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK)
+		return;
+	rb_log_warn("waiting for another build that writes the cache %s", spec->dest);
+	while (flock(fd, LOCK_EX) < 0 && errno == EINTR)
+		;
+}
+
 static int open_dest(const struct rb_output_spec *spec, struct rb_error **err)
 {
-	if (mkdir(spec->dest, 0777) < 0 && errno != EEXIST)
-		return fail(spec, -errno, err);
-	RB_CLEANUP(rb_closep) int fd = open(spec->dest, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int r = fd < 0 ? -errno : rb_mkdirs_at(fd, "blobs/sha256", 0777);
+	int r = rb_mkdirs_at(AT_FDCWD, spec->dest, 0777);
 
+	if (r < 0)
+		return fail(spec, r, err);
+	RB_CLEANUP(rb_closep) int fd = open(spec->dest, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return fail(spec, -errno, err);
+	have_alone(fd, spec);
+	r = rb_mkdirs_at(fd, "blobs/sha256", 0777);
 	return r < 0 ? fail(spec, r, err) : rb_steal_fd(&fd);
 }
 

@@ -285,7 +285,19 @@ static bool find(struct rb_solver *s, const struct rb_vertex *v)
 	return false;
 }
 
-static void need(struct rb_solver *s, const struct rb_vertex *v)
+struct vertex_list {
+	const struct rb_vertex **v;
+	size_t n, cap;
+};
+
+static void list_add(struct vertex_list *l, const struct rb_vertex *v)
+{
+	rb_grow(l->v, l->n, &l->cap);
+	l->v[l->n++] = v;
+}
+
+/* One stage from v down; the ends of others that it takes from are left in `others`. */
+static void need_stage(struct rb_solver *s, const struct rb_vertex *v, struct vertex_list *others)
 {
 	for (; v; v = v->parent) {
 		struct vertex_state *st = &s->vertices[v->index];
@@ -298,10 +310,32 @@ static void need(struct rb_solver *s, const struct rb_vertex *v)
 		if (find(s, v))
 			return;
 		if (v->kind == RB_VERTEX_LINK)
-			need(s, v->link.layer);
+			list_add(others, v->link.layer);
 		for (size_t i = 0; i < rb_vertex_n_inputs(v); i++)
-			need(s, top_of(rb_vertex_input(v, i)));
+			list_add(others, top_of(rb_vertex_input(v, i)));
 	}
+}
+
+static void need(struct rb_solver *s, const struct rb_vertex *top)
+{
+	struct vertex_list todo = {0};
+
+	list_add(&todo, top);
+	while (todo.n) {
+		const struct rb_vertex *v = todo.v[--todo.n];
+
+		need_stage(s, v, &todo);
+	}
+	free(todo.v);
+}
+
+/* Stages take from earlier ones: in this order no look goes through more than one, however long the
+ * way through all of them is. */
+static void learn_all(struct rb_solver *s)
+{
+	for (size_t i = 0; i < s->in.plan->n_stages; i++)
+		if (s->stages[i].added)
+			(void)runs_again(s, rb_plan_stage_top(&s->in.plan->stages[i]));
 }
 
 /* Goes through the whole plan anew. */
@@ -314,6 +348,7 @@ static void choose(struct rb_solver *s)
 		st->needed = false;
 		st->imported = false;
 	}
+	learn_all(s);
 	need(s, rb_plan_stage_top(s->in.plan->target));
 }
 

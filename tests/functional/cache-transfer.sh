@@ -200,6 +200,31 @@ build after-reset --cache-from "type=local,src=$T/max,tag=zstd"
 is "$(progress | grep -v CACHED)" '' 'and nothing of the other tag'
 is "$(find "$T/max" "$T/min" -name '.rbuild-*')" '' 'no temporaries are left'
 
+# Several at once: each waits for its turn, so that no tag is lost and no blob removed that another one counts on
+store first
+mkdir -p "$T/many/deep"
+exec 9<"$T/many/deep" && flock 9
+"$RBUILD" --root "$RB_ROOT" build --progress plain --cache-to "type=local,dest=$T/many/deep,tag=waits" "$T/context" >"$T/waits" 2>&1 9<&- &
+waits=$!
+wait_for 10 grep -q "waiting for another build that writes the cache $T/many/deep" "$T/waits" || not_ok 'it says that it waits' "$(cat "$T/waits")"
+is "$(ls "$T/many/deep")" '' 'a build waits while another one writes to the directory'
+flock -u 9
+wait $waits
+is "$? $(grep -c waits "$T/many/deep/index.json")" '0 1' 'and writes then'
+works 'a directory in a directory that is not there yet' rb build --cache-to "type=local,dest=$T/new/deep/cache" "$T/context"
+works 'skopeo reads it' skopeo inspect --raw "oci:$T/new/deep/cache:latest"
+
+# A long way through the stages
+{
+	printf 'FROM scratch AS s0\nCOPY source /a\n'
+	for ((i = 0; i < 2500; i++)); do printf 'FROM scratch AS s%d\nCOPY --from=s%d /a /a\n' $((i + 1)) $i; done
+} >"$T/context/long"
+store long
+works 'thousands of stages, each from the one before' bash -c 'ulimit -s 512 && "$@"' - \
+	"$RBUILD" --root "$RB_ROOT" build --progress plain --cache-from "type=local,src=$T/max" -f "$T/context/long" "$T/context"
+like "$err" 'importing cache' 'ask the cache'
+rm "$T/context/long"
+
 if [ "$RB_TEST_USER" = range ]; then
 	wait "$stalling"
 	is $? 0 'a registry that stalls does not fail the build'

@@ -241,6 +241,8 @@ refused 'not an OCI image layout' --build-context "lay=oci-layout://$T/dep" <<<'
 blob=$T/layout/blobs/sha256/${first#sha256:}
 cp "$blob" "$T/blob" && sed -i 's/config/cOnfig/' "$blob"
 RB_ROOT=$T/fresh2 refused 'is damaged' --build-context "lay=oci-layout://$T/layout:one" <<<'FROM lay'
+truncate -s 8G "$blob"
+RB_ROOT=$T/fresh2 refused 'is damaged: it has 8589934592 bytes, but its descriptor says' --build-context "lay=oci-layout://$T/layout:one" <<<'FROM lay'
 rm "$blob" && ln -s "$CANARY/secret" "$blob"
 RB_ROOT=$T/fresh2 refused 'OCI image layout .*: cannot open blobs' --build-context "lay=oci-layout://$T/layout:one" <<<'FROM lay'
 unlike "$err" "$CANARY_TEXT" 'a blob that is a link out of the layout is not shown'

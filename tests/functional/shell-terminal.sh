@@ -79,6 +79,11 @@ grep -c app /etc/passwd; exit 0
 END
 like "$out" '^1$' 'a stage of the Dockerfile that lies here'
 cd "$T" || exit 1
+typed "$RBUILD" --root "$RB_ROOT" shell busybox <<'END'
+head -n 8000 | tee /tmp/all; tail -n 1 /tmp/all | tr -s ' '; wc -l </tmp/all<paste 8000>
+exit 0
+END
+is "$(grep -cE '^(line 7999|8000)$' <<<"$out") $(tail -n 1 <<<"$out")" '2 [status 0]' 'half a megabyte is pasted while the step says as much'
 fails_with 2 'a shell needs a terminal' rb shell busybox
 typed "$RBUILD" --root "$RB_ROOT" shell busybox <<'END'
 sleep 4242 & echo started
