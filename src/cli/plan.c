@@ -53,10 +53,14 @@ static void print_input(const struct rb_solver *solver, const struct rb_root_ref
 	}
 }
 
-static void print_steps(const struct rb_solver *solver, const struct rb_plan_stage *stage)
+static void print_steps(const struct rb_solver *solver, const struct rb_plan_stage *stage,
+			bool waits_for_time)
 {
 	if (!stage->elaborated)
-		(void)printf("  steps are known when the base image is pulled\n");
+		(void)printf("  steps are known when %s\n",
+			     waits_for_time
+				     ? "what SOURCE_DATE_EPOCH names has been asked for its time"
+				     : "the base image is pulled");
 	for (size_t i = 0; i < stage->n_vertices; i++) {
 		const struct rb_vertex *v = stage->vertices[i];
 		/* Values that a base image brought are in it. */
@@ -83,7 +87,7 @@ static void print_plan(const struct rb_session_platform *p)
 		if (!stage->needed)
 			continue;
 		print_base(p->solver, stage);
-		print_steps(p->solver, stage);
+		print_steps(p->solver, stage, p->plan->epoch.pending);
 	}
 }
 

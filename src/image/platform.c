@@ -115,7 +115,7 @@ int rb_platform_parse(const char *text, struct rb_platform *ret, struct rb_error
 	for (const char *c = text; *c; c++)
 		parts += *c == '/';
 	if (strchr(text, '('))
-		return bad(text, "an OS version in parentheses is not supported", err);
+		return bad(text, "an OS version in parentheses is not supported: leave it out", err);
 	if (parts > 3)
 		return bad(text, "expected os[/arch[/variant]]", err);
 	if (!take_component(&s, p.os, sizeof(p.os)) ||

@@ -187,6 +187,14 @@ bool rb_context_is_pending(const struct rb_context *c)
 	return c && c->kind == RB_CONTEXT_REMOTE && !c->tree;
 }
 
+/* As for the build context (5.5): the time of a checkout would be another one each time. */
+static struct rb_git_wishes wishes(const struct rb_solver *s)
+{
+	const struct rb_plan_epoch *epoch = &s->in.plan->epoch;
+
+	return (struct rb_git_wishes){.commit_time = epoch->set || epoch->is_asked};
+}
+
 void rb_context_known(struct rb_solver *s, struct rb_context *c)
 {
 	const struct rb_remote_env env = {.store = s->in.store};
@@ -202,6 +210,7 @@ void rb_context_known(struct rb_solver *s, struct rb_context *c)
 		rb_error_drop(&ignored);
 		return;
 	}
+	ref.commit_time |= wishes(s).commit_time;
 	if (rb_git_known(&env, &ref, &commit)) {
 		git_tree_id(&ref, &commit, id);
 		if (rb_snapshot_exists(s->in.snapshots, id)) {
@@ -220,14 +229,14 @@ int rb_op_context(void *ctx, struct rb_worker_port *port, struct rb_error **err)
 	struct rb_remote_user user = {.secrets = s->in.secrets, .port = port, .ssh = s->in.ssh};
 	struct rb_remote_env env = rb_remote_env_of(s->in.store, &user);
 	const char *url = s->in.named[op->context->index]->path;
-	const struct rb_git_wishes none = {0};
+	const struct rb_git_wishes wish = wishes(s);
 	char id[RB_ID_BYTES];
 	int64_t when;
 	bool archive, git = rb_git_ref_is(url, true);
 
 	if (git && rb_remote_lend(&user, &env, err) < 0)
 		return rb_wrap(err, "context %s", op->context->name);
-	if ((git ? rb_context_tree_git(s->in.snapshots, &env, url, &none, id, &when, err)
+	if ((git ? rb_context_tree_git(s->in.snapshots, &env, url, &wish, id, &when, err)
 		 : rb_context_tree_url(s->in.snapshots, &env, url, false, &archive, id, &when,
 				       err)) < 0)
 		return rb_wrap(err, "context %s", op->context->name);

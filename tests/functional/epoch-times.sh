@@ -5,7 +5,7 @@
 # users: range single
 # needs: userns overlay skopeo umoci git python3
 # images: busybox
-# shellcheck disable=SC2016
+# shellcheck disable=SC2016,SC2119
 # shellcheck source=tests/lib.sh
 . "$(dirname "$0")/../lib.sh"
 # shellcheck source=tests/web.sh
@@ -92,8 +92,15 @@ serve file <<<x
 use=$'FROM busybox\nARG SOURCE_DATE_EPOCH\nRUN echo "[$SOURCE_DATE_EPOCH]"\nWORKDIR /made'
 works 'a named repository' build --build-context "src=http://$WEB/git/repo.git" --build-arg $sde=src <<<"$use"
 is "$(said) $(oci "$T/out.oci" mtimes -1)" "[$commit] made $commit" 'its commit, also where nothing else needs it'
+works 'a plan' rb plan --build-context "src=http://$WEB/git/repo.git" --build-arg $sde=src "$T/c"
+like "$out" '^  steps are known when what SOURCE_DATE_EPOCH names has been asked for its time$' 'does not ask for it'
 works 'it again' build --build-context "src=http://$WEB/git/repo.git" --build-arg $sde=src <<<"$use"
 is "$(step_states <<<"$err" | grep -cE '^CACHED .*(WORKDIR|RUN)')" 2 'hits'
+works 'a copy of it' build --build-context "src=http://$WEB/git/repo.git" --build-arg $sde=77 <<<$'FROM scratch\nCOPY --from=src Dockerfile /'
+is "$(oci "$T/out.oci" mtimes -1)" "Dockerfile $commit" 'has the time of the commit, as of a context'
+GIT_COMMITTER_DATE='@253402300800 +0000' git -C "$T/repo" commit -q --allow-empty -m two && publish "$T/repo"
+fails_with 1 'invalid SOURCE_DATE_EPOCH: the time of what it names, 253402300800 seconds, is not in the years 1970 to 9999' build --build-context "src=http://$WEB/git/repo.git" --build-arg $sde=src <<<"$use"
+git -C "$T/repo" reset -q --hard HEAD^ && publish "$T/repo"
 works 'a named file' build --build-context "src=http://$WEB/files/file" <<<$'ARG SOURCE_DATE_EPOCH=src\n'"$use"
 is "$(said)" '[1614834367]' 'its Last-Modified'
 works 'a named directory' build --build-context "src=$T/repo" --build-arg $sde=src <<<"${use//:-/}"
@@ -136,6 +143,8 @@ is "$(for i in -1 -2 -3 -4; do oci "$T/out.oci" mtimes $i; done | sed 's/.* //' 
 is "$(oci "$T/out.oci" check)" '' 'the image is whole'
 is "$(oci "$T/out.oci" manifest | python3 -c 'import json, sys; print(json.load(sys.stdin)["config"]["digest"])')" "$(cat "$T/iid")" 'its ID is told'
 unpack_oci "$T/out.oci" "$T/u" && is "$(stat -c %Y "$T/u/rootfs/w/new/h")" 1500000000 'umoci unpacks it'
+keys=,rewrite-timestamp=true works 'two platforms' build --platform linux/amd64,linux/arm64 --build-arg $sde=7 <<<$'FROM scratch\nCOPY <<E /f\nx\nE'
+skopeo copy -q --all "oci-archive:$T/out.oci" "oci:$T/both" && is "$(for m in $(skopeo inspect --raw "oci-archive:$T/out.oci" | grep -o 'sha256:[0-9a-f]*'); do python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["layers"][0]["digest"][7:])' "$T/both/blobs/sha256/${m#*:}"; done | sort -u | while read -r l; do tar -tvzf "$T/both/blobs/sha256/$l" --full-time; done | tr -s ' ')" '-rw-r--r-- 0/0 2 1970-01-01 00:00:07 f' 'each has its layers made anew'
 works 'rewrite-timestamp without an epoch' rb --progress=plain -o type=image,rewrite-timestamp=true - <<<'FROM busybox'
 like "$err" 'rewrite-timestamp=true does nothing: there is no SOURCE_DATE_EPOCH' 'is told'
 
