@@ -98,7 +98,6 @@ enum rb_flag_type { RB_FLAG_STRING, RB_FLAG_BOOL, RB_FLAG_LIST };
 struct rb_flag_spec {
 	const char *name; /* without "--"; NULL ends a list of them */
 	enum rb_flag_type type;
-	bool later; /* part of the language, not built yet */
 };
 
 enum { RB_FLAGS_MAX = 8 };
@@ -112,7 +111,6 @@ struct rb_flag {
 struct rb_flags {
 	const struct rb_flag_spec *specs;
 	struct rb_flag flag[RB_FLAGS_MAX]; /* in the order of specs */
-	const char *later;                 /* the first one given that is not built yet */
 };
 
 /* specs may be NULL: then every flag is unknown. */

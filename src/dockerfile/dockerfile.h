@@ -5,11 +5,6 @@
  *
  * Everything that can be refused without knowing values of variables is refused here, with its
  * lines; what depends on values (expansion results, base image config) is refused by plan/.
- *
- * An instruction that exists in the language but is not built yet (RUN --device, ...) is
- * parsed as far as needed to be named; the refusal is kept in `unsupported` of the instruction,
- * because it concerns nobody while the target does not need its stage. plan/ raises it as
- * RB_ERR_UNSUPPORTED with the lines of the instruction.
  */
 #ifndef RB_DOCKERFILE_DOCKERFILE_H
 #define RB_DOCKERFILE_DOCKERFILE_H
@@ -87,9 +82,7 @@ struct rb_inst {
 	const char **comments; /* comment lines right before it ('#' and blanks trimmed); for
 				  descriptions */
 	size_t n_comments;
-	bool trigger;            /* came from ONBUILD of the base; escape is always '\\' */
-	const char *unsupported; /* NULL, or the sentence with which plan/ refuses the instruction
-				    when its stage is needed */
+	bool trigger; /* came from ONBUILD of the base; escape is always '\\' */
 	union {
 		struct {
 			const char *image;    /* unexpanded */

@@ -62,9 +62,6 @@ static int parse_flag(const char *word, struct rb_flags *flags, struct rb_error 
 	} else if (!value) {
 		return missing_value(name, err);
 	}
-	bool has_effect = spec->type == RB_FLAG_BOOL ? f->on : spec->type == RB_FLAG_LIST || *value;
-	if (spec->later && has_effect && !flags->later)
-		flags->later = spec->name;
 	return 0;
 }
 

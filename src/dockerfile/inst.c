@@ -12,28 +12,28 @@ static int parse_statement(struct rb_lexer *lx, struct rb_slice text, struct rb_
 
 /* ---- Flags (1.5) ---- */
 
-static const struct rb_flag_spec from_flags[] = {{"platform", RB_FLAG_STRING, false}, {0}};
-static const struct rb_flag_spec run_flags[] = {{"mount", RB_FLAG_LIST, false},
-						{"network", RB_FLAG_STRING, false},
-						{"security", RB_FLAG_STRING, false},
-						{"device", RB_FLAG_LIST, false},
+static const struct rb_flag_spec from_flags[] = {{"platform", RB_FLAG_STRING}, {0}};
+static const struct rb_flag_spec run_flags[] = {{"mount", RB_FLAG_LIST},
+						{"network", RB_FLAG_STRING},
+						{"security", RB_FLAG_STRING},
+						{"device", RB_FLAG_LIST},
 						{0}};
-static const struct rb_flag_spec copy_flags[] = {{"from", RB_FLAG_STRING, false},
-						 {"chown", RB_FLAG_STRING, false},
-						 {"chmod", RB_FLAG_STRING, false},
-						 {"link", RB_FLAG_BOOL, false},
-						 {"parents", RB_FLAG_BOOL, false},
-						 {"exclude", RB_FLAG_LIST, false},
+static const struct rb_flag_spec copy_flags[] = {{"from", RB_FLAG_STRING},
+						 {"chown", RB_FLAG_STRING},
+						 {"chmod", RB_FLAG_STRING},
+						 {"link", RB_FLAG_BOOL},
+						 {"parents", RB_FLAG_BOOL},
+						 {"exclude", RB_FLAG_LIST},
 						 {0}};
 static const struct rb_flag_spec add_flags[] = {
-	{"chown", RB_FLAG_STRING, false},      {"chmod", RB_FLAG_STRING, false},
-	{"unpack", RB_FLAG_BOOL, false},       {"link", RB_FLAG_BOOL, false},
-	{"exclude", RB_FLAG_LIST, false},      {"checksum", RB_FLAG_STRING, false},
-	{"keep-git-dir", RB_FLAG_BOOL, false}, {0}};
+	{"chown", RB_FLAG_STRING},      {"chmod", RB_FLAG_STRING},
+	{"unpack", RB_FLAG_BOOL},       {"link", RB_FLAG_BOOL},
+	{"exclude", RB_FLAG_LIST},      {"checksum", RB_FLAG_STRING},
+	{"keep-git-dir", RB_FLAG_BOOL}, {0}};
 static const struct rb_flag_spec health_flags[] = {
-	{"interval", RB_FLAG_STRING, false},     {"timeout", RB_FLAG_STRING, false},
-	{"start-period", RB_FLAG_STRING, false}, {"start-interval", RB_FLAG_STRING, false},
-	{"retries", RB_FLAG_STRING, false},      {0}};
+	{"interval", RB_FLAG_STRING},     {"timeout", RB_FLAG_STRING},
+	{"start-period", RB_FLAG_STRING}, {"start-interval", RB_FLAG_STRING},
+	{"retries", RB_FLAG_STRING},      {0}};
 
 /* ---- FROM ---- */
 

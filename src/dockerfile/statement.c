@@ -5,29 +5,9 @@
 
 #include "dockerfile/dockerfile-internal.h"
 
-/* The first refusal of an instruction is the one that is told. */
-static void refuse(struct rb_statement *st, const char *sentence)
-{
-	if (!st->inst->unsupported)
-		st->inst->unsupported = rb_arena_strdup(st->lx->arena, sentence);
-}
-
-static void refuse_flag(struct rb_statement *st, const char *flag)
-{
-	RB_CLEANUP(rb_strp)
-	char *sentence = rb_asprintf("%s --%s is not supported yet by this version of rbuild",
-				     st->kind->name, flag);
-
-	refuse(st, sentence);
-}
-
 int rb_statement_parse_flags(struct rb_statement *st, struct rb_error **err)
 {
-	if (rb_flags_parse(st->kind->flags, &st->flag_words, &st->flags, err) < 0)
-		return -1;
-	if (st->flags.later)
-		refuse_flag(st, st->flags.later);
-	return 0;
+	return rb_flags_parse(st->kind->flags, &st->flag_words, &st->flags, err);
 }
 
 const char *rb_statement_flag(struct rb_statement *st, const char *name)

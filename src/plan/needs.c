@@ -5,14 +5,6 @@
 #include "dockerfile/values.h"
 #include "plan/plan-internal.h"
 
-static int refuse_unsupported(const struct rb_inst *inst, struct rb_error **err)
-{
-	if (!inst->unsupported)
-		return 0;
-	(void)rb_fail(err, RB_ERR_UNSUPPORTED, "%s", inst->unsupported);
-	return rb_error_at(err, inst->line_first, inst->line_last);
-}
-
 static int need_from(struct rb_plan *plan, struct rb_plan_stage *stage, const struct rb_inst *inst,
 		     const struct rb_from *from, struct rb_error **err)
 {
@@ -52,8 +44,6 @@ static int need_inst(struct rb_plan *plan, struct rb_plan_stage *stage, const st
 {
 	struct rb_from from = {.text = NULL};
 
-	if (refuse_unsupported(inst, err) < 0)
-		return -1;
 	if (inst->kind == RB_INST_RUN) {
 		for (size_t i = 0; i < inst->run.n_mounts; i++)
 			if (need_mount(plan, stage, inst, &inst->run.mounts[i], err) < 0)
@@ -72,8 +62,6 @@ static int need_inputs(struct rb_plan *plan, struct rb_plan_stage *stage, struct
 	stage->has_inputs = true;
 	if (!stage->replaced)
 		rb_lint_stage(plan->options.lint, stage->ast);
-	if (!stage->replaced && refuse_unsupported(stage->ast->from, err) < 0)
-		return -1;
 	if (stage->base.kind == RB_ROOT_STAGE)
 		stage->base.stage->needed = true;
 	for (size_t i = 0; i < rb_plan_n_insts(stage); i++)

@@ -133,7 +133,6 @@ static void touch_inst(const struct rb_inst *inst)
 {
 	touch(inst->word);
 	touch(inst->original);
-	touch_or_null(inst->unsupported);
 	if (inst->line_first == 0 || inst->line_last < inst->line_first)
 		abort();
 	for (size_t i = 0; i < inst->n_comments; i++)

@@ -148,8 +148,6 @@ static void add_inst(struct rb_buf *b, const struct rb_inst *inst)
 	default:
 		rb_buf_addf(b, " [%s]", inst->text);
 	}
-	if (inst->unsupported)
-		rb_buf_addf(b, " !%s", inst->unsupported);
 	rb_buf_addch(b, '\n');
 }
 
@@ -657,6 +655,7 @@ static void test_dockerfile__json_form(void)
 		GOOD("COPY [\"a b\", \"c d\"]\n", "2-2 COPY [a b] -> [c d]\n"),
 		GOOD("COPY --chown=1 [\"a\", \"b\", \"c/\"]\n",
 		     "2-2 COPY chown=1 [a] [b] -> [c/]\n"),
+		GOOD("ADD [\"a b\", \"c d\"]\n", "2-2 ADD [a b] -> [c d]\n"),
 		GOOD("COPY [a b\n", "2-2 COPY [[a] -> [b]\n"),
 		GOOD("COPY [a-z]* b\n", "2-2 COPY [[a-z]*] -> [b]\n"),
 		BAD("CMD [\"a\", 1]\n",
@@ -854,6 +853,7 @@ static void test_dockerfile__run_heredocs(void)
 		GOOD("RUN echo $((1 << 2))\n", "2-2 RUN sh [echo $((1 << 2))]\n"),
 		GOOD("RUN echo $((1 <<n)) x\n", "2-2 RUN sh [echo $((1 <<n)) x]\n"),
 		GOOD("RUN echo don't <<EOF\n", "2-2 RUN sh [echo don't <<EOF]\n"),
+		GOOD("RUN cat <<A don't\n", "2-2 RUN sh [cat <<A don't]\n"),
 		GOOD("RUN 99999999999<<EOF\n", "2-2 RUN sh [99999999999<<EOF]\n"),
 		GOOD("RUN [\"cat\", \"<<EOF\"]\n", "2-2 RUN exec [cat] [<<EOF]\n"),
 		GOOD("CMD <<EOF\n", "2-2 CMD sh [<<EOF]\n"),
