@@ -60,5 +60,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	RB_CLEANUP(rb_strp) char *body = rb_expand_heredoc(word, &env, NULL, &heredoc_err);
 	if (!body != !!heredoc_err)
 		abort();
+	/* What is only shown never fails, and has nothing to expand but $v and $empty. */
+	RB_CLEANUP(rb_strp) char *shown = rb_expand_known(word, escape, &env);
+	if (!strchr(word, '$') && !rb_streq(shown, word))
+		abort();
 	return 0;
 }

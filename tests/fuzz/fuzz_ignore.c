@@ -126,6 +126,22 @@ static bool naive(const char *text, const char *path)
 	return excluded;
 }
 
+/* A wildcard of COPY is a pattern by itself, to which "**" is "*". */
+static void check_alone(const char *text, const char *path)
+{
+	RB_CLEANUP(rb_strp) char *pattern = rb_strndup(text, strcspn(text, "\n"));
+	int got = rb_path_match(pattern, path);
+
+	if (got < 0 || strstr(pattern, "**"))
+		return;
+	steps = 0;
+	if (match(pattern, pattern, path) != got && steps <= STEPS_MAX)
+		abort();
+	if (!rb_path_has_wildcard(pattern) && !strchr(pattern, '\\') &&
+	    got != rb_streq(pattern, path))
+		abort();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -139,6 +155,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	*text++ = '\0';
 	RB_CLEANUP(rb_strp) char *path = rb_path_clean(input);
+	check_alone(text, path);
 	if (rb_ignore_parse(text, strlen(text), "f", &ig, NULL) < 0 || path[0] == '/')
 		return 0;
 	bool got = rb_ignore_matches(ig, path, &pattern);
