@@ -146,6 +146,14 @@ ssize_t rb_strv_find(const struct rb_strv *s, const char *str)
 	return -1;
 }
 
+ssize_t rb_strv_find_var(const struct rb_strv *env, struct rb_slice name)
+{
+	for (size_t i = env->n; i-- > 0;)
+		if (strncmp(env->v[i], name.ptr, name.len) == 0 && env->v[i][name.len] == '=')
+			return (ssize_t)i;
+	return -1;
+}
+
 char *const *rb_strv_argv(const struct rb_strv *s)
 {
 	static char *const none[] = {NULL};

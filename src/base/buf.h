@@ -63,6 +63,8 @@ void rb_strv_wipe(struct rb_strv *s); /* the same, and overwrites the strings be
 void rb_strv_copy(struct rb_strv *dst, const struct rb_strv *src); /* replaces dst */
 /* Index of str or -1. */
 ssize_t rb_strv_find(const struct rb_strv *s, const char *str);
+/* Of "NAME=value" strings: index of the last one with that name, or -1. */
+ssize_t rb_strv_find_var(const struct rb_strv *env, struct rb_slice name);
 /* argv form; valid also when empty. */
 char *const *rb_strv_argv(const struct rb_strv *s);
 

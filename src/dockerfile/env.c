@@ -39,6 +39,21 @@ static void index_names(struct rb_env *env)
 		env->slots[slot_of(env, env->names[i])] = (uint32_t)i + 1;
 }
 
+/* The entries behind it may only lie where they do because it was taken. */
+static void free_slot(struct rb_env *env, size_t i)
+{
+	env->slots[i] = 0;
+	for (;;) {
+		i = (i + 1) & (env->n_slots - 1);
+		uint32_t entry = env->slots[i];
+
+		if (!entry)
+			return;
+		env->slots[i] = 0;
+		env->slots[slot_of(env, env->names[entry - 1])] = entry;
+	}
+}
+
 static void drop_index(struct rb_env *env)
 {
 	free(env->slots);
@@ -94,12 +109,16 @@ void rb_env_unset(struct rb_env *env, const char *name)
 
 	if (i < 0)
 		return;
+	size_t after = --env->n - (size_t)i;
+	/* The others' places in the list change, unless it is the last. */
+	if (after)
+		drop_index(env);
+	else if (env->slots)
+		free_slot(env, slot_of(env, name));
 	free(env->names[i]);
 	free(env->values[i]);
-	size_t after = --env->n - (size_t)i;
 	memmove(env->names + i, env->names + i + 1, after * sizeof(*env->names));
 	memmove(env->values + i, env->values + i + 1, after * sizeof(*env->values));
-	drop_index(env);
 }
 
 void rb_env_copy(struct rb_env *dst, const struct rb_env *src)

@@ -24,13 +24,10 @@ enum {
 
 static const char *env_get(const struct rb_strv *envp, const char *name)
 {
-	size_t n = strlen(name);
-
 	/* The last one wins, as in most shells. */
-	for (size_t i = envp->n; i > 0; i--)
-		if (strncmp(envp->v[i - 1], name, n) == 0 && envp->v[i - 1][n] == '=')
-			return envp->v[i - 1] + n + 1;
-	return NULL;
+	ssize_t i = rb_strv_find_var(envp, rb_slice_str(name));
+
+	return i < 0 ? NULL : envp->v[i] + strlen(name) + 1;
 }
 
 int rb_command_candidates(const struct rb_exec_spec *spec, const struct rb_strv *envp,

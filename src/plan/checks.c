@@ -170,16 +170,17 @@ void rb_plan_check_base_platform(struct rb_elab *e, const struct rb_plan_image *
 /* --- values of a stage
  * ------------------------------------------------------------------------------- */
 
-static const char *suggest_variable(const struct rb_stage_state *s, const char *name,
-				    struct rb_buf *hint)
+static const char *suggest_variable(const struct rb_elab *e, const char *name, struct rb_buf *hint)
 {
+	const struct rb_env *args = rb_elab_map(e, RB_SCOPE_ARGS);
+	const struct rb_env *env = rb_elab_map(e, RB_SCOPE_ENV);
 	RB_CLEANUP(rb_strp) char *shown = rb_asprintf("$%s", name);
 	RB_CLEANUP(rb_strv_clear) struct rb_strv dollars = RB_STRV_INIT;
 	const char *names[CANDIDATES_MAX];
 	size_t n = 0;
 
-	add_names(names, &n, s->arg_names.names, s->arg_names.n);
-	add_names(names, &n, s->env.names, s->env.n);
+	add_names(names, &n, args->names, args->n);
+	add_names(names, &n, env->names, env->n);
 	for (size_t i = 0; i < n; i++)
 		rb_strv_addf(&dollars, "$%s", names[i]);
 	return rb_suggest(hint, shown, (const char *const *)dollars.v, dollars.n);
@@ -194,12 +195,12 @@ void rb_elab_check_undefined(struct rb_elab *e, struct rb_expand_report *report)
 		const char *name = report->undefined.v[i];
 		RB_CLEANUP(rb_buf_clear) struct rb_buf hint = RB_BUF_INIT;
 
-		if (rb_env_get(&e->state->arg_names, name) ||
+		if (rb_env_get(rb_elab_map(e, RB_SCOPE_ARGS), name) ||
 		    !rb_lint_wants(lint, RB_LINT_UNDEFINED_VAR, e->inst))
 			continue;
 		rb_lint_instead(rb_lint_warn(lint, RB_LINT_UNDEFINED_VAR, e->inst,
 					     "Usage of undefined variable '$%s'%s", name,
-					     suggest_variable(e->state, name, &hint)),
+					     suggest_variable(e, name, &hint)),
 				"define it with ARG or ENV above, or write ${%s:-default}", name);
 	}
 	rb_strv_clear(&report->undefined);
@@ -207,7 +208,7 @@ void rb_elab_check_undefined(struct rb_elab *e, struct rb_expand_report *report)
 
 void rb_elab_check_shell_form(struct rb_elab *e)
 {
-	if (e->config->shell.n)
+	if (e->state->shell.n)
 		return;
 	const char *name = rb_inst_kind_name(e->inst->kind);
 	struct rb_lint_warning *w = rb_lint_warn(

@@ -13,15 +13,15 @@ static void empty_history(struct rb_elab *e, struct rb_buf *text)
 }
 
 /* "[a b c]" as Go prints a list of strings. */
-static void add_go_list(struct rb_buf *b, const struct rb_strv *list)
+static void add_go_list(struct rb_buf *b, const char *const *v, size_t n)
 {
 	rb_buf_addch(b, '[');
-	for (size_t i = 0; i < list->n; i++)
-		rb_buf_addf(b, "%s%s", i ? " " : "", list->v[i]);
+	for (size_t i = 0; i < n; i++)
+		rb_buf_addf(b, "%s%s", i ? " " : "", v[i]);
 	rb_buf_addch(b, ']');
 }
 
-static void add_go_quoted_list(struct rb_buf *b, const struct rb_strv *list)
+static void add_go_quoted_list(struct rb_buf *b, const struct rb_words *list)
 {
 	rb_buf_addch(b, '[');
 	for (size_t i = 0; i < list->n; i++) {
@@ -30,32 +30,6 @@ static void add_go_quoted_list(struct rb_buf *b, const struct rb_strv *list)
 		rb_dockerfile_add_quoted(b, list->v[i]);
 	}
 	rb_buf_addch(b, ']');
-}
-
-static void set_str(char **field, const char *value)
-{
-	free(*field);
-	*field = rb_strdup(value);
-}
-
-static void words_to_strv(const struct rb_words *w, struct rb_strv *ret)
-{
-	for (size_t i = 0; i < w->n; i++)
-		rb_strv_add(ret, w->v[i]);
-}
-
-/* SHELL as it stands, plus the text. */
-static void shell_form(const struct rb_image_config *config, const char *script,
-		       struct rb_strv *ret)
-{
-	if (config->shell.n) {
-		for (size_t i = 0; i < config->shell.n; i++)
-			rb_strv_add(ret, config->shell.v[i]);
-	} else {
-		rb_strv_add(ret, "/bin/sh");
-		rb_strv_add(ret, "-c");
-	}
-	rb_strv_add(ret, script);
 }
 
 /* --- ENV, ARG, LABEL
@@ -94,8 +68,8 @@ static int elab_env(struct rb_elab *e, struct rb_error **err)
 		return -1;
 	rb_buf_addstr(&text, "ENV");
 	for (size_t i = 0; i < keys.n; i++) {
-		rb_env_set(&e->state->env, keys.v[i], values.v[i]);
-		rb_env_set(&e->state->config_env, keys.v[i], values.v[i]);
+		rb_elab_set(e, RB_SCOPE_ENV, keys.v[i], values.v[i]);
+		rb_elab_set(e, RB_SCOPE_CONFIG_ENV, keys.v[i], values.v[i]);
 		rb_buf_addf(&text, " %s=%s", keys.v[i], values.v[i]);
 	}
 	empty_history(e, &text);
@@ -112,7 +86,7 @@ static int elab_label(struct rb_elab *e, struct rb_error **err)
 		return -1;
 	rb_buf_addstr(&text, "LABEL");
 	for (size_t i = 0; i < keys.n; i++) {
-		rb_labels_set(&e->config->labels, keys.v[i], values.v[i]);
+		rb_elab_set(e, RB_SCOPE_LABELS, keys.v[i], values.v[i]);
 		rb_buf_addf(&text, " %s=%s", keys.v[i], values.v[i]);
 	}
 	empty_history(e, &text);
@@ -159,11 +133,11 @@ static int elab_arg(struct rb_elab *e, struct rb_error **err)
 		rb_buf_addf(&text, " %s%s%s", kv->key, value ? "=" : "", value ? value : "");
 		if (is_option(kv->key))
 			continue;
-		rb_env_set(&e->state->arg_names, kv->key, "");
+		rb_elab_set(e, RB_SCOPE_ARGS, kv->key, "");
 		if (!value)
 			continue;
-		rb_env_set(&e->state->env, kv->key, value);
-		rb_env_set(&e->state->arg_values, kv->key, value);
+		rb_elab_set(e, RB_SCOPE_ENV, kv->key, value);
+		rb_elab_set(e, RB_SCOPE_ARG_VALUES, kv->key, value);
 	}
 	rb_elab_history(e, NULL, text.ptr);
 	return 0;
@@ -177,7 +151,7 @@ static int elab_maintainer(struct rb_elab *e, struct rb_error **err)
 	struct rb_buf text = RB_BUF_INIT;
 
 	(void)err;
-	set_str(&e->config->author, e->inst->text);
+	e->state->author = rb_elab_keep(e, e->inst->text);
 	rb_buf_addf(&text, "MAINTAINER %s", e->inst->text);
 	empty_history(e, &text);
 	return 0;
@@ -190,7 +164,7 @@ static int elab_user(struct rb_elab *e, struct rb_error **err)
 
 	if (!user)
 		return -1;
-	set_str(&e->config->user, user);
+	e->state->user = rb_elab_keep(e, user);
 	rb_buf_addf(&text, "USER %s", user);
 	empty_history(e, &text);
 	return 0;
@@ -203,7 +177,7 @@ static int elab_stopsignal(struct rb_elab *e, struct rb_error **err)
 
 	if (!sig || rb_dockerfile_check_signal(sig, err) < 0)
 		return -1;
-	set_str(&e->config->stop_signal, sig);
+	e->state->stop_signal = rb_elab_keep(e, sig);
 	rb_buf_addf(&text, "STOPSIGNAL %s", sig);
 	empty_history(e, &text);
 	return 0;
@@ -230,8 +204,8 @@ static int elab_expose(struct rb_elab *e, struct rb_error **err)
 		rb_strv_add(&sorted, e->inst->words.v[i]);
 	qsort(sorted.v, sorted.n, sizeof(*sorted.v), compare_strings);
 	for (size_t i = 0; i < sorted.n; i++)
-		if (rb_expand_split(sorted.v[i], rb_elab_escape(e), &e->state->env, &report, &words,
-				    err) < 0) {
+		if (rb_expand_split(sorted.v[i], rb_elab_escape(e), rb_elab_map(e, RB_SCOPE_ENV),
+				    &report, &words, err) < 0) {
 			rb_strv_clear(&report.undefined);
 			return -1;
 		}
@@ -242,9 +216,9 @@ static int elab_expose(struct rb_elab *e, struct rb_error **err)
 		rb_elab_check_port(e, words.v[i]);
 	}
 	for (size_t i = 0; i < ports.n; i++)
-		rb_strset_add(&e->config->exposed_ports, ports.v[i]);
+		rb_elab_set(e, RB_SCOPE_PORTS, ports.v[i], "");
 	rb_buf_addstr(&text, "EXPOSE ");
-	add_go_list(&text, &ports);
+	add_go_list(&text, (const char *const *)ports.v, ports.n);
 	empty_history(e, &text);
 	return 0;
 }
@@ -267,9 +241,9 @@ static int elab_volume(struct rb_elab *e, struct rb_error **err)
 				e->inst->words.v[i]);
 	}
 	for (size_t i = 0; i < paths.n; i++)
-		rb_strset_add(&e->config->volumes, paths.v[i]);
+		rb_elab_set(e, RB_SCOPE_VOLUMES, paths.v[i], "");
 	rb_buf_addstr(&text, "VOLUME ");
-	add_go_list(&text, &paths);
+	add_go_list(&text, (const char *const *)paths.v, paths.n);
 	empty_history(e, &text);
 	return 0;
 }
@@ -279,23 +253,19 @@ static int elab_shell(struct rb_elab *e, struct rb_error **err)
 	struct rb_buf text = RB_BUF_INIT;
 
 	(void)err;
-	rb_strv_clear(&e->config->shell);
-	words_to_strv(&e->inst->words, &e->config->shell);
+	e->state->shell = e->inst->words;
 	rb_buf_addstr(&text, "SHELL ");
-	add_go_list(&text, &e->config->shell);
+	add_go_list(&text, e->state->shell.v, e->state->shell.n);
 	empty_history(e, &text);
 	return 0;
 }
 
-static void command_list(struct rb_elab *e, struct rb_strv *list)
+static struct rb_words command(struct rb_elab *e)
 {
-	rb_strv_clear(list);
-	if (e->inst->cmd.exec) {
-		words_to_strv(&e->inst->cmd.argv, list);
-	} else {
-		shell_form(e->config, e->inst->cmd.script, list);
-		rb_elab_check_shell_form(e);
-	}
+	if (e->inst->cmd.exec)
+		return e->inst->cmd.argv;
+	rb_elab_check_shell_form(e);
+	return rb_elab_shell_form(e, e->inst->cmd.script);
 }
 
 static int elab_cmd(struct rb_elab *e, struct rb_error **err)
@@ -303,11 +273,11 @@ static int elab_cmd(struct rb_elab *e, struct rb_error **err)
 	struct rb_buf text = RB_BUF_INIT;
 
 	(void)err;
-	command_list(e, &e->config->cmd);
-	e->config->args_escaped = true;
+	e->state->cmd = command(e);
+	e->state->args_escaped = true;
 	e->state->cmd_set = true;
 	rb_buf_addstr(&text, "CMD ");
-	add_go_quoted_list(&text, &e->config->cmd);
+	add_go_quoted_list(&text, &e->state->cmd);
 	empty_history(e, &text);
 	return 0;
 }
@@ -317,23 +287,34 @@ static int elab_entrypoint(struct rb_elab *e, struct rb_error **err)
 	struct rb_buf text = RB_BUF_INIT;
 
 	(void)err;
-	command_list(e, &e->config->entrypoint);
+	e->state->entrypoint = command(e);
 	/* An inherited CMD was meant for the inherited entry point (3.4). */
 	if (!e->state->cmd_set)
-		rb_strv_clear(&e->config->cmd);
+		e->state->cmd = (struct rb_words){0};
 	rb_buf_addstr(&text, "ENTRYPOINT ");
-	add_go_quoted_list(&text, &e->config->entrypoint);
+	add_go_quoted_list(&text, &e->state->entrypoint);
 	empty_history(e, &text);
 	return 0;
 }
 
+static struct rb_words health_test(struct rb_elab *e)
+{
+	const struct rb_inst *inst = e->inst;
+	const char *first = inst->health.none ? "NONE" : inst->health.exec ? "CMD" : "CMD-SHELL";
+	const char *text = inst->health.script;
+	const struct rb_words type = {&first, 1}, script = {&text, 1};
+
+	if (inst->health.none)
+		return rb_plan_join_words(e->plan, &type, &(const struct rb_words){0});
+	return rb_plan_join_words(e->plan, &type, inst->health.exec ? &inst->health.argv : &script);
+}
+
 static int elab_healthcheck(struct rb_elab *e, struct rb_error **err)
 {
-	struct rb_healthcheck *h = &e->config->health;
+	struct rb_healthcheck *h = &e->state->health;
 	struct rb_buf text = RB_BUF_INIT;
 
 	(void)err;
-	rb_strv_clear(&h->test);
 	*h = (struct rb_healthcheck){
 		.set = true,
 		.interval_ns = e->inst->health.interval_ns,
@@ -342,17 +323,9 @@ static int elab_healthcheck(struct rb_elab *e, struct rb_error **err)
 		.start_interval_ns = e->inst->health.start_interval_ns,
 		.retries = e->inst->health.retries,
 	};
-	if (e->inst->health.none) {
-		rb_strv_add(&h->test, "NONE");
-	} else if (e->inst->health.exec) {
-		rb_strv_add(&h->test, "CMD");
-		words_to_strv(&e->inst->health.argv, &h->test);
-	} else {
-		rb_strv_add(&h->test, "CMD-SHELL");
-		rb_strv_add(&h->test, e->inst->health.script);
-	}
+	e->state->health_test = health_test(e);
 	rb_buf_addstr(&text, "HEALTHCHECK {Test:");
-	add_go_list(&text, &h->test);
+	add_go_list(&text, e->state->health_test.v, e->state->health_test.n);
 	const struct {
 		const char *name;
 		int64_t ns;
@@ -371,11 +344,12 @@ static int elab_healthcheck(struct rb_elab *e, struct rb_error **err)
 	return 0;
 }
 
-/* For the children of this stage; it does nothing here and leaves no history (3.15). */
+/* For the children of this stage, who ask for all of them; nothing happens here, and it leaves no
+ * history (3.15). */
 static int elab_onbuild(struct rb_elab *e, struct rb_error **err)
 {
+	(void)e;
 	(void)err;
-	rb_strv_add(&e->config->onbuild, e->inst->text);
 	return 0;
 }
 

@@ -15,7 +15,7 @@ static int copy_heredoc(struct rb_elab *e, const struct rb_heredoc *h, struct rb
 	if (h->expand) {
 		struct rb_expand_report report = {0};
 		RB_CLEANUP(rb_strp)
-		char *data = rb_expand_heredoc(h->body, &e->state->env, &report, err);
+		char *data = rb_expand_heredoc(h->body, rb_elab_map(e, RB_SCOPE_ENV), &report, err);
 
 		rb_elab_check_undefined(e, &report);
 		if (!data)
@@ -144,13 +144,13 @@ static void add_sources_text(const struct rb_vertex_copy *copy, struct rb_buf *b
 /* The vertex whose result the stage goes on with. */
 static struct rb_vertex *add_copy(struct rb_elab *e, const struct rb_vertex_copy *copy)
 {
-	struct rb_vertex *below = e->top, *v = rb_elab_add_vertex(e, RB_VERTEX_COPY);
+	struct rb_vertex *below = e->state->top, *v = rb_elab_add_vertex(e, RB_VERTEX_COPY);
 
 	v->copy = *copy;
 	if (!copy->link)
 		return v;
 	v->parent = NULL;
-	e->top = below;
+	e->state->top = below;
 	struct rb_vertex *link = rb_elab_add_vertex(e, RB_VERTEX_LINK);
 	link->link.layer = v;
 	return link;
@@ -167,9 +167,7 @@ int rb_elab_copy(struct rb_elab *e, struct rb_error **err)
 	if (!dest || copy_sources(e, &copy, err) < 0 || copy_flags(e, &copy, err) < 0 ||
 	    rb_plan_resolve_from(e->plan, e->stage, inst, &from, &copy.from, err) < 0)
 		return -1;
-	const char *wd =
-		e->config->working_dir && *e->config->working_dir ? e->config->working_dir : "/";
-	RB_CLEANUP(rb_strp) char *abs = rb_path_join_abs(wd, dest);
+	RB_CLEANUP(rb_strp) char *abs = rb_path_join_abs(rb_elab_working_dir(e), dest);
 	RB_CLEANUP(rb_strp) char *rooted = rb_path_join_abs("/", abs);
 	copy.dest = rb_elab_keep(e, rooted);
 

@@ -5,67 +5,18 @@
 #include "base/path.h"
 #include "plan/plan-internal.h"
 
-/* "|2 a=1 b=2 " when ARGs were declared (3.2). */
-static void add_arg_prefix(struct rb_elab *e, struct rb_buf *b)
-{
-	const struct rb_stage_state *s = e->state;
-
-	if (!s->arg_names.n)
-		return;
-	rb_buf_addf(b, "|%zu ", s->arg_names.n);
-	for (size_t i = 0; i < s->arg_names.n; i++) {
-		const char *name = s->arg_names.names[i], *value = rb_env_get(&s->env, name);
-
-		rb_buf_addf(b, "%s=%s ", name, value ? value : "");
-	}
-}
-
-/* Proxy build arguments reach every RUN in both spellings, without ARG and without being in the key
- * (3.14). */
-static void add_proxies(struct rb_elab *e, struct rb_strv *ret)
-{
-	static const char *const names[][2] = {
-		{"HTTP_PROXY", "http_proxy"}, {"HTTPS_PROXY", "https_proxy"},
-		{"FTP_PROXY", "ftp_proxy"},   {"NO_PROXY", "no_proxy"},
-		{"ALL_PROXY", "all_proxy"},
-	};
-	const struct rb_env *args = e->plan->options.build_args;
-
-	for (size_t i = 0; i < RB_ARRAY_LEN(names); i++) {
-		const char *value = NULL;
-
-		for (size_t j = 0; j < args->n; j++)
-			if (rb_ascii_strcaseeq(args->names[j], names[i][0]))
-				value = args->values[j];
-		if (!value)
-			continue;
-		rb_strv_addf(ret, "%s=%s", names[i][0], value);
-		rb_strv_addf(ret, "%s=%s", names[i][1], value);
-	}
-}
-
-static void run_argv(struct rb_elab *e, struct rb_vertex_run *run)
+static struct rb_words run_argv(struct rb_elab *e, struct rb_vertex_run *run)
 {
 	const struct rb_inst *inst = e->inst;
 
-	if (inst->run.exec) {
-		for (size_t i = 0; i < inst->run.argv.n; i++)
-			rb_strv_add(&run->argv, inst->run.argv.v[i]);
-		return;
-	}
-	if (e->config->shell.n) {
-		rb_strv_copy(&run->argv, &e->config->shell);
-	} else {
-		rb_strv_add(&run->argv, "/bin/sh");
-		rb_strv_add(&run->argv, "-c");
-	}
-	if (inst->run.script_file) {
-		run->script_name = inst->run.script_file->name;
-		run->script_body = inst->run.script_file->body;
-		rb_strv_addf(&run->argv, "/dev/pipes/%s", run->script_name);
-	} else {
-		rb_strv_add(&run->argv, inst->run.script);
-	}
+	if (inst->run.exec)
+		return inst->run.argv;
+	if (!inst->run.script_file)
+		return rb_elab_shell_form(e, inst->run.script);
+	run->script_name = inst->run.script_file->name;
+	run->script_body = inst->run.script_file->body;
+	RB_CLEANUP(rb_strp) char *path = rb_asprintf("/dev/pipes/%s", run->script_name);
+	return rb_elab_shell_form(e, rb_elab_keep(e, path));
 }
 
 static enum rb_network_mode run_network(struct rb_elab *e)
@@ -82,20 +33,14 @@ static enum rb_network_mode run_network(struct rb_elab *e)
 /* A variable that carries a secret is set for this step, and its value is nobody's to see (8.4). */
 static void name_with_secrets(struct rb_elab *e, struct rb_vertex *v)
 {
-	struct rb_env env = {0};
+	const struct rb_scope *scope = e->state->scope;
 
-	for (size_t i = 0; i < v->run.n_mounts; i++) {
-		const struct rb_run_mount *m = &v->run.mounts[i].spec;
-
-		if (!m->env)
-			continue;
-		if (!env.n)
-			rb_env_copy(&env, &e->state->env);
-		rb_env_set(&env, m->env, "****");
-	}
-	if (env.n)
-		v->name = rb_elab_step_name(e, "", &env);
-	rb_env_clear(&env);
+	for (size_t i = 0; i < v->run.n_mounts; i++)
+		if (v->run.mounts[i].spec.env)
+			rb_elab_set(e, RB_SCOPE_ENV, v->run.mounts[i].spec.env, "****");
+	if (e->state->scope != scope)
+		v->name = rb_elab_step_name(e, "");
+	e->state->scope = scope;
 }
 
 bool rb_plan_is_hostname(const char *name)
@@ -153,53 +98,17 @@ static int check_entitlements(struct rb_elab *e, const struct rb_vertex_run *run
 	return 0;
 }
 
-static bool is_entry(const char *entry, const char *name, const char *value)
-{
-	size_t n = strlen(name);
-
-	return strncmp(entry, name, n) == 0 && entry[n] == '=' && rb_streq(entry + n + 1, value);
-}
-
-/* The environment as it stands. Most of it was that of the step before, whose strings and, when
- * nothing has changed, list are used again. */
-static struct rb_strv run_env(struct rb_elab *e)
-{
-	const struct rb_env *env = &e->state->env;
-	struct rb_strv *last = &e->run_env;
-	size_t same = 0;
-
-	while (same < last->n && is_entry(last->v[same], env->names[same], env->values[same]))
-		same++;
-	if (same == env->n && same == last->n)
-		return *last;
-	char **v = rb_arena_array(e->plan->arena, env->n + 1, sizeof(*v));
-	for (size_t i = 0; i < env->n; i++) {
-		const char *name = env->names[i], *value = env->values[i];
-
-		if (i < last->n && is_entry(last->v[i], name, value)) {
-			v[i] = last->v[i];
-			continue;
-		}
-		RB_CLEANUP(rb_strp) char *entry = rb_asprintf("%s=%s", name, value);
-		v[i] = rb_arena_strdup(e->plan->arena, entry);
-	}
-	*last = (struct rb_strv){.v = v, .n = env->n};
-	return *last;
-}
-
 int rb_elab_run(struct rb_elab *e, struct rb_error **err)
 {
-	RB_CLEANUP(rb_buf_clear) struct rb_buf by = RB_BUF_INIT;
+	const char *dir = e->state->working_dir ? e->state->working_dir : "";
 	struct rb_vertex *v = rb_elab_add_vertex(e, RB_VERTEX_RUN);
 
-	run_argv(e, &v->run);
-	v->run.env = run_env(e);
-	add_proxies(e, &v->run.proxy_env);
+	v->run.argv = run_argv(e, &v->run);
+	v->run.scope = e->state->scope;
 	/* A base image may have a relative one, or none. */
-	RB_CLEANUP(rb_strp)
-	char *cwd = rb_path_join_abs("/", e->config->working_dir ? e->config->working_dir : "");
-	v->run.cwd = rb_elab_keep(e, cwd);
-	v->run.user = rb_elab_keep(e, e->config->user ? e->config->user : "");
+	RB_CLEANUP(rb_strp) char *cwd = rb_path_join_abs("/", dir);
+	v->run.cwd = rb_streq(cwd, dir) ? dir : rb_elab_keep(e, cwd);
+	v->run.user = e->state->user ? e->state->user : "";
 	v->run.network = run_network(e);
 	v->run.insecure = e->inst->run.insecure;
 	v->run.devices = e->inst->run.devices;
@@ -209,12 +118,39 @@ int rb_elab_run(struct rb_elab *e, struct rb_error **err)
 	    rb_elab_mounts(e, &v->run, err) < 0)
 		return -1;
 	name_with_secrets(e, v);
+	rb_elab_history(e, v, NULL);
+	return 0;
+}
+
+void rb_vertex_env(const struct rb_vertex *v, struct rb_strv *ret)
+{
+	rb_env_to_strv(rb_scope_map(v->stage->plan->scopes, v->run.scope, RB_SCOPE_ENV), ret);
+}
+
+/* "|2 a=1 b=2 " when ARGs were declared (3.2). */
+static void add_args(const struct rb_vertex *v, struct rb_buf *b)
+{
+	struct rb_scopes *scopes = v->stage->plan->scopes;
+	const struct rb_env *args = rb_scope_map(scopes, v->run.scope, RB_SCOPE_ARGS);
+	const struct rb_env *env = rb_scope_map(scopes, v->run.scope, RB_SCOPE_ENV);
+
+	if (args->n)
+		rb_buf_addf(b, "|%zu ", args->n);
+	for (size_t i = 0; i < args->n; i++) {
+		const char *value = rb_env_get(env, args->names[i]);
+
+		rb_buf_addf(b, "%s=%s ", args->names[i], value ? value : "");
+	}
+}
+
+const char *rb_run_created_by(const struct rb_vertex *v)
+{
+	RB_CLEANUP(rb_buf_clear) struct rb_buf by = RB_BUF_INIT;
 
 	rb_buf_addstr(&by, "RUN ");
-	add_arg_prefix(e, &by);
+	add_args(v, &by);
 	for (size_t i = 0; i < v->run.argv.n; i++)
 		rb_buf_addf(&by, "%s ", v->run.argv.v[i]);
 	rb_buf_addstr(&by, "# buildkit");
-	rb_elab_history(e, v, by.ptr);
-	return 0;
+	return rb_arena_strndup(v->stage->plan->arena, by.ptr, by.len);
 }

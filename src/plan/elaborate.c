@@ -18,31 +18,50 @@ char rb_elab_escape(const struct rb_elab *e)
 char *rb_elab_expand(struct rb_elab *e, const char *word, struct rb_error **err)
 {
 	struct rb_expand_report report = {0};
-	char *value = rb_expand(word, rb_elab_escape(e), &e->state->env, &report, err);
+	char *value =
+		rb_expand(word, rb_elab_escape(e), rb_elab_map(e, RB_SCOPE_ENV), &report, err);
 
 	rb_elab_check_undefined(e, &report);
 	return value;
 }
 
-/* The text lives as long as the plan. */
-static void add_history(struct rb_elab *e, struct rb_vertex *vertex, const char *created_by)
+const struct rb_env *rb_elab_map(const struct rb_elab *e, enum rb_scope_map map)
 {
-	if (e->n_history == e->cap_history) {
-		size_t cap = e->cap_history ? e->cap_history * 2 : 16;
-		struct rb_plan_history *h = rb_arena_array(e->plan->arena, cap, sizeof(*h));
+	return rb_scope_map(e->plan->scopes, e->state->scope, map);
+}
 
-		if (e->n_history)
-			memcpy(h, e->history, e->n_history * sizeof(*h));
-		e->history = h;
-		e->cap_history = cap;
-	}
-	e->history[e->n_history++] =
-		(struct rb_plan_history){.created_by = created_by, .vertex = vertex};
+void rb_elab_set(struct rb_elab *e, enum rb_scope_map map, const char *name, const char *value)
+{
+	rb_scope_set(e->plan->scopes, &e->state->scope, map, name, value);
+}
+
+const char *rb_elab_working_dir(const struct rb_elab *e)
+{
+	const char *dir = e->state->working_dir;
+
+	return dir && *dir ? dir : "/";
+}
+
+struct rb_words rb_elab_shell_form(struct rb_elab *e, const char *script)
+{
+	static const char *usual[] = {"/bin/sh", "-c"};
+	const struct rb_words sh = {usual, RB_ARRAY_LEN(usual)}, text = {&script, 1};
+
+	return rb_plan_join_words(e->plan, e->state->shell.n ? &e->state->shell : &sh, &text);
 }
 
 void rb_elab_history(struct rb_elab *e, struct rb_vertex *vertex, const char *created_by)
 {
-	add_history(e, vertex, rb_arena_strdup(e->plan->arena, created_by));
+	const struct rb_stage_history *before = e->state->history;
+	struct rb_stage_history *h = rb_arena_alloc(e->plan->arena, sizeof(*h));
+
+	*h = (struct rb_stage_history){
+		.before = before,
+		.n = before ? before->n + 1 : 1,
+		.created_by = created_by ? rb_elab_keep(e, created_by) : NULL,
+		.vertex = vertex,
+	};
+	e->state->history = h;
 }
 
 typedef int step_fn(struct rb_elab *e, struct rb_error **err);
@@ -54,46 +73,22 @@ static step_fn *const steps[RB_INST_N] = {
 	[RB_INST_WORKDIR] = rb_elab_workdir,
 };
 
-/* Puts the config's Env into the stage environment; PATH is added to both when absent (3.1). */
-static void load_env(struct rb_elab *e)
+static void start_from_image(struct rb_elab *e, struct rb_plan_image *image)
 {
-	for (size_t i = 0; i < e->config->env.n; i++) {
-		const char *entry = e->config->env.v[i], *eq = strchr(entry, '=');
-		RB_CLEANUP(rb_strp)
-		char *name = rb_strndup(entry, eq ? (size_t)(eq - entry) : strlen(entry));
-
-		rb_env_set(&e->state->env, name, eq ? eq + 1 : "");
-		rb_env_set(&e->state->config_env, name, eq ? eq + 1 : "");
-	}
-	if (!rb_env_get(&e->state->env, "PATH")) {
-		rb_env_set(&e->state->env, "PATH", RB_PLAN_DEFAULT_PATH);
-		rb_env_set(&e->state->config_env, "PATH", RB_PLAN_DEFAULT_PATH);
-	}
-}
-
-static void start_from_image(struct rb_elab *e, const struct rb_plan_image *image)
-{
-	rb_image_config_copy(e->config, image->config);
-	e->state->base_assumed = image->assumed;
+	*e->state = *rb_plan_image_state(e->plan, image);
 	/* Where nobody asked for a platform, that of an image that has only one is as good (3.1).
 	 */
 	if (e->plan->options.platform_is_default && !e->stage->ast->from->from.platform &&
-	    !image->assumed && *e->config->platform.os)
-		e->stage->platform = e->config->platform;
+	    !image->assumed && *e->state->platform.os)
+		e->stage->platform = e->state->platform;
 	rb_plan_check_base_platform(e, image);
-	free(e->config->created);
-	e->config->created = NULL;
-	load_env(e);
 }
 
 static void start_from_stage(struct rb_elab *e, const struct rb_plan_stage *parent)
 {
+	*e->state = *parent->state;
+	e->state->cmd_set = false;
 	e->stage->platform = parent->platform;
-	rb_image_config_copy(e->config, &parent->config);
-	rb_stage_state_copy(e->state, parent->state);
-	for (size_t i = 0; i < parent->n_history; i++)
-		add_history(e, parent->history[i].vertex, parent->history[i].created_by);
-	e->top = rb_plan_stage_top(parent);
 }
 
 static void start_stage(struct rb_elab *e)
@@ -109,9 +104,7 @@ static void start_stage(struct rb_elab *e)
 		return;
 	case RB_ROOT_SCRATCH:
 	case RB_ROOT_CONTEXT:
-		e->config->platform = stage->platform;
-		e->config->working_dir = rb_strdup("/");
-		load_env(e);
+		rb_plan_scratch_state(stage, e->state);
 		return;
 	}
 	rb_bug("unknown base of a stage");
@@ -130,6 +123,21 @@ static void name_base(struct rb_elab *e)
 	stage->from_name = rb_arena_strdup(e->plan->arena, name.ptr);
 }
 
+/* The triggers that this stage leaves to its children. */
+static struct rb_words list_onbuild(const struct rb_plan_stage *stage)
+{
+	struct rb_words w = {0};
+
+	for (size_t i = 0; i < stage->ast->n_insts; i++)
+		w.n += stage->ast->insts[i].kind == RB_INST_ONBUILD;
+	w.v = rb_arena_array(stage->plan->arena, w.n + 1, sizeof(*w.v));
+	w.n = 0;
+	for (size_t i = 0; i < stage->ast->n_insts; i++)
+		if (stage->ast->insts[i].kind == RB_INST_ONBUILD)
+			w.v[w.n++] = stage->ast->insts[i].text;
+	return w;
+}
+
 int rb_plan_elaborate(struct rb_plan *plan, struct rb_plan_stage *stage, struct rb_error **err)
 {
 	stage->state = rb_arena_alloc(plan->arena, sizeof(*stage->state));
@@ -137,7 +145,6 @@ int rb_plan_elaborate(struct rb_plan *plan, struct rb_plan_stage *stage, struct 
 		.plan = plan,
 		.stage = stage,
 		.state = stage->state,
-		.config = &stage->config,
 		.n_steps = stage->base.kind == RB_ROOT_IMAGE || stage->base.kind == RB_ROOT_CONTEXT,
 	};
 	start_stage(&e);
@@ -157,18 +164,8 @@ int rb_plan_elaborate(struct rb_plan *plan, struct rb_plan_stage *stage, struct 
 		if (fn(&e, err) < 0)
 			return rb_error_at(err, e.inst->line_first, e.inst->line_last);
 	}
-	if (stage == plan->target && plan->options.labels)
-		for (size_t i = 0; i < plan->options.labels->keys.n; i++)
-			rb_labels_set(&stage->config.labels, plan->options.labels->keys.v[i],
-				      plan->options.labels->values.v[i]);
-	/* Who asks for a platform gets an image that says so, whatever its last stage starts from
-	 * (4.6). */
-	if (stage == plan->target && !plan->options.platform_is_default)
-		stage->config.platform = plan->options.target_platform;
-	rb_strv_clear(&stage->config.env);
-	rb_env_to_strv(&stage->state->config_env, &stage->config.env);
-	stage->history = e.history;
-	stage->n_history = e.n_history;
+	if (!stage->replaced)
+		e.state->onbuild = list_onbuild(stage);
 	stage->elaborated = true;
 	return 0;
 }

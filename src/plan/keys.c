@@ -5,11 +5,16 @@
 
 #define KEY_SCHEME "rbuild-key-2"
 
+static void add_list(struct rb_hash *h, const char *const *v, size_t n)
+{
+	rb_hash_addu64(h, n);
+	for (size_t i = 0; i < n; i++)
+		rb_hash_addstr(h, v[i]);
+}
+
 static void add_strv(struct rb_hash *h, const struct rb_strv *v)
 {
-	rb_hash_addu64(h, v->n);
-	for (size_t i = 0; i < v->n; i++)
-		rb_hash_addstr(h, v->v[i]);
+	add_list(h, (const char *const *)v->v, v->n);
 }
 
 /* Neither contents nor id of a cache, nor the value of a secret (6.1). What a bind mount shows is
@@ -36,11 +41,13 @@ static void add_mount(struct rb_hash *h, const struct rb_vertex_mount *vm)
 static void add_run(struct rb_hash *h, const struct rb_vertex *v)
 {
 	const struct rb_vertex_run *run = &v->run;
+	RB_CLEANUP(rb_strv_clear) struct rb_strv env = RB_STRV_INIT;
 	char platform[RB_PLATFORM_TEXT_BYTES];
 
 	rb_hash_addstr(h, "run");
-	add_strv(h, &run->argv);
-	add_strv(h, &run->env);
+	add_list(h, run->argv.v, run->argv.n);
+	rb_vertex_env(v, &env);
+	add_strv(h, &env);
 	rb_hash_addstr(h, run->cwd);
 	rb_hash_addstr(h, run->user);
 	/* The mode asked for, not what the host could give (design 3.5). */
@@ -71,9 +78,7 @@ static void add_copy(struct rb_hash *h, const struct rb_vertex_copy *copy)
 	rb_hash_addu64(h, copy->unpack);
 	rb_hash_addu64(h, copy->link);
 	rb_hash_addu64(h, copy->parents);
-	rb_hash_addu64(h, copy->excludes.n);
-	for (size_t i = 0; i < copy->excludes.n; i++)
-		rb_hash_addstr(h, copy->excludes.v[i]);
+	add_list(h, copy->excludes.v, copy->excludes.n);
 	rb_hash_addu64(h, copy->unpack_urls);
 	rb_hash_addu64(h, copy->n_sources);
 	for (size_t i = 0; i < copy->n_sources; i++) {

@@ -97,7 +97,7 @@ int rb_plan_close_needs(struct rb_plan *plan, size_t end, struct rb_error **err)
 
 static int parse_triggers(struct rb_plan *plan, struct rb_plan_stage *stage, struct rb_error **err)
 {
-	const struct rb_strv *texts = &stage->config.onbuild;
+	const struct rb_words *texts = &stage->state->onbuild;
 	const struct rb_inst *from = stage->ast->from;
 	struct rb_inst *v = rb_arena_array(plan->arena, texts->n, sizeof(*v));
 
@@ -117,10 +117,10 @@ static int parse_triggers(struct rb_plan *plan, struct rb_plan_stage *stage, str
 
 int rb_plan_take_triggers(struct rb_plan *plan, struct rb_plan_stage *stage, struct rb_error **err)
 {
-	if (!stage->config.onbuild.n)
+	if (!stage->state->onbuild.n)
 		return 0;
 	int r = parse_triggers(plan, stage, err);
-	rb_strv_clear(&stage->config.onbuild);
+	stage->state->onbuild = (struct rb_words){0};
 	for (size_t i = 0; r == 0 && i < stage->n_triggers; i++)
 		if ((r = need_inst(plan, stage, &stage->triggers[i], err)) < 0)
 			return rb_wrap(err, "ONBUILD trigger %s of the base %s",

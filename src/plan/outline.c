@@ -28,6 +28,7 @@ struct walk {
 	struct decl **ends; /* by stage: what it has declared at its end */
 	struct decl **all;  /* in order of declaration */
 	size_t n_all, cap_all;
+	struct rb_env told; /* names of the arguments that are in the result */
 	struct rb_outline *out;
 };
 
@@ -38,9 +39,9 @@ static void add_arg(struct walk *w, const struct decl *d)
 {
 	struct rb_outline *o = w->out;
 
-	for (size_t i = 0; i < o->n_args; i++)
-		if (rb_streq(o->args[i].name, d->kv->key))
-			return;
+	if (rb_env_get(&w->told, d->kv->key))
+		return;
+	rb_env_set(&w->told, d->kv->key, "");
 	rb_grow(o->args, o->n_args, &o->cap_args);
 	o->args[o->n_args++] = (struct rb_outline_arg){
 		.name = d->kv->key,
@@ -205,12 +206,13 @@ static struct decl *declare(struct walk *w, struct decl *below, const struct rb_
 {
 	for (size_t i = 0; i < inst->kvs.n; i++) {
 		struct decl *d = rb_arena_alloc(w->plan->arena, sizeof(*d));
+		const char *value = rb_env_get(values, inst->kvs.v[i].key);
 
 		*d = (struct decl){
 			.below = below,
 			.inst = inst,
 			.kv = &inst->kvs.v[i],
-			.value = rb_env_get(values, inst->kvs.v[i].key),
+			.value = value ? rb_arena_strdup(w->plan->arena, value) : NULL,
 		};
 		rb_grow(w->all, w->n_all, &w->cap_all);
 		w->all[w->n_all++] = d;
@@ -234,7 +236,9 @@ static void walk_stage(struct walk *w, struct rb_plan_stage *stage)
 		const struct rb_inst *inst = rb_plan_inst(stage, i);
 
 		if (inst->kind == RB_INST_ARG)
-			visible = declare(w, visible, inst, &stage->state->arg_values);
+			visible = declare(w, visible, inst,
+					  rb_scope_map(w->plan->scopes, stage->state->scope,
+						       RB_SCOPE_ARG_VALUES));
 		else
 			use_inst(w, visible, inst);
 	}
@@ -280,6 +284,7 @@ void rb_plan_outline(struct rb_plan *plan, struct rb_outline *ret)
 			add_arg(&w, w.all[i]);
 	free(w.ends);
 	free(w.all);
+	rb_env_clear(&w.told);
 }
 
 void rb_outline_clear(struct rb_outline *o)

@@ -7,35 +7,74 @@
 
 #define RB_PLAN_DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-/* What instructions of a stage see and change besides the config; a child stage starts with a copy.
+/* --- scope.c --- */
+
+/*
+ * What stages hand down by name. A child goes on where its parent ended, and a step keeps the place
+ * where it stands in the file: copies for each would grow with the square of the file. So a place
+ * (struct rb_scope) is the last change before it, which knows the one before that; all of them are
+ * a tree. The maps are those of one place at a time, and led to another by undoing and doing
+ * what lies between, which is little as long as stages are taken in the order of the file.
  */
-struct rb_stage_state {
-	struct rb_env env;        /* stage environment (2.4) */
-	struct rb_env config_env; /* what of it is in the image config */
-	struct rb_env arg_names;  /* declared ARGs in order of first declaration, inherited ones
-				     included; the values are nothing */
-	struct rb_env arg_values; /* those that have a value */
-	bool cmd_set;             /* CMD was given in this very stage (3.4) */
-	bool workdir_set;         /* WORKDIR was given in this stage or one that it is from */
-	bool base_assumed;        /* ENV of the base image is not known */
+enum rb_scope_map {
+	RB_SCOPE_ENV,        /* stage environment (2.4) */
+	RB_SCOPE_CONFIG_ENV, /* what of it is in the image config */
+	RB_SCOPE_ARGS,       /* declared ARGs; the values are nothing */
+	RB_SCOPE_ARG_VALUES, /* those that have a value */
+	RB_SCOPE_LABELS,
+	RB_SCOPE_PORTS,   /* a set: the values are nothing */
+	RB_SCOPE_VOLUMES, /* the same */
+	RB_SCOPE_MAPS
 };
 
-void rb_stage_state_copy(struct rb_stage_state *dst, const struct rb_stage_state *src);
-void rb_stage_state_clear(struct rb_stage_state *s);
+/* Places live as long as the arena. */
+struct rb_scopes *rb_scopes_new(struct rb_arena *arena);
+void rb_scopes_free(struct rb_scopes *s);
+/* The map at that place, in order of first use; NULL is the place where all are empty. Good until
+ * another place is asked for or something is set. */
+const struct rb_env *rb_scope_map(struct rb_scopes *s, const struct rb_scope *scope,
+				  enum rb_scope_map map);
+/* *scope becomes the place behind the change. */
+void rb_scope_set(struct rb_scopes *s, const struct rb_scope **scope, enum rb_scope_map map,
+		  const char *name, const char *value);
+
+/* --- stages --- */
+
+/* An entry of the history; newest first, those of parent stages follow. */
+struct rb_stage_history {
+	const struct rb_stage_history *before;
+	size_t n;               /* of entries up to this one */
+	const char *created_by; /* NULL: a RUN's, made of the vertex when it is wanted */
+	struct rb_vertex *vertex;
+};
+
+/*
+ * What instructions of a stage see and change; a child stage starts with a copy, so there is
+ * nothing in it that costs more than a few words: texts and lists are the arena's, never changed.
+ */
+struct rb_stage_state {
+	const struct rb_scope *scope;
+	const struct rb_stage_history *history;
+	struct rb_vertex *top;       /* last vertex so far, of parent stages as well; or NULL */
+	struct rb_platform platform;                           /* that the config names */
+	const char *author, *user, *working_dir, *stop_signal; /* NULL: not set */
+	struct rb_words entrypoint, cmd, shell;
+	struct rb_words onbuild;      /* at the end of a stage: for its children */
+	struct rb_healthcheck health; /* its test is: */
+	struct rb_words health_test;
+	bool args_escaped;
+	bool cmd_set;      /* CMD was given in this very stage (3.4) */
+	bool workdir_set;  /* WORKDIR was given in this stage or one that it is from */
+	bool base_assumed; /* ENV of the base image is not known */
+};
 
 /* Elaboration of one stage in progress. */
 struct rb_elab {
 	struct rb_plan *plan;
 	struct rb_plan_stage *stage;
 	struct rb_stage_state *state;
-	struct rb_image_config *config; /* stage->config */
 	const struct rb_inst *inst;
-	struct rb_vertex *top; /* last vertex so far, or NULL */
 	size_t step, n_steps;  /* for progress names */
-	size_t cap_vertices, cap_history;
-	struct rb_strv run_env; /* of the last RUN; in the plan's arena */
-	struct rb_plan_history *history;
-	size_t n_history;
 };
 
 /* --- resolve.c --- */
@@ -55,8 +94,10 @@ bool rb_plan_mount_root(struct rb_plan *plan, const struct rb_kvs *options, cons
 			const char **ret_target);
 /* Latest stage before `before` with that name, or NULL. Names are lower case already; fold: the
  * reference is not. */
-struct rb_plan_stage *rb_plan_find_stage(struct rb_plan *plan, const char *name, size_t before,
-					 bool fold);
+struct rb_plan_stage *rb_plan_find_stage(const struct rb_plan *plan, const char *name,
+					 size_t before, bool fold);
+/* What that needs. */
+void rb_plan_index_stages(struct rb_plan *plan);
 /* " (did you mean build?)", or "", in *hint. */
 const char *rb_plan_suggest_stage(const struct rb_plan *plan, const char *name,
 				  struct rb_buf *hint);
@@ -80,7 +121,7 @@ int rb_plan_use_image(struct rb_plan *plan, const char *text, const struct rb_pl
  * from the end suffices. */
 int rb_plan_close_needs(struct rb_plan *plan, size_t end, struct rb_error **err);
 /*
- * Parses the triggers that stage->config brings from its base and empties config.OnBuild; what they
+ * Parses the triggers that the state brings from its base and empties them there; what they
  * name is needed then. Errors are located at the FROM line.
  */
 int rb_plan_take_triggers(struct rb_plan *plan, struct rb_plan_stage *stage, struct rb_error **err);
@@ -120,12 +161,32 @@ int rb_elab_mounts(struct rb_elab *e, struct rb_vertex_run *run, struct rb_error
 
 /* A copy that lives as long as the plan. */
 const char *rb_elab_keep(struct rb_elab *e, const char *s);
-/* Adds a history entry; vertex NULL is an empty layer. */
+/* --- config.c --- */
+
+/* What a stage that is from the image starts with; the same for all of them. */
+const struct rb_stage_state *rb_plan_image_state(struct rb_plan *plan, struct rb_plan_image *image);
+/* The same where there is no image. */
+void rb_plan_scratch_state(struct rb_plan_stage *stage, struct rb_stage_state *ret);
+/* The first ones, then the second ones, in a list of the arena; they are not copied. */
+struct rb_words rb_plan_join_words(struct rb_plan *plan, const struct rb_words *a,
+				   const struct rb_words *b);
+/* A copy in the arena. */
+struct rb_words rb_plan_keep_words(struct rb_plan *plan, char *const *v, size_t n);
+/* SHELL as it stands, plus the text. */
+struct rb_words rb_elab_shell_form(struct rb_elab *e, const char *script);
+/* The map where the stage stands now. */
+const struct rb_env *rb_elab_map(const struct rb_elab *e, enum rb_scope_map map);
+void rb_elab_set(struct rb_elab *e, enum rb_scope_map map, const char *name, const char *value);
+/* WORKDIR, or "/". */
+const char *rb_elab_working_dir(const struct rb_elab *e);
+/* Adds a history entry; vertex NULL is an empty layer. created_by NULL: that of the RUN. */
 void rb_elab_history(struct rb_elab *e, struct rb_vertex *vertex, const char *created_by);
+/* "RUN |1 A=b command # buildkit" (3.2); the plan's. */
+const char *rb_run_created_by(const struct rb_vertex *v);
 /* The vertex of e->inst on top of the stage. */
 struct rb_vertex *rb_elab_add_vertex(struct rb_elab *e, enum rb_vertex_kind kind);
 /* The name of the instruction's step (8.4), with a word before the instruction's. */
-const char *rb_elab_step_name(struct rb_elab *e, const char *prefix, const struct rb_env *env);
+const char *rb_elab_step_name(struct rb_elab *e, const char *prefix);
 /* "[build 2/3] WORD": how the name of every step begins; e->inst is the instruction. */
 void rb_elab_step_number(const struct rb_elab *e, const char *word, struct rb_buf *name);
 /* The escape character of the file that the instruction was written in. */

@@ -6,49 +6,14 @@
 
 #include "plan/plan-internal.h"
 
-void rb_stage_state_clear(struct rb_stage_state *s)
-{
-	rb_env_clear(&s->env);
-	rb_env_clear(&s->arg_values);
-	rb_env_clear(&s->config_env);
-	rb_env_clear(&s->arg_names);
-	s->cmd_set = false;
-}
-
-void rb_stage_state_copy(struct rb_stage_state *dst, const struct rb_stage_state *src)
-{
-	rb_env_copy(&dst->env, &src->env);
-	rb_env_copy(&dst->arg_values, &src->arg_values);
-	rb_env_copy(&dst->config_env, &src->config_env);
-	rb_env_copy(&dst->arg_names, &src->arg_names);
-	dst->cmd_set = false;
-	dst->workdir_set = src->workdir_set;
-	dst->base_assumed = src->base_assumed;
-}
-
-static void vertex_clear(struct rb_vertex *v)
-{
-	if (v->kind != RB_VERTEX_RUN)
-		return;
-	rb_strv_clear(&v->run.argv);
-	rb_strv_clear(&v->run.proxy_env);
-}
-
 void rb_plan_free(struct rb_plan *plan)
 {
 	if (!plan)
 		return;
-	for (size_t i = 0; i < plan->n_stages; i++) {
-		struct rb_plan_stage *s = &plan->stages[i];
-
-		for (size_t j = 0; j < s->n_vertices; j++)
-			vertex_clear(s->vertices[j]);
-		rb_image_config_clear(&s->config);
-		if (s->state)
-			rb_stage_state_clear(s->state);
-	}
 	rb_env_clear(&plan->global);
 	rb_strv_clear(&plan->global_declared);
+	rb_strv_clear(&plan->proxy_env);
+	rb_scopes_free(plan->scopes);
 	free(plan->images);
 	free(plan->remotes);
 	rb_arena_free(plan->arena);
@@ -104,6 +69,30 @@ static int eval_global_arg(struct rb_plan *plan, const struct rb_inst *inst, str
 		}
 	}
 	return 0;
+}
+
+/* Proxy build arguments reach every RUN in both spellings, without ARG and without being in the key
+ * (3.14). */
+static void set_proxies(struct rb_plan *plan)
+{
+	static const char *const names[][2] = {
+		{"HTTP_PROXY", "http_proxy"}, {"HTTPS_PROXY", "https_proxy"},
+		{"FTP_PROXY", "ftp_proxy"},   {"NO_PROXY", "no_proxy"},
+		{"ALL_PROXY", "all_proxy"},
+	};
+	const struct rb_env *args = plan->options.build_args;
+
+	for (size_t i = 0; i < RB_ARRAY_LEN(names); i++) {
+		const char *value = NULL;
+
+		for (size_t j = 0; j < args->n; j++)
+			if (rb_ascii_strcaseeq(args->names[j], names[i][0]))
+				value = args->values[j];
+		if (!value)
+			continue;
+		rb_strv_addf(&plan->proxy_env, "%s=%s", names[i][0], value);
+		rb_strv_addf(&plan->proxy_env, "%s=%s", names[i][1], value);
+	}
 }
 
 static const char *target_stage_name(const struct rb_plan *plan)
@@ -201,7 +190,11 @@ static int build_plan(struct rb_plan *plan, struct rb_error **err)
 	if (eval_globals(plan, err) < 0)
 		return -1;
 	for (size_t i = 0; i < df->n_stages; i++) {
+		plan->stages[i].plan = plan;
 		plan->stages[i].ast = &df->stages[i];
+	}
+	rb_plan_index_stages(plan);
+	for (size_t i = 0; i < df->n_stages; i++) {
 		rb_plan_check_platform_flag(plan, &plan->stages[i]);
 		if (rb_plan_resolve_base(plan, &plan->stages[i], err) < 0)
 			return -1;
@@ -223,11 +216,13 @@ int rb_plan_new(const struct rb_dockerfile *df, const struct rb_plan_options *op
 	RB_CLEANUP(rb_plan_freep) struct rb_plan *plan = rb_calloc(1, sizeof(*plan));
 
 	plan->arena = rb_arena_new();
+	plan->scopes = rb_scopes_new(plan->arena);
 	plan->df = df;
 	plan->options = *options;
 	/* --target "$STAGE" of a script in which it is not set */
 	if (plan->options.target && !*plan->options.target)
 		plan->options.target = NULL;
+	set_proxies(plan);
 	if (build_plan(plan, err) < 0)
 		return -1;
 	*ret = rb_steal_ptr(&plan);

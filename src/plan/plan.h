@@ -86,6 +86,7 @@ struct rb_plan_image {
 	const char *near_stage; /* "biuld (did you mean build?)" when a stage is called nearly so,
 				   or "" */
 	bool assumed; /* set by the caller: the config stands in for one that nobody has */
+	const struct rb_stage_state *state; /* internal: what stages start with; NULL: none yet */
 };
 
 enum rb_root_kind { RB_ROOT_SCRATCH, RB_ROOT_STAGE, RB_ROOT_IMAGE, RB_ROOT_CONTEXT };
@@ -120,10 +121,8 @@ struct rb_vertex_mount {
 };
 
 struct rb_vertex_run {
-	struct rb_strv argv;
-	struct rb_strv env;       /* "NAME=value": the stage environment, in the key; of the plan,
-				     as steps share it */
-	struct rb_strv proxy_env; /* exported to the process, not in the key */
+	struct rb_words argv;
+	const struct rb_scope *scope; /* internal: see rb_vertex_env() */
 	const char *cwd;
 	const char *user; /* "" is root */
 	enum rb_network_mode network;
@@ -204,13 +203,14 @@ struct rb_vertex {
 	};
 };
 
-/* A history entry of this build; its time comes from the vertex's result. */
+/* An entry that this build adds to the history; its time comes from the vertex's result. */
 struct rb_plan_history {
 	const char *created_by;
 	struct rb_vertex *vertex; /* NULL: empty_layer */
 };
 
 struct rb_plan_stage {
+	struct rb_plan *plan;
 	const struct rb_stage *ast;
 	const char *label;  /* "build", "stage-1"; "" in a file with one stage */
 	const char *prefix; /* of names of steps: the label, in a build of several platforms that
@@ -230,13 +230,6 @@ struct rb_plan_stage {
 	size_t n_triggers;
 	struct rb_vertex **vertices; /* in order */
 	size_t n_vertices;
-	/*
-	 * Config at the end of the stage: base's history and diff IDs as they came, then what this
-	 * build adds is in `history`, which includes that of parent stages of this file.
-	 */
-	struct rb_image_config config;
-	const struct rb_plan_history *history;
-	size_t n_history;
 	struct rb_stage_state *state; /* internal: what a child stage inherits */
 };
 
@@ -259,12 +252,16 @@ struct rb_plan {
 	struct rb_plan_options options; /* borrowed contents */
 	struct rb_plan_stage *stages;
 	size_t n_stages;
+	struct rb_plan_stage **by_name; /* internal: those that have one, sorted */
+	size_t n_by_name;
 	struct rb_plan_stage *target;
 	struct rb_plan_image **images; /* of needed stages; grows, but none moves */
 	size_t n_images, cap_images;
 	struct rb_env global; /* global ARGs and automatic platform arguments with values */
 	struct rb_strv global_declared;
 	struct rb_plan_epoch epoch;
+	struct rb_strv proxy_env;        /* exported to every RUN, not in its key */
+	struct rb_scopes *scopes;        /* internal */
 	size_t n_vertices;               /* elaborated so far */
 	struct rb_plan_remote **remotes; /* of elaborated stages */
 	size_t n_remotes, cap_remotes;
@@ -298,6 +295,17 @@ int rb_plan_epoch_remote(const struct rb_plan *plan, struct rb_plan_remote **ret
 /* Whether the base's config is known: the stage is needed, not elaborated yet, and can be now. */
 bool rb_plan_can_elaborate(const struct rb_plan_stage *stage);
 int rb_plan_elaborate(struct rb_plan *plan, struct rb_plan_stage *stage, struct rb_error **err);
+
+/*
+ * The image config at the end of an elaborated stage, into cleared storage: the base's history and
+ * diff IDs are in it as they came, those of this build are not.
+ */
+void rb_plan_config(const struct rb_plan_stage *stage, struct rb_image_config *ret);
+/* What this build adds to the history, that of parent stages of this file included; the plan's. */
+const struct rb_plan_history *rb_plan_history(const struct rb_plan_stage *stage, size_t *ret_n);
+
+/* "NAME=value": the environment of a RUN, which is in its key; appended. */
+void rb_vertex_env(const struct rb_vertex *v, struct rb_strv *ret);
 
 /* Last vertex whose result is the root of the stage's end, or NULL: the base root itself, see
  * rb_plan_stage_root(). */

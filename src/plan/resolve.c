@@ -1,19 +1,49 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What the names in FROM, COPY --from and RUN --mount=from mean (dockerfile.md 4.2). */
 #include <errno.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "plan/plan-internal.h"
 
-struct rb_plan_stage *rb_plan_find_stage(struct rb_plan *plan, const char *name, size_t before,
-					 bool fold)
+static int compare_stages(const void *a, const void *b)
 {
-	for (size_t i = before; i-- > 0;) {
-		const char *have = plan->df->stages[i].name;
+	const struct rb_stage *x = (*(struct rb_plan_stage *const *)a)->ast;
+	const struct rb_stage *y = (*(struct rb_plan_stage *const *)b)->ast;
+	int r = strcmp(x->name, y->name);
 
-		if (have && (fold ? rb_ascii_strcaseeq(have, name) : rb_streq(have, name)))
-			return &plan->stages[i];
+	return r ? r : (x->index > y->index) - (x->index < y->index);
+}
+
+void rb_plan_index_stages(struct rb_plan *plan)
+{
+	plan->by_name = rb_arena_array(plan->arena, plan->n_stages, sizeof(*plan->by_name));
+	for (size_t i = 0; i < plan->n_stages; i++)
+		if (plan->stages[i].ast->name)
+			plan->by_name[plan->n_by_name++] = &plan->stages[i];
+	qsort(plan->by_name, plan->n_by_name, sizeof(*plan->by_name), compare_stages);
+}
+
+struct rb_plan_stage *rb_plan_find_stage(const struct rb_plan *plan, const char *name,
+					 size_t before, bool fold)
+{
+	RB_CLEANUP(rb_strp) char *wanted = rb_strdup(name);
+	size_t low = 0, high = plan->n_by_name;
+
+	for (char *p = wanted; fold && *p; p++)
+		*p = rb_ascii_lower(*p);
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+		const struct rb_stage *s = plan->by_name[middle]->ast;
+		int r = strcmp(s->name, wanted);
+
+		if (r < 0 || (r == 0 && s->index < before))
+			low = middle + 1;
+		else
+			high = middle;
 	}
-	return NULL;
+	return low && rb_streq(plan->by_name[low - 1]->ast->name, wanted) ? plan->by_name[low - 1]
+									  : NULL;
 }
 
 const char *rb_plan_suggest_stage(const struct rb_plan *plan, const char *name, struct rb_buf *hint)

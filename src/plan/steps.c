@@ -29,7 +29,7 @@ void rb_elab_step_number(const struct rb_elab *e, const char *word, struct rb_bu
 }
 
 /* The shell expands more than we know, so what is not set here is shown as written. */
-const char *rb_elab_step_name(struct rb_elab *e, const char *prefix, const struct rb_env *env)
+const char *rb_elab_step_name(struct rb_elab *e, const char *prefix)
 {
 	const struct rb_inst *inst = e->inst;
 	RB_CLEANUP(rb_buf_clear) struct rb_buf name = RB_BUF_INIT;
@@ -40,7 +40,8 @@ const char *rb_elab_step_name(struct rb_elab *e, const char *prefix, const struc
 		return rb_elab_keep(e, name.ptr);
 	}
 	RB_CLEANUP(rb_strp)
-	char *text = rb_expand_known(inst->original + strlen(inst->word), rb_elab_escape(e), env);
+	char *text = rb_expand_known(inst->original + strlen(inst->word), rb_elab_escape(e),
+				     rb_elab_map(e, RB_SCOPE_ENV));
 
 	RB_CLEANUP(rb_strp)
 	char *shown = inst->kind == RB_INST_ADD ? rb_url_redact(text) : rb_strdup(text);
@@ -75,12 +76,12 @@ struct rb_vertex *rb_elab_add_vertex(struct rb_elab *e, enum rb_vertex_kind kind
 	v->kind = kind;
 	v->index = e->plan->n_vertices++;
 	v->stage = stage;
-	v->parent = e->top;
+	v->parent = e->state->top;
 	v->inst = e->inst;
-	v->name = rb_elab_step_name(e, again ? "LINK " : "", &e->state->env);
+	v->name = rb_elab_step_name(e, again ? "LINK " : "");
 	v->no_cache = kind != RB_VERTEX_WORKDIR && is_uncached(e);
 	stage->vertices[stage->n_vertices++] = v;
-	e->top = v;
+	e->state->top = v;
 	return v;
 }
 
@@ -92,12 +93,9 @@ int rb_elab_workdir(struct rb_elab *e, struct rb_error **err)
 	if (!given)
 		return -1;
 	rb_elab_check_workdir(e, given);
-	const char *wd =
-		e->config->working_dir && *e->config->working_dir ? e->config->working_dir : "/";
-	RB_CLEANUP(rb_strp) char *joined = rb_path_join_abs(wd, given);
+	RB_CLEANUP(rb_strp) char *joined = rb_path_join_abs(rb_elab_working_dir(e), given);
 	RB_CLEANUP(rb_strp) char *path = rb_path_join_abs("/", joined);
-	free(e->config->working_dir);
-	e->config->working_dir = rb_strdup(path);
+	e->state->working_dir = rb_elab_keep(e, path);
 	rb_buf_addf(&by, "WORKDIR %s", path);
 	if (rb_streq(path, "/")) {
 		/* Counted as a step in names, but there is nothing to make. */
@@ -106,8 +104,8 @@ int rb_elab_workdir(struct rb_elab *e, struct rb_error **err)
 		return 0;
 	}
 	struct rb_vertex *v = rb_elab_add_vertex(e, RB_VERTEX_WORKDIR);
-	v->workdir.path = rb_elab_keep(e, path);
-	v->workdir.user = rb_elab_keep(e, e->config->user ? e->config->user : "");
+	v->workdir.path = e->state->working_dir;
+	v->workdir.user = e->state->user ? e->state->user : "";
 	v->workdir.has_epoch = e->plan->epoch.set;
 	v->workdir.epoch = e->plan->epoch.seconds;
 	rb_elab_history(e, v, by.ptr);

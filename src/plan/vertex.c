@@ -31,10 +31,7 @@ const struct rb_root_ref *rb_vertex_input(const struct rb_vertex *v, size_t i)
 
 struct rb_vertex *rb_plan_stage_top(const struct rb_plan_stage *stage)
 {
-	for (; stage; stage = stage->base.kind == RB_ROOT_STAGE ? stage->base.stage : NULL)
-		if (stage->n_vertices)
-			return stage->vertices[stage->n_vertices - 1];
-	return NULL;
+	return stage->state ? stage->state->top : NULL;
 }
 
 struct rb_root_ref rb_plan_stage_root(const struct rb_plan_stage *stage)

@@ -161,17 +161,10 @@ static int lend_agent(const struct rb_lender *from, const struct rb_run_mount *m
 	return 0;
 }
 
-static bool has_variable(const struct rb_strv *env, const char *prefix)
+static void set_auth_sock(const struct rb_vertex_run *run, const struct rb_strv *env,
+			  struct rb_loan *l)
 {
-	for (size_t i = 0; i < env->n; i++)
-		if (rb_starts_with(env->v[i], prefix))
-			return true;
-	return false;
-}
-
-static void set_auth_sock(const struct rb_vertex_run *run, struct rb_loan *l)
-{
-	static const char prefix[] = "SSH_AUTH_SOCK=";
+	static const char name[] = "SSH_AUTH_SOCK";
 	const struct rb_vertex_mount *first = NULL;
 
 	for (size_t i = 0; i < run->n_mounts; i++) {
@@ -181,12 +174,13 @@ static void set_auth_sock(const struct rb_vertex_run *run, struct rb_loan *l)
 		    (!first || vm->written < first->written))
 			first = vm;
 	}
-	if (first && !has_variable(&run->env, prefix) && !has_variable(&l->env, prefix))
-		rb_strv_addf(&l->env, "%s%s", prefix, first->spec.target);
+	if (first && rb_strv_find_var(env, rb_slice_str(name)) < 0 &&
+	    rb_strv_find_var(&l->env, rb_slice_str(name)) < 0)
+		rb_strv_addf(&l->env, "%s=%s", name, first->spec.target);
 }
 
-int rb_lend(const struct rb_lender *from, const struct rb_vertex_run *run, struct rb_loan *ret,
-	    struct rb_error **err)
+int rb_lend(const struct rb_lender *from, const struct rb_vertex_run *run,
+	    const struct rb_strv *env, struct rb_loan *ret, struct rb_error **err)
 {
 	for (size_t i = 0; i < run->n_mounts; i++) {
 		const struct rb_run_mount *m = &run->mounts[i].spec;
@@ -196,6 +190,6 @@ int rb_lend(const struct rb_lender *from, const struct rb_vertex_run *run, struc
 		if (m->type == RB_MOUNT_SSH && lend_agent(from, m, i, ret, err) < 0)
 			return -1;
 	}
-	set_auth_sock(run, ret);
+	set_auth_sock(run, env, ret);
 	return 0;
 }

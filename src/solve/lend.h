@@ -31,11 +31,12 @@ struct rb_loan {
 	}
 
 /*
- * Lends what the mounts of a RUN ask for. What nobody gave is left out; its variable is empty.
- * Errors: NOTFOUND for what is required and nobody gave. Inside the user namespace.
+ * Lends what the mounts of a RUN, whose environment is env, ask for. What nobody gave is left out;
+ * its variable is empty. Errors: NOTFOUND for what is required and nobody gave. Inside the user
+ * namespace.
  */
-int rb_lend(const struct rb_lender *from, const struct rb_vertex_run *run, struct rb_loan *ret,
-	    struct rb_error **err);
+int rb_lend(const struct rb_lender *from, const struct rb_vertex_run *run,
+	    const struct rb_strv *env, struct rb_loan *ret, struct rb_error **err);
 void rb_loan_clear(struct rb_loan *l);
 
 /* Name in dir_fd of what mount i is lent. */

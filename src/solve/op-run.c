@@ -71,34 +71,24 @@ static void op_run_free(struct op_run *run)
 /* Replaces a variable of that name. */
 static void set_variable(struct rb_strv *env, const char *text)
 {
-	size_t n = strcspn(text, "=") + 1;
+	ssize_t i = rb_strv_find_var(env, (struct rb_slice){text, strcspn(text, "=")});
 
-	for (size_t i = 0; i < env->n; i++) {
-		if (strncmp(env->v[i], text, n) != 0)
-			continue;
-		free(env->v[i]);
-		env->v[i] = rb_strdup(text);
+	if (i < 0) {
+		rb_strv_add(env, text);
 		return;
 	}
-	rb_strv_add(env, text);
-}
-
-static bool has_variable(const struct rb_strv *env, const char *name)
-{
-	size_t n = strlen(name);
-
-	for (size_t i = 0; i < env->n; i++)
-		if (strncmp(env->v[i], name, n) == 0 && env->v[i][n] == '=')
-			return true;
-	return false;
+	free(env->v[i]);
+	env->v[i] = rb_strdup(text);
 }
 
 /* A proxy's variable replaces an ENV of its name (10.2): of two, programs would take the first. */
-static void run_environment(const struct rb_vertex_run *run, struct rb_strv *ret)
+static void run_environment(const struct rb_vertex *v, struct rb_strv *ret)
 {
-	rb_strv_copy(ret, &run->env);
-	for (size_t i = 0; i < run->proxy_env.n; i++)
-		set_variable(ret, run->proxy_env.v[i]);
+	const struct rb_strv *proxies = &v->stage->plan->proxy_env;
+
+	rb_vertex_env(v, ret);
+	for (size_t i = 0; i < proxies->n; i++)
+		set_variable(ret, proxies->v[i]);
 }
 
 struct mounts {
@@ -114,7 +104,7 @@ static int add_mounts(struct rb_solver *s, const struct rb_vertex *v, const stru
 {
 	const struct rb_lender lender = {.secrets = s->in.secrets, .ssh = s->in.ssh};
 
-	if (rb_lend(&lender, &v->run, &run->loan, err) < 0)
+	if (rb_lend(&lender, &v->run, env, &run->loan, err) < 0)
 		return -1;
 	for (size_t i = 0; i < run->loan.env.n; i++)
 		set_variable(env, run->loan.env.v[i]);
@@ -279,11 +269,11 @@ static int start(struct rb_solver *s, const struct job *job, struct op_run *run,
 		return -1;
 	if ((run->root_fd = rb_active_mount(run->active, err)) < 0)
 		return -1;
-	run_environment(&v->run, &env);
+	run_environment(v, &env);
 	struct mounts mounts = {.n = 0};
 	if (add_mounts(s, v, m, run, &env, &mounts, err) < 0)
 		return -1;
-	if (shell && !has_variable(&env, "TERM"))
+	if (shell && rb_strv_find_var(&env, rb_slice_str("TERM")) < 0)
 		rb_strv_addf(&env, "TERM=%s", shell->term);
 	struct rb_exec_spec spec = {
 		.root_fd = run->root_fd,
@@ -291,7 +281,7 @@ static int start(struct rb_solver *s, const struct job *job, struct op_run *run,
 		.ledger = rb_active_ledger(run->active),
 		.diff_fd = rb_active_diff_fd(run->active),
 		.has_owners = rb_active_has_owners(run->active) || rb_op_mounts_have_owners(m),
-		.argv = (const char *const *)rb_strv_argv(shell ? &shell->argv : &v->run.argv),
+		.argv = shell ? (const char *const *)rb_strv_argv(&shell->argv) : v->run.argv.v,
 		.envp = (const char *const *)rb_strv_argv(&env),
 		.arch = v->stage->platform.arch,
 		.cwd = v->run.cwd,
@@ -562,10 +552,11 @@ void rb_solve_shell(const struct rb_strv *shell, struct rb_strv *ret)
 /* A step in shell form is SHELL and the script. */
 static void choose_shell(const struct rb_vertex *v, struct rb_strv *ret)
 {
-	const struct rb_strv shell = {.v = v->run.argv.v, .n = v->run.argv.n - 1};
-	const struct rb_strv none = RB_STRV_INIT;
+	RB_CLEANUP(rb_strv_clear) struct rb_strv shell = RB_STRV_INIT;
 
-	rb_solve_shell(v->inst->run.exec || !v->run.argv.n ? &none : &shell, ret);
+	for (size_t i = 0; !v->inst->run.exec && i + 1 < v->run.argv.n; i++)
+		rb_strv_add(&shell, v->run.argv.v[i]);
+	rb_solve_shell(&shell, ret);
 }
 
 /* Nobody waits for questions of a shell: the answer is there before them. */

@@ -49,16 +49,16 @@ static int created(struct rb_solver *s, const struct rb_vertex *v, char **ret,
 }
 
 /* The time that metadata entries before the first layer of this build take: that layer's; without
- * one, the base's. */
-static int first_time(struct rb_solver *s, const struct rb_plan_stage *stage, char **ret,
-		      struct rb_error **err)
+ * one, the base's, which is all that the config tells so far. */
+static int first_time(struct rb_solver *s, const struct rb_plan_history *added, size_t n_added,
+		      const struct rb_image_config *config, char **ret, struct rb_error **err)
 {
-	for (size_t i = 0; i < stage->n_history; i++)
-		if (stage->history[i].vertex)
-			return created(s, stage->history[i].vertex, ret, err);
-	for (size_t i = stage->config.n_history; i-- > 0 && !*ret;)
-		if (stage->config.history[i].created)
-			*ret = rb_strdup(stage->config.history[i].created);
+	for (size_t i = 0; i < n_added; i++)
+		if (added[i].vertex)
+			return created(s, added[i].vertex, ret, err);
+	for (size_t i = config->n_history; i-- > 0 && !*ret;)
+		if (config->history[i].created)
+			*ret = rb_strdup(config->history[i].created);
 	return 0;
 }
 
@@ -80,14 +80,16 @@ static int finish_config(struct rb_solver *s, const struct rb_plan_stage *stage,
 			 struct rb_error **err)
 {
 	RB_CLEANUP(rb_strp) char *time = NULL;
+	size_t n;
+	const struct rb_plan_history *added = rb_plan_history(stage, &n);
 
-	if (first_time(s, stage, &time, err) < 0)
+	if (first_time(s, added, n, config, &time, err) < 0)
 		return -1;
-	if (stage->n_history)
+	if (n)
 		complete_history(config, base_layers);
 	*ret_base_history = config->n_history;
-	for (size_t i = 0; i < stage->n_history; i++) {
-		const struct rb_plan_history *h = &stage->history[i];
+	for (size_t i = 0; i < n; i++) {
+		const struct rb_plan_history *h = &added[i];
 
 		if (h->vertex && created(s, h->vertex, &time, err) < 0)
 			return -1;
@@ -107,7 +109,7 @@ static int collect(struct rb_solver *s, struct rb_solved_image *im, struct rb_er
 
 	(void)snprintf(im->top, sizeof(im->top), "%s",
 		       top ? s->vertices[top->index].id : rb_solve_root_id(s, &root));
-	rb_image_config_copy(&im->config, &target->config);
+	rb_plan_config(target, &im->config);
 	if (root.kind == RB_ROOT_IMAGE &&
 	    rb_image_layers(s, root.image, &im->layers, &im->n_layers, err) < 0)
 		return -1;

@@ -174,12 +174,13 @@ static void test_epoch__refuses(void)
 
 static const char *epoch_of(const struct rb_plan_stage *stage)
 {
-	for (size_t i = 0; i < stage->n_vertices; i++)
-		for (size_t k = 0; k < stage->vertices[i]->run.env.n; k++)
-			if (stage->vertices[i]->kind == RB_VERTEX_RUN &&
-			    rb_starts_with(stage->vertices[i]->run.env.v[k], "SOURCE_DATE_EPOCH="))
-				return strchr(stage->vertices[i]->run.env.v[k], '=') + 1;
-	return NULL;
+	RB_CLEANUP(rb_strv_clear) struct rb_strv env = RB_STRV_INIT;
+
+	for (size_t i = 0; i < stage->n_vertices && !env.n; i++)
+		if (stage->vertices[i]->kind == RB_VERTEX_RUN)
+			rb_vertex_env(stage->vertices[i], &env);
+	ssize_t k = rb_strv_find_var(&env, rb_slice_str("SOURCE_DATE_EPOCH"));
+	return k < 0 ? NULL : rb_arena_strdup(stage->plan->arena, strchr(env.v[k], '=') + 1);
 }
 
 /* A RUN in a stage that declares it sees the seconds, wherever they came from. */

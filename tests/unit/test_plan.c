@@ -10,6 +10,7 @@ struct fixture {
 	struct rb_env args;
 	struct rb_labels labels;
 	struct rb_image_config base;
+	struct rb_image_config config; /* of the target, once asked for */
 	const struct rb_plan_context *contexts;
 	size_t n_contexts;
 };
@@ -22,6 +23,7 @@ static void fixture_clear(struct fixture *f)
 	rb_strv_clear(&f->labels.keys);
 	rb_strv_clear(&f->labels.values);
 	rb_image_config_clear(&f->base);
+	rb_image_config_clear(&f->config);
 }
 
 static int make(struct fixture *f, const char *text, const char *target, struct rb_error **err)
@@ -54,9 +56,11 @@ static int make(struct fixture *f, const char *text, const char *target, struct 
 	return 0;
 }
 
-static const struct rb_image_config *config(const struct fixture *f)
+static const struct rb_image_config *config(struct fixture *f)
 {
-	return &f->plan->target->config;
+	rb_image_config_clear(&f->config);
+	rb_plan_config(f->plan->target, &f->config);
+	return &f->config;
 }
 
 static char *joined(const struct rb_strv *v)
@@ -140,6 +144,7 @@ static void check_steps(struct fixture *f, const char *want)
 static void test_plan__triggers_come_first_and_are_gone_afterwards(void)
 {
 	struct fixture f = {0};
+	size_t n;
 	struct rb_error *err = NULL;
 
 	CHECK_INT(make(&f,
@@ -150,10 +155,12 @@ static void test_plan__triggers_come_first_and_are_gone_afterwards(void)
 	CHECK_OK(&err);
 	check_steps(&f, "[child 1/2] ONBUILD RUN echo 1\n[child 2/2] RUN two\n");
 	CHECK_INT(config(&f)->onbuild.n, 0);
-	CHECK_INT(f.plan->stages[0].config.onbuild.n, 2);
-	CHECK_STR(f.plan->stages[0].config.onbuild.v[1], "RUN echo $V");
+	RB_CLEANUP(rb_image_config_clear) struct rb_image_config base = {0};
+	rb_plan_config(&f.plan->stages[0], &base);
+	CHECK_INT(base.onbuild.n, 2);
+	CHECK_STR(base.onbuild.v[1], "RUN echo $V");
 	CHECK_INT(f.plan->target->vertices[0]->inst->line_first, 5);
-	CHECK_STR(f.plan->target->history[2].created_by,
+	CHECK_STR(rb_plan_history(f.plan->target, &n)[2].created_by,
 		  "RUN |1 V=1 /bin/sh -c echo $V # buildkit");
 	fixture_clear(&f);
 
@@ -198,8 +205,8 @@ static void test_plan__triggers_have_the_default_escape(void)
 	rb_strv_add(&f.base.onbuild, "ENV A=a\\ b`c");
 	CHECK_INT(make(&f, "# escape=`\nFROM debian\nENV B=a` b\n", NULL, &err), 0);
 	CHECK_OK(&err);
-	CHECK_STR(f.plan->target->config.env.v[1], "A=a b`c");
-	CHECK_STR(f.plan->target->config.env.v[2], "B=a b");
+	CHECK_STR(config(&f)->env.v[1], "A=a b`c");
+	CHECK_STR(config(&f)->env.v[2], "B=a b");
 	fixture_clear(&f);
 }
 
@@ -524,12 +531,12 @@ static void test_plan__history_says_what_docker_says(void)
 
 		CHECK_INT(make(&f, text, NULL, &err), 0);
 		CHECK_OK(&err);
-		const struct rb_plan_stage *st = f.plan->target;
-		CHECK(st->n_history > 0);
-		if (st->n_history) {
-			CHECK_STR(st->history[st->n_history - 1].created_by, history_rows[i].want);
-			CHECK_INT(st->history[st->n_history - 1].vertex != NULL,
-				  history_rows[i].layer);
+		size_t n;
+		const struct rb_plan_history *h = rb_plan_history(f.plan->target, &n);
+		CHECK(n > 0);
+		if (n) {
+			CHECK_STR(h[n - 1].created_by, history_rows[i].want);
+			CHECK_INT(h[n - 1].vertex != NULL, history_rows[i].layer);
 		}
 		fixture_clear(&f);
 	}
@@ -576,7 +583,9 @@ static void test_plan__arg_and_env_by_file_order(void)
 		CHECK_INT(make(&f, arg_rows[i].text, NULL, &err), 0);
 		CHECK_OK(&err);
 		const struct rb_vertex *v = rb_plan_stage_top(f.plan->target);
-		const char *got = joined(&v->run.env);
+		RB_CLEANUP(rb_strv_clear) struct rb_strv env = RB_STRV_INIT;
+		rb_vertex_env(v, &env);
+		const char *got = joined(&env);
 		CHECK_STR(got + strcspn(got, "|") + (strchr(got, '|') != NULL), arg_rows[i].env);
 		fixture_clear(&f);
 	}
@@ -593,7 +602,7 @@ static void test_plan__proxies_reach_run_without_its_key(void)
 	CHECK_INT(make(&g, "FROM scratch\nRUN x\n", NULL, &err), 0);
 	CHECK_OK(&err);
 	const struct rb_vertex *v = rb_plan_stage_top(f.plan->target);
-	CHECK_STR(joined(&v->run.proxy_env), "HTTP_PROXY=http://p|http_proxy=http://p");
+	CHECK_STR(joined(&f.plan->proxy_env), "HTTP_PROXY=http://p|http_proxy=http://p");
 	CHECK(rb_vertex_definition_key(v, "", NULL, &a));
 	CHECK(rb_vertex_definition_key(rb_plan_stage_top(g.plan->target), "", NULL, &b));
 	CHECK(rb_digest_eq(&a, &b));
@@ -772,7 +781,9 @@ static void test_plan__link_is_a_copy_and_what_places_it(void)
 	CHECK(rb_vertex_definition_key(v[3], "", inputs, &plain));
 	CHECK(!rb_digest_eq(&link, &plain));
 	CHECK(!rb_vertex_definition_key(v[2], "", inputs, &plain));
-	CHECK(f.plan->stages[0].history[f.plan->stages[0].n_history - 1].vertex == v[5]);
+	size_t n;
+	const struct rb_plan_history *h = rb_plan_history(&f.plan->stages[0], &n);
+	CHECK(h[n - 1].vertex == v[5]);
 	fixture_clear(&f);
 }
 
@@ -1013,8 +1024,10 @@ static void test_plan__from_a_context_is_a_step(void)
 	CHECK_INT(make(&f, "FROM dir\nENV A=b\nCOPY a /\n", NULL, &err), 0);
 	CHECK_OK(&err);
 	check_steps(&f, "[1/2] FROM dir\n[2/2] COPY a /\n");
-	CHECK_STR(f.plan->target->history[0].created_by, "FROM dir");
-	CHECK(f.plan->target->history[0].vertex != NULL);
+	size_t n;
+	const struct rb_plan_history *h = rb_plan_history(f.plan->target, &n);
+	CHECK_STR(h[0].created_by, "FROM dir");
+	CHECK(h[0].vertex != NULL);
 	CHECK_STR(joined(&config(&f)->env),
 		  "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin|A=b");
 	struct rb_root_ref root = rb_plan_stage_root(f.plan->target);
