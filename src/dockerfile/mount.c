@@ -145,7 +145,14 @@ DEFINE_SET_TEXT(target)
 DEFINE_SET_TEXT(from)
 DEFINE_SET_TEXT(source)
 DEFINE_SET_TEXT(id)
-DEFINE_SET_TEXT(env)
+
+static int set_env(struct setting *s, struct rb_error **err)
+{
+	if (!*s->value || strchr(s->value, '='))
+		return invalid(s->key, s->value, "write the name of a variable", err);
+	s->m->env = keep(s);
+	return 0;
+}
 
 static int set_type(struct setting *s, struct rb_error **err)
 {

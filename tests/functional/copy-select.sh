@@ -15,6 +15,7 @@ taken() { oci "$T/out.oci" list "$1" | cut -d' ' -f1 | tr '\n' ' ' | sed 's/ $//
 # build < Dockerfile: builds $T/c into $T/out.oci; errors are diagnosed
 build() {
 	context "$T/c"
+	rm -f "$T/out.oci" # no earlier result for the checks that follow
 	rb -o "type=oci,dest=$T/out.oci" "$T/c" >"$T/.build" 2>&1 || diag "$(cat "$T/.build")"
 }
 # states < Dockerfile: what becomes of the steps
