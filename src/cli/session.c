@@ -72,6 +72,14 @@ static void resized(void *ctx)
 	rb_progress_resized(ctx);
 }
 
+/* A terminal that cannot be redrawn, such as a window of an editor. */
+static bool is_dumb(void)
+{
+	const char *term = getenv("TERM");
+
+	return term && rb_streq(term, "dumb");
+}
+
 int rb_session_progress(struct rb_session *s, const char *kind, struct rb_error **err)
 {
 	enum rb_progress_kind k;
@@ -82,7 +90,7 @@ int rb_session_progress(struct rb_session *s, const char *kind, struct rb_error 
 		source = "BUILDKIT_PROGRESS";
 	}
 	if (!kind || !*kind || rb_streq(kind, "auto"))
-		k = isatty(STDERR_FILENO) ? RB_PROGRESS_TTY : RB_PROGRESS_PLAIN;
+		k = isatty(STDERR_FILENO) && !is_dumb() ? RB_PROGRESS_TTY : RB_PROGRESS_PLAIN;
 	else if (rb_streq(kind, "plain"))
 		k = RB_PROGRESS_PLAIN;
 	else if (rb_streq(kind, "tty"))

@@ -27,9 +27,11 @@ enum rb_event_kind {
 
 struct rb_event {
 	enum rb_event_kind kind;
-	unsigned vertex;  /* small number, unique in the build */
-	int64_t time_ns;  /* since the start of the build, monotonic */
-	const char *name; /* RB_EV_ADD: "[build 2/3] RUN make" */
+	unsigned vertex;        /* small number, unique in the build */
+	int64_t time_ns;        /* since the start of the build, monotonic */
+	const char *name;       /* RB_EV_ADD: "[build 2/3] RUN make" */
+	const unsigned *inputs; /* RB_EV_ADD: the vertices it is made from */
+	size_t n_inputs;
 	const char *data;
 	size_t len;
 	int stream;

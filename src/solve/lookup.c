@@ -249,7 +249,7 @@ static unsigned materialize_node(struct rb_solver *s, struct rb_plan_image *imag
 static void hit(struct rb_solver *s, unsigned node, struct job *job)
 {
 	s->vertices[job->vertex->index].known = true;
-	job->ev = rb_solve_announce(s, job->vertex->name);
+	job->ev = rb_solve_announce_vertex(s, job->vertex);
 	rb_solve_emit(s, job->ev, RB_EV_CACHED, NULL);
 	rb_sched_finish(s->sched, node);
 }

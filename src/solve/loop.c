@@ -90,7 +90,7 @@ static void announce_job(struct rb_solver *s, struct job *job)
 		break;
 	}
 	case JOB_VERTEX:
-		job->ev = rb_solve_announce(s, job->vertex->name);
+		job->ev = rb_solve_announce_vertex(s, job->vertex);
 		break;
 	case JOB_IMPORT:
 		job->ev = rb_solve_announce(s, rb_import_job_name(s));

@@ -151,6 +151,9 @@ int rb_solve_examine_all(struct rb_solver *s, struct rb_error **err);
 /* Until nothing is left to do, or to the first failure; nothing runs any more when it returns. */
 int rb_solve_loop(struct rb_solver *s, struct rb_error **err);
 
+/* As rb_solve_announce(), with what the step is made from. */
+unsigned rb_solve_announce_vertex(struct rb_solver *s, const struct rb_vertex *v);
+
 /* Look-ups (lookup.c): examine a READY node; -1 with *err. */
 int rb_solve_examine(struct rb_solver *s, unsigned node, struct rb_error **err);
 /* Result id of the tree a vertex works on / a COPY takes from. */

@@ -26,7 +26,8 @@ static char *mask(struct rb_solver *s, const char *text)
 	return set ? rb_mask_text(set, text) : text ? rb_strdup(text) : NULL;
 }
 
-unsigned rb_solve_announce(struct rb_solver *s, const char *name)
+static unsigned announce(struct rb_solver *s, const char *name, const unsigned *inputs,
+			 size_t n_inputs)
 {
 	RB_CLEANUP(rb_strp) char *shown = mask(s, name);
 	const struct rb_event ev = {
@@ -34,10 +35,59 @@ unsigned rb_solve_announce(struct rb_solver *s, const char *name)
 		.vertex = ++*s->n_events,
 		.time_ns = rb_solve_now_ns(s),
 		.name = shown,
+		.inputs = inputs,
+		.n_inputs = n_inputs,
 	};
 
 	s->in.sink->event(s->in.sink->ctx, &ev);
 	return ev.vertex;
+}
+
+unsigned rb_solve_announce(struct rb_solver *s, const char *name)
+{
+	return announce(s, name, NULL, 0);
+}
+
+/* The event vertex that made a tree; 0: none was shown. */
+static unsigned event_of(struct rb_solver *s, const struct rb_root_ref *ref)
+{
+	switch (ref->kind) {
+	case RB_ROOT_SCRATCH:
+		return 0;
+	case RB_ROOT_CONTEXT: {
+		const struct context_state *st = rb_solve_context_state(s, ref);
+
+		return st->ev || !st->has_node ? st->ev : s->jobs[st->node]->ev;
+	}
+	case RB_ROOT_IMAGE:
+		return s->images[ref->image->index]->ev;
+	case RB_ROOT_STAGE: {
+		const struct rb_vertex *top = rb_plan_stage_top(ref->stage);
+		struct rb_root_ref root = rb_plan_stage_root(ref->stage);
+
+		return top ? s->jobs[s->vertices[top->index].node]->ev : event_of(s, &root);
+	}
+	}
+	rb_bug("unknown root");
+}
+
+unsigned rb_solve_announce_vertex(struct rb_solver *s, const struct rb_vertex *v)
+{
+	size_t n_roots = rb_vertex_n_inputs(v), n = 0;
+	unsigned *inputs = rb_calloc(1 + n_roots, sizeof(*inputs));
+	struct rb_root_ref base = rb_plan_stage_root(v->stage);
+
+	if (!rb_vertex_is_detached(v))
+		inputs[n] = v->parent ? s->jobs[s->vertices[v->parent->index].node]->ev
+				      : event_of(s, &base);
+	n += inputs[n] != 0;
+	for (size_t i = 0; i < n_roots; i++) {
+		inputs[n] = event_of(s, rb_vertex_input(v, i));
+		n += inputs[n] != 0;
+	}
+	unsigned ev = announce(s, v->name, inputs, n);
+	free(inputs);
+	return ev;
 }
 
 void rb_solve_emit(struct rb_solver *s, unsigned vertex, enum rb_event_kind kind, const char *text)

@@ -151,6 +151,9 @@ if command -v script >/dev/null; then
 	like "$screen" ' => => # .*visible' "shows what the running step says"
 	like "$screen" $'\033\\[' "redraws in place"
 	unlike "$screen" '^#1 ' "is not plain"
+	TERM=dumb script -qec "sh $T/tty.sh" "$T/typescript" >"$T/.out" 2>&1 </dev/null
+	like "$(tr -d '\r' <"$T/typescript")" '^#1 \[internal\]' "plain where the terminal is dumb"
+	unlike "$(cat "$T/typescript")" $'\033\\[' "which nothing is to move about on"
 else
 	skip "a build on a terminal" script "script is not installed"
 fi

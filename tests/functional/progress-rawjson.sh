@@ -17,7 +17,8 @@ echo 1 >"$T/c/file"
 cat >"$T/read.py" <<'EOT'
 import base64, datetime, json, sys
 
-vertexes, logs, warnings, statuses = {}, {}, [], []
+vertexes, logs, warnings, statuses = {}, {}, [], {}
+def short(name): return " ".join(name.split("] ")[-1].split(" ")[:2])
 def when(text): return datetime.datetime.fromisoformat(text[:19])
 for line in open(sys.argv[1], "rb"):
     o = json.loads(line)
@@ -33,13 +34,16 @@ for line in open(sys.argv[1], "rb"):
         assert l["vertex"] in vertexes and l["timestamp"]
         logs.setdefault((vertexes[l["vertex"]]["name"], l["stream"]), bytearray()).extend(base64.b64decode(l["data"], validate=True))
     warnings += [base64.b64decode(w["short"], validate=True).decode() for w in o.get("warnings", [])]
-    statuses += [s["name"] for s in o.get("statuses", []) if s["vertex"] in vertexes]
+    for s in o.get("statuses", []):
+        assert s["vertex"] in vertexes and s["id"] and s["name"] and s["started"] <= s["timestamp"] and s["current"] >= 0
+        statuses[s["vertex"], s["id"]] = (s["current"] > 0, "completed" in s)
 for v in vertexes.values():
     state = "error" if "error" in v else "cached" if v.get("cached") else "done" if "completed" in v else "open"
     print("vertex", state, v["name"])
+    for d in v.get("inputs", []): print("input", short(vertexes[d]["name"]), "->", short(v["name"]))
 for (name, stream), data in sorted(logs.items()): print("log", stream, name.split(" ")[2:4], bytes(data))
 for w in warnings: print("warning", w)
-for s in statuses: print("status", s)
+for (_, id), (counts, completed) in statuses.items(): print("status", id, "counts" if counts else "", "completed" if completed else "open")
 EOT
 # follow OPTION...: builds and reads what was said into $out
 follow() { rb --progress=rawjson "$@" "$T/c" 2>"$T/lines" >"$T/stdout"; status=$?; run_command python3 "$T/read.py" "$T/lines"; }
@@ -50,7 +54,17 @@ like "$out" '^vertex done \[stage-1 3/3\] RUN echo "quo\\"te"$|^vertex done \[st
 like "$out" "^log 1 .* b'a line.nno end'" 'output comes byte for byte'
 like "$out" "^log 2 .* b'caf.xc3.xa9 .x1b\[31m.xff'" 'each stream by itself'
 like "$out" '^warning MaintainerDeprecated: ' 'warnings'
-like "$out" '^status transferring dockerfile: [0-9]+B$' 'statuses'
+like "$out" '^status transferring dockerfile: counts completed$' 'statuses'
+like "$out" '^status exporting layers  completed$' 'each ends'
+unlike "$out" '^status .* open$' 'all of them'
+is "$(sed -n 's/^input //p' <<<"$out" | sort)" "$(
+	cat <<-'EOF'
+		COPY file -> RUN echo
+		FROM docker.io/library/busybox:latest -> RUN printf
+		RUN printf -> COPY file
+		load build -> COPY file
+	EOF
+)" 'what each step is made from'
 is "$(cat "$T/stdout")" '' 'nothing on the standard output'
 follow -q
 is "$(wc -l <"$T/lines")" 0 '-q says nothing'

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "base/log.h"
 #include "cli/progress/progress.h"
 
 #include <fcntl.h>
@@ -778,10 +779,50 @@ static void test_progress__no_color(void)
 	CHECK(unsetenv("NO_COLOR") == 0);
 }
 
+static void test_progress__colors(void)
+{
+	static const struct {
+		const char *value, *run, *note;
+	} rows[] = {
+		{"", "\033[34m", NULL},
+		{"run=green", "\033[32m", NULL},
+		{"error=red:RUN=Light-Cyan", "\033[96m", NULL},
+		{"run=255,165,0:warning=blue", "\033[38;2;255;165;0m", NULL},
+		{"run=default", "\033[39m", NULL},
+		{"run=256,0,0", "\033[34m", "run=256,0,0"},
+		{"run=1,2", "\033[34m", "run=1,2"},
+		{"walk=red:run=red", "\033[31m", "walk=red"},
+		{"run=\033[5m", "\033[34m", "is not understood"},
+	};
+
+	for (size_t i = 0; i < RB_ARRAY_LEN(rows); i++) {
+		RB_CLEANUP(rb_progress_freep)
+		struct rb_progress *notes = NULL;
+		int fd, notes_fd;
+
+		notes = new_on_memfd(RB_PROGRESS_PLAIN, &notes_fd);
+		rb_log_set_sink(rb_progress_note, notes);
+		CHECK(setenv("BUILDKIT_COLORS", rows[i].value, 1) == 0);
+		RB_CLEANUP(rb_progress_freep)
+		struct rb_progress *p = new_on_memfd(RB_PROGRESS_TTY, &fd);
+		rb_log_set_sink(NULL, NULL);
+		for (const struct step *s = tty_steps; s->kind >= 0; s++)
+			feed(p, s);
+		RB_CLEANUP(rb_strp) char *out = take_output(fd);
+		RB_CLEANUP(rb_strp) char *said = take_output(notes_fd);
+		CHECK(strstr(out, rows[i].run) != NULL);
+		CHECK_INT(strstr(out, "\033[34m") != NULL, rb_streq(rows[i].run, "\033[34m"));
+		CHECK(rows[i].note ? strstr(said, rows[i].note) != NULL : !*said);
+		CHECK(!strchr(said, '\033'));
+	}
+	CHECK(unsetenv("BUILDKIT_COLORS") == 0);
+}
+
 int main(void)
 {
 	(void)signal(SIGPIPE, SIG_IGN);
 	(void)unsetenv("NO_COLOR");
+	(void)unsetenv("BUILDKIT_COLORS");
 	return tap_run((const struct tap_test[]){
 		TAP(test_progress__plain_line_shapes),
 		TAP(test_progress__plain_failure),
@@ -797,6 +838,7 @@ int main(void)
 		TAP(test_progress__tty_note_and_warning),
 		TAP(test_progress__tty_redraws_rarely),
 		TAP(test_progress__no_color),
+		TAP(test_progress__colors),
 		TAP_END,
 	});
 }

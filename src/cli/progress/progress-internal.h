@@ -35,7 +35,9 @@ struct rb_tail_line {
 
 struct rb_progress_vertex {
 	unsigned id;
-	char *name; /* clean */
+	char *name;       /* clean */
+	unsigned *inputs; /* ids of the vertices it is made from */
+	size_t n_inputs;
 	enum rb_vertex_state state;
 	int64_t started_ns, ended_ns; /* since the start of the build */
 
@@ -58,7 +60,14 @@ struct rb_progress_vertex {
 
 	/* Of the tty renderer: has a row in the drawing being made. */
 	bool visible;
+
+	/* Of the rawjson renderer: the status that is open, since when, its counts of bytes. */
+	char *status_id;
+	int64_t status_began_ns, status_current, status_total;
 };
+
+enum rb_progress_color { RB_COLOR_RUN, RB_COLOR_CANCEL, RB_COLOR_ERROR, RB_PROGRESS_COLORS };
+enum { RB_PROGRESS_COLOR_BYTES = 24 };
 
 struct rb_progress_ops {
 	/* After the vertex was brought up to date; for LOG after `line` was called for each line.
@@ -95,10 +104,14 @@ struct rb_progress {
 	/* tty */
 	unsigned width, height;
 	bool color;
-	int64_t drawn_ns; /* time of the last drawing */
-	unsigned *rows;   /* columns used by each row on the screen */
+	char colors[RB_PROGRESS_COLORS][RB_PROGRESS_COLOR_BYTES]; /* escape sequences */
+	int64_t drawn_ns;                                         /* time of the last drawing */
+	unsigned *rows; /* columns used by each row on the screen */
 	size_t n_rows, rows_cap;
 };
+
+/* The colours of BUILDKIT_COLORS, or the usual ones; what is not understood is told. */
+void rb_progress_choose_colors(struct rb_progress *p, const char *text);
 
 extern const struct rb_progress_ops rb_progress_plain_ops, rb_progress_tty_ops,
 	rb_progress_rawjson_ops;

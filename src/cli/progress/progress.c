@@ -44,6 +44,8 @@ struct rb_progress *rb_progress_new(enum rb_progress_kind kind, int fd)
 		.epoch_ns = wall_ns(),
 	};
 	rb_progress_tty_size(p);
+	if (kind == RB_PROGRESS_TTY)
+		rb_progress_choose_colors(p, getenv("BUILDKIT_COLORS"));
 	return p;
 }
 
@@ -55,6 +57,8 @@ static void vertex_free(struct rb_progress_vertex *v)
 	rb_buf_clear(&v->partial[1]);
 	rb_buf_clear(&v->pending);
 	free(v->status);
+	free(v->status_id);
+	free(v->inputs);
 	free(v->name);
 	free(v);
 }
@@ -90,7 +94,11 @@ static struct rb_progress_vertex *vertex_add(struct rb_progress *p, const struct
 		.partial = {RB_BUF_INIT, RB_BUF_INIT},
 		.pending = RB_BUF_INIT,
 		.waits_since_ns = -1,
+		.inputs = rb_calloc(ev->n_inputs, sizeof(*v->inputs)),
+		.n_inputs = ev->n_inputs,
 	};
+	for (size_t i = 0; i < ev->n_inputs; i++)
+		v->inputs[i] = ev->inputs[i];
 	rb_grow(p->vertices, p->n, &p->cap);
 	p->vertices[p->n++] = v;
 	return v;

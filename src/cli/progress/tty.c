@@ -25,9 +25,6 @@
 #define ERASE_BELOW "\x1b[J"
 #define SGR_OFF     "\x1b[0m"
 #define SGR_FAINT   "\x1b[2m"
-#define SGR_RED     "\x1b[31m"
-#define SGR_YELLOW  "\x1b[33m"
-#define SGR_BLUE    "\x1b[34m"
 
 void rb_progress_tty_size(struct rb_progress *p)
 {
@@ -149,24 +146,25 @@ static void add_log_rows(struct rb_progress *p, const struct rb_progress_vertex 
 static void add_vertex_rows(struct rb_progress *p, const struct rb_progress_vertex *v,
 			    unsigned log_rows, int64_t now_ns)
 {
+	/* One that waits has no row. */
 	static const struct {
-		const char *color, *prefix;
+		enum rb_progress_color color;
+		const char *prefix;
 	} looks[] = {
-		[RB_VERTEX_WAITING] = {"", " => "},
-		[RB_VERTEX_RUNNING] = {SGR_BLUE, " => "},
-		[RB_VERTEX_CACHED] = {SGR_BLUE, " => CACHED "},
-		[RB_VERTEX_DONE] = {SGR_BLUE, " => "},
-		[RB_VERTEX_ERROR] = {SGR_RED, " => ERROR "},
-		[RB_VERTEX_CANCELED] = {SGR_YELLOW, " => CANCELED "},
+		[RB_VERTEX_RUNNING] = {RB_COLOR_RUN, " => "},
+		[RB_VERTEX_CACHED] = {RB_COLOR_RUN, " => CACHED "},
+		[RB_VERTEX_DONE] = {RB_COLOR_RUN, " => "},
+		[RB_VERTEX_ERROR] = {RB_COLOR_ERROR, " => ERROR "},
+		[RB_VERTEX_CANCELED] = {RB_COLOR_CANCEL, " => CANCELED "},
 	};
+	const char *color = p->colors[looks[v->state].color];
 	int64_t end_ns = rb_progress_ended(v) ? v->ended_ns : now_ns;
 	/* A note is drawn with the time of the last drawing. */
 	int64_t took_ns = end_ns > v->started_ns ? end_ns - v->started_ns : 0;
 
-	add_row(p, looks[v->state].color, took_ns, looks[v->state].prefix, v->name);
+	add_row(p, color, took_ns, looks[v->state].prefix, v->name);
 	if (v->status)
-		add_row(p, looks[v->state].color, v->status_last_ns - v->status_first_ns, " => => ",
-			v->status);
+		add_row(p, color, v->status_last_ns - v->status_first_ns, " => => ", v->status);
 	add_log_rows(p, v, log_rows);
 }
 
