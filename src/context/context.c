@@ -240,10 +240,10 @@ static int find_ignore(struct rb_context *c, const struct place *p, struct rb_er
 
 static const char what_dockerfile[] = "failed to read dockerfile";
 
-static int not_found(const char *file, struct rb_error **err)
+static int not_found(const char *file, const char *advice, struct rb_error **err)
 {
-	return rb_fail(err, RB_ERR_CONTEXT, "%s: open %s: %s", what_dockerfile, file,
-		       "no such file or directory");
+	return rb_fail(err, RB_ERR_CONTEXT, "%s: open %s: no such file or directory (%s)",
+		       what_dockerfile, file, advice);
 }
 
 static int read_dockerfile(const struct place *p, const char *shown, struct rb_buf *ret,
@@ -266,7 +266,10 @@ static int default_dockerfile(struct place *p, struct rb_buf *ret, struct rb_err
 		p->name = rb_strdup(default_names[i]);
 		r = read_dockerfile(p, p->name, ret, err);
 	}
-	return r == 1 ? not_found(default_names[0], err) : r;
+	return r == 1 ? not_found(default_names[0],
+				  "nor has the context a Containerfile; name another file with -f",
+				  err)
+		      : r;
 }
 
 /* A file that the user names and that is no part of a context: its links are the user's too. */
@@ -336,7 +339,13 @@ static int named_dockerfile(const struct search *in, const char *file, struct pl
 		*p = (struct place)PLACE_INIT;
 		r = read_found(in, other, p, ret, err);
 	}
-	return r == 1 ? not_found(file, err) : r;
+	if (r != 1)
+		return r;
+	return not_found(file,
+			 in->tree_fd >= 0 && *file != '/'
+				 ? "the path of -f begins at the top of the context"
+				 : "a relative path of -f begins at the current directory",
+			 err);
 }
 
 int rb_context_dockerfile(struct rb_context *c, const char *file, struct rb_buf *ret,

@@ -177,6 +177,34 @@ sed -i '/^LABEL/d; $aLABEL l=3' "$T/env/Dockerfile"
 build "$T/env"
 is "$ran" "" "LABEL moved to the end runs nothing"
 
+# --- what a step borrows, and how it is asked for
+
+context "$T/borrow" <<'EOT'
+FROM busybox
+ENV A=1 B=2
+RUN --mount=type=secret,id=s cat /run/secrets/s | wc -c >/n; echo borrowed
+EOT
+echo one >"$T/secret-1"
+echo another >"$T/secret-2"
+build "$T/borrow" --secret "id=s,src=$T/secret-1"
+build "$T/borrow" --secret "id=s,src=$T/secret-2"
+is "$ran" "" "another value of a secret runs nothing"
+A_SECRET=x build "$T/borrow" --secret id=s,env=A_SECRET
+is "$ran" "" "nor does one from a variable"
+build "$T/borrow"
+is "$ran" "" "nor none at all, where none is required"
+sed -i s/id=s/id=t/ "$T/borrow/Dockerfile" && sed -i s,secrets/s,secrets/t, "$T/borrow/Dockerfile"
+build "$T/borrow" --secret "id=t,src=$T/secret-1"
+like "$ran" borrowed "its id is in the key"
+sed -i 's/A=1 B=2/B=2 A=1/' "$T/borrow/Dockerfile"
+build "$T/borrow" --secret "id=t,src=$T/secret-1"
+like "$ran" borrowed "so is the order of the environment"
+sed -i 's/ENV B=2 A=1/ENV B=2\n\n# note\nENV A=1/; s/^RUN  */run   /' "$T/borrow/Dockerfile"
+build "$T/borrow"
+is "$ran" "" "comments, blanks, case and how it is divided are not"
+build "$T/borrow" --network none
+like "$ran" borrowed "the network mode is"
+
 # --- stages: what copies from a rebuilt stage
 
 context "$T/stages" <<'EOT'

@@ -65,8 +65,8 @@ built -f "$T/mounts" - <"$T/c.tar"
 is "$(oci "$T/out.oci" cat 1 seen)" $'/m/a 1234:4321 4751\n/m/dir 1234:4321 755\n/d/x 1234:4321 644' 'a mount of it shows the archive'"'"'s owners'
 works 'rbuild plan' rb plan -f sub/D - <"$T/c.tar"
 like "$out" '^  cached \[2/4\] COPY --chown=5 link /l$' 'knows the archive'
-fails_with 1 '^rbuild: failed to read dockerfile: open nope: no such file or directory$' rb -f nope - <"$T/c.tar"
-fails_with 1 '^rbuild: failed to read dockerfile: open Dockerfile: no such file or directory$' rb - < <(tar -C "$T/c" -c dir)
+fails_with 1 '^rbuild: failed to read dockerfile: open nope: no such file or directory \(the path of -f begins at the top of the context\)$' rb -f nope - <"$T/c.tar"
+fails_with 1 '^rbuild: failed to read dockerfile: open Dockerfile: no such file or directory \(nor has the context a Containerfile; name another file with -f\)$' rb - < <(tar -C "$T/c" -c dir)
 fails_with 1 '"/nope": not found$' rb -f Dn - < <(printf 'FROM scratch\nCOPY nope /\n' >"$T/c/Dn" && tar -C "$T/c" -c Dn)
 fails_with 1 '^rbuild: unable to prepare context: .*gzip stream ends too early' rb - < <(gzip <"$T/c.tar" | head -c 200)
 
@@ -101,7 +101,7 @@ built -f ./Dockerfile - <"$T/lower.tar"
 is "$(tree | cut -d' ' -f1)" second 'in an archive too'
 built -f "$T/c/Dockerfile" - <"$T/lower.tar"
 is "$(tree | cut -d' ' -f1)" second 'and on this machine'
-fails_with 1 '^rbuild: failed to read dockerfile: open .*/DOCKERFILE: no such file or directory$' rb -f "$T/c/DOCKERFILE" "$T/c"
+fails_with 1 '^rbuild: failed to read dockerfile: open .*/DOCKERFILE: no such file or directory \(' rb -f "$T/c/DOCKERFILE" "$T/c"
 echo a >"$T/c/dockerfile.dockerignore"
 run_command rb -f "$T/c/Dockerfile" "$T/c"
 like "$err" 'excluded by the pattern "a" in dockerfile.dockerignore' 'and its ignore file goes by the name it has'

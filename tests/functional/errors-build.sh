@@ -90,8 +90,8 @@ usable "missing sources"
 # --- the Dockerfile and the context
 
 mkdir "$T/empty"
-refused 1 'failed to read dockerfile: open Dockerfile: no such file or directory$' "$T/empty"
-refused 1 'failed to read dockerfile: open .*/nope: no such file or directory$' -f "$T/empty/nope" "$T/empty"
+refused 1 'failed to read dockerfile: open Dockerfile: no such file or directory \(nor has the context a Containerfile; name another file with -f\)$' "$T/empty"
+refused 1 'failed to read dockerfile: open .*/nope: no such file or directory \(a relative path of -f begins at the current directory\)$' -f "$T/empty/nope" "$T/empty"
 : >"$T/empty/Dockerfile"
 refused 1 'Dockerfile: the Dockerfile cannot be empty: begin with FROM$' "$T/empty"
 rm "$T/empty/Dockerfile" && mkfifo "$T/empty/Dockerfile"
