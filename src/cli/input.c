@@ -112,7 +112,8 @@ static int make_tree(void *ctx, struct rb_worker_port *port, struct rb_error **e
 		r = rb_context_tree_url(s->snapshots, &env, in->context, true, &archive, id, &when,
 					err);
 	if (r < 0)
-		return -1;
+		return in->kind == RB_INPUT_ARCHIVE ? rb_wrap(err, "unable to prepare context")
+						    : -1;
 	RB_CLEANUP(rb_strp) char *text = rb_asprintf("%d %lld %s", archive, (long long)when, id);
 	rb_worker_result(port, text, strlen(text));
 	return 0;

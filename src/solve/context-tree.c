@@ -69,7 +69,7 @@ int rb_context_tree_archive(struct rb_snapshotter *snapshots, int fd,
 
 	rb_context_tree_id("archive", digest, 0, id);
 	if (!rb_snapshot_exists(snapshots, id) && unpack(snapshots, fd, digest, id, err) < 0)
-		return rb_wrap(err, "unable to prepare context: the archive cannot be unpacked");
+		return rb_wrap(err, "the archive cannot be unpacked");
 	memcpy(ret_id, id, sizeof(id));
 	return 0;
 }

@@ -122,6 +122,8 @@ echo in >"$T/c/in"
 build -f "$http_url/D.txt" "$T/c"
 is "$(tree)" 'in f 0644 0:0' '-f is a URL'
 refused 'invalid response status 404' "$http_url/nope"
+gzip <"$T/srv/D.txt" >"$T/srv/D.gz"
+refused '^rbuild: unable to prepare context: the archive cannot be unpacked: not a tar archive' "$http_url/D.gz"
 refused 'failed to read dockerfile: .*invalid response status 404' -f "$http_url/nope" "$T/c"
 refused 'failed to read dockerfile: open nope: no such file' -f nope "$http_url/context"
 
