@@ -20,6 +20,11 @@ void rb_closep(int *fd)
 	errno = saved;
 }
 
+int rb_close_written(int *fd)
+{
+	return close(rb_steal_fd(fd)) < 0 ? -errno : 0;
+}
+
 int rb_write_full(int fd, const void *data, size_t len)
 {
 	const char *p = data;
@@ -213,16 +218,15 @@ int rb_publish_at(int dirfd, const char *name, const void *data, size_t len, mod
 	if (fd < 0)
 		return rb_fail_errno(err, "cannot create %s", tmp);
 	int r = rb_write_full(fd, data, len);
+	if (r == 0 && fchmod(fd, mode) < 0)
+		r = -errno;
+	if (r == 0)
+		r = rb_close_written(&fd);
+	if (r == 0 && renameat(dirfd, tmp, dirfd, name) < 0)
+		r = -errno;
 	if (r < 0) {
 		(void)unlinkat(dirfd, tmp, 0);
 		return rb_fail_sys(err, r, "cannot write %s", name);
-	}
-	if (fchmod(fd, mode) < 0 || renameat(dirfd, tmp, dirfd, name) < 0) {
-		int saved = errno;
-
-		(void)unlinkat(dirfd, tmp, 0);
-		errno = saved;
-		return rb_fail_errno(err, "cannot publish %s", name);
 	}
 	return 0;
 }

@@ -19,6 +19,10 @@ static inline int rb_steal_fd(int *fd)
 	return r;
 }
 
+/* Closes what was written, and sets -1. Mechanism: a network file system may report only here that
+ * the disk is full. */
+int rb_close_written(int *fd);
+
 /* Mechanism: 0 or -errno. A short write is never reported as success. Retries EINTR. */
 int rb_write_full(int fd, const void *data, size_t len);
 /* Reads up to len bytes until end of file: the number read, or -errno. */

@@ -23,6 +23,10 @@
 #include "image/manifest.h"
 #include "output/output-internal.h"
 
+#define TEMP_PREFIX ".rbuild-"
+
+enum { INDEX_DEPTH_MAX = 4 };
+
 struct cache_writer {
 	struct rb_store *store;
 	struct rb_snapshotter *snapshots;
@@ -170,13 +174,15 @@ static int put_blob(struct cache_writer *w, int dir, const struct rb_output_spec
 	if (has_file(dir, path, l->size))
 		return 0;
 	rb_random_hex(rnd, 8);
-	(void)snprintf(temp, sizeof(temp), "blobs/sha256/.rbuild-%s", rnd);
+	(void)snprintf(temp, sizeof(temp), "blobs/sha256/" TEMP_PREFIX "%s", rnd);
 	RB_CLEANUP(rb_closep)
 	int fd = openat(dir, temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
 	if (fd < 0)
 		return fail(spec, -errno, err);
 	struct blob_target t = {.spec = spec, .fd = fd};
 	int r = rb_output_copy_blob(w->store, &l->blob, l->size, write_blob, &t, err);
+	if (r == 0 && (r = rb_close_written(&fd)) < 0)
+		r = fail(spec, r, err);
 	if (r == 0 && renameat(dir, temp, dir, path) < 0)
 		r = fail(spec, -errno, err);
 	if (r < 0)
@@ -282,33 +288,66 @@ static void add_name(struct rb_strv *names, const struct rb_digest *d)
 	rb_strv_add(names, rb_digest_hex(d, hex));
 }
 
-/* A manifest that cannot be read names nothing we could know: then nothing is removed. */
+/* What one manifest names. */
 static int add_named(int dir, const struct rb_descriptor *d, struct rb_strv *names,
-		     struct rb_error **err)
+		     struct rb_manifest *ret, struct rb_error **err)
 {
 	RB_CLEANUP(rb_buf_clear) struct rb_buf text = RB_BUF_INIT;
-	RB_CLEANUP(rb_manifest_clear) struct rb_manifest m = {.kind = RB_DOC_MANIFEST};
 	char path[96];
 
 	blob_path(&d->digest, path);
 	if (rb_read_file_at(dir, path, RB_LAYOUT_JSON_MAX, &text, err) < 0 ||
-	    rb_manifest_parse(text.ptr, text.len, d->media_type, &m, err) < 0)
+	    rb_manifest_parse(text.ptr, text.len, d->media_type, ret, err) < 0)
 		return -1;
 	add_name(names, &d->digest);
-	if (m.kind == RB_DOC_MANIFEST)
-		add_name(names, &m.config.digest);
-	for (size_t i = 0; i < m.n_layers; i++)
-		add_name(names, &m.layers[i].digest);
+	if (ret->kind == RB_DOC_MANIFEST)
+		add_name(names, &ret->config.digest);
+	for (size_t i = 0; i < ret->n_layers; i++)
+		add_name(names, &ret->layers[i].digest);
 	return 0;
+}
+
+/*
+ * All that an index leads to. A manifest that cannot be read names nothing we could know: then
+ * nothing is removed. One that is not there at all, as of a platform that nobody has fetched, has
+ * nothing here.
+ */
+static int add_index(int dir, const struct rb_manifest *index, unsigned depth,
+		     struct rb_strv *names, struct rb_error **err)
+{
+	if (depth == INDEX_DEPTH_MAX)
+		return rb_fail(err, RB_ERR_UNSUPPORTED, "indexes within indexes, more than %d deep",
+			       INDEX_DEPTH_MAX);
+	for (size_t i = 0; i < index->n_layers; i++) {
+		RB_CLEANUP(rb_manifest_clear) struct rb_manifest m = {.kind = RB_DOC_MANIFEST};
+
+		if (add_named(dir, &index->layers[i], names, &m, err) < 0) {
+			if (!depth || (*err)->code != RB_ERR_NOTFOUND)
+				return -1;
+			rb_error_drop(err);
+		} else if (m.kind == RB_DOC_INDEX &&
+			   add_index(dir, &m, depth + 1, names, err) < 0) {
+			return -1;
+		}
+	}
+	return 0;
+}
+
+/* Whether it is ours to remove: a blob, or what a killed build left of one. */
+static bool is_blob(const char *name)
+{
+	size_t n = strlen(name);
+
+	return n == 64 || (n > 64 && rb_starts_with(name + 64, ".tmp-")) ||
+	       rb_starts_with(name, TEMP_PREFIX);
 }
 
 static int prune(int dir, const struct rb_manifest *index, struct rb_error **err)
 {
 	RB_CLEANUP(rb_strv_clear) struct rb_strv names = RB_STRV_INIT;
 
-	for (size_t i = 0; i < index->n_layers; i++)
-		if (add_named(dir, &index->layers[i], &names, err) < 0)
-			return rb_wrap(err, "reset=true removes nothing");
+	if (add_index(dir, index, 0, &names, err) < 0)
+		return rb_wrap(err, "reset=true removes nothing");
 	int fd = openat(dir, "blobs/sha256", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	DIR *d = fd < 0 ? NULL : fdopendir(fd);
 	if (!d) {
@@ -316,7 +355,7 @@ static int prune(int dir, const struct rb_manifest *index, struct rb_error **err
 		return rb_fail_errno(err, "cannot read blobs/sha256");
 	}
 	for (struct dirent *e; (e = readdir(d));)
-		if (strlen(e->d_name) == 64 && rb_strv_find(&names, e->d_name) < 0)
+		if (is_blob(e->d_name) && rb_strv_find(&names, e->d_name) < 0)
 			(void)unlinkat(dirfd(d), e->d_name, 0);
 	(void)closedir(d);
 	return 0;

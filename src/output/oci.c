@@ -166,8 +166,8 @@ static int write_dir(const struct layout *l, struct rb_error **err)
 			return rb_output_target_fail(l->target, -errno, err);
 		if (write_content(l, &l->items[i], fd, err) < 0)
 			return -1;
-		if (close(rb_steal_fd(&fd)) < 0)
-			return rb_output_target_fail(l->target, -errno, err);
+		if ((r = rb_close_written(&fd)) < 0)
+			return rb_output_target_fail(l->target, r, err);
 	}
 	return 0;
 }

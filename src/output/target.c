@@ -209,9 +209,8 @@ int rb_output_target_commit(struct rb_output_target *t, struct rb_error **err)
 {
 	int r = t->temp ? 0 : name_temp(t);
 
-	/* A network file system may report a full disk only when the file is closed. */
-	if (r == 0 && close(rb_steal_fd(&t->fd)) < 0)
-		r = -errno;
+	if (r == 0)
+		r = rb_close_written(&t->fd);
 	if (r == 0 && renameat(t->parent_fd, t->temp, t->parent_fd, t->name) < 0)
 		r = -errno;
 	if (r < 0)

@@ -149,7 +149,10 @@ static int url_tree(struct rb_snapshotter *snapshots, const struct rb_remote_env
 	char id[RB_ID_BYTES];
 
 	*ret_archive = false;
-	if (rb_url_fetch(env, url, NULL, &file, err) < 0)
+	/* Once more when the bytes that it knew have been damaged meanwhile. */
+	if (rb_url_fetch(env, url, NULL, &file, err) < 0 ||
+	    (!file.downloaded && rb_store_drop_damaged(env->store, &file.digest) &&
+	     rb_url_fetch(env, url, NULL, &file, err) < 0))
 		return -1;
 	*ret_time = file.mtime ? file.mtime : -1;
 	if (unpack_archive) {

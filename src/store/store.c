@@ -315,6 +315,8 @@ int rb_store_temp_publish(struct rb_store *store, struct rb_store_temp *t, const
 	const char *slash = strrchr(rel, '/');
 	int r = fchmod(t->fd, mode) < 0 ? -errno : 0;
 
+	if (r == 0)
+		r = rb_close_written(&t->fd);
 	if (r == 0 && renameat(store->fd, t->name, store->fd, rel) < 0)
 		r = -errno;
 	if (r == -ENOENT && slash) {
@@ -328,7 +330,6 @@ int rb_store_temp_publish(struct rb_store *store, struct rb_store_temp *t, const
 		rb_store_temp_drop(store, t);
 		return rb_store_fail(store, r, "publish a file", err);
 	}
-	rb_closep(&t->fd);
 	t->name[0] = '\0';
 	return 0;
 }

@@ -192,9 +192,14 @@ fails_with 1 'cannot add to the cache, which other tags may be in; remove the di
 is "$(cat "$T/damaged/index.json")" '{' 'an index that cannot be read is not replaced'
 
 # reset: what nothing names goes, other tags stay
-touch "$T/max/blobs/sha256/$(printf %064d 7)"
+dead="$(printf %064d 7) .rbuild-0123456789abcdef $(printf %064d 8).tmp-0123456789abcdef"
+(cd "$T/max/blobs/sha256" && touch $dead README)
+printf 'FROM scratch\nARG TARGETARCH\nENV A=$TARGETARCH\nCOPY source /\n' >"$T/context/several"
+works 'an image of two platforms' rb build --platform linux/amd64,linux/arm64 -f "$T/context/several" -o "type=oci,dest=$T/several.oci" "$T/context"
+works 'in the same layout' skopeo copy --quiet --all "oci-archive:$T/several.oci" "oci:$T/max:several"
 build reset --cache-to "type=local,dest=$T/max,mode=min,reset=true"
-is "$(find "$T/max" -name "$(printf %064d 7)")" '' 'reset removes what no tag names'
+is "$(cd "$T/max/blobs/sha256" && ls -d $dead README 2>/dev/null)" README 'reset removes what no tag names, also what a killed build left'
+works 'and not what an index names' skopeo copy --quiet --all "oci:$T/max:several" "oci:$T/several"
 store after-reset
 build after-reset --cache-from "type=local,src=$T/max,tag=zstd"
 is "$(progress | grep -v CACHED)" '' 'and nothing of the other tag'

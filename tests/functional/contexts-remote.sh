@@ -158,6 +158,16 @@ printf 'FROM scratch\nCOPY in /\n' >"$T/c/Dockerfile"
 build --build-context "repo=git://nowhere.invalid/x.git" "$T/c"
 is "$(tree)" 'in f 0644 0:0' 'what is not needed is not fetched'
 
+# Bytes that are known, and have been damaged since
+echo genuine >"$T/srv/plain"
+printf 'FROM scratch\nADD %s /\n' "$http_url/plain" >"$T/c/Dockerfile"
+build "$T/c"
+blob=$(find "$RB_ROOT/blobs" -name "$(sha256sum <"$T/srv/plain" | cut -d' ' -f1)")
+chmod 600 "$blob" && echo damaged >"$blob"
+printf 'FROM scratch\nCOPY --from=plain context /\n' >"$T/c/Dockerfile"
+build --build-context "plain=$http_url/plain" "$T/c"
+is "$(text context)" genuine 'are fetched again'
+
 canary_safe 'remote contexts'
 not_disclosed 'remote contexts' "$RB_ROOT"
 is "$(inside find "$RB_ROOT" -name '.active-*' | wc -l)" 0 'nothing half-made is left'
