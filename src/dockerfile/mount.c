@@ -26,11 +26,6 @@ static const char *const sharing_names[] = {
 	[RB_MOUNT_LOCKED] = "locked",
 };
 
-const char *rb_mount_type_name(enum rb_mount_type type)
-{
-	return type_names[type];
-}
-
 /* --- the CSV record --- */
 
 static void add_option(struct rb_arena *arena, const char *field, struct rb_kv *ret)

@@ -19,8 +19,6 @@ enum rb_mount_type {
 	RB_MOUNT_TYPES
 };
 
-const char *rb_mount_type_name(enum rb_mount_type type);
-
 enum rb_mount_sharing { RB_MOUNT_SHARED, RB_MOUNT_PRIVATE, RB_MOUNT_LOCKED };
 
 /* What the options say. Texts are NULL when not given, or given empty; plan/ knows the defaults. */

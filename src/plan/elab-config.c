@@ -204,8 +204,8 @@ static int elab_expose(struct rb_elab *e, struct rb_error **err)
 		rb_strv_add(&sorted, e->inst->words.v[i]);
 	qsort(sorted.v, sorted.n, sizeof(*sorted.v), compare_strings);
 	for (size_t i = 0; i < sorted.n; i++)
-		if (rb_expand_split(sorted.v[i], rb_elab_escape(e), rb_elab_map(e, RB_SCOPE_ENV),
-				    &report, &words, err) < 0) {
+		if (rb_expand_split(sorted.v[i], rb_plan_escape(e->plan, e->inst),
+				    rb_elab_map(e, RB_SCOPE_ENV), &report, &words, err) < 0) {
 			rb_strv_clear(&report.undefined);
 			return -1;
 		}

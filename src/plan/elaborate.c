@@ -10,16 +10,16 @@ const char *rb_elab_keep(struct rb_elab *e, const char *s)
 	return rb_arena_strdup(e->plan->arena, s);
 }
 
-char rb_elab_escape(const struct rb_elab *e)
+char rb_plan_escape(const struct rb_plan *plan, const struct rb_inst *inst)
 {
-	return e->inst->trigger ? '\\' : e->plan->df->escape;
+	return inst->trigger ? '\\' : plan->df->escape;
 }
 
 char *rb_elab_expand(struct rb_elab *e, const char *word, struct rb_error **err)
 {
 	struct rb_expand_report report = {0};
-	char *value =
-		rb_expand(word, rb_elab_escape(e), rb_elab_map(e, RB_SCOPE_ENV), &report, err);
+	char *value = rb_expand(word, rb_plan_escape(e->plan, e->inst),
+				rb_elab_map(e, RB_SCOPE_ENV), &report, err);
 
 	rb_elab_check_undefined(e, &report);
 	return value;

@@ -119,7 +119,8 @@ static void use_names(struct decl *visible, struct rb_expand_report *report)
 }
 
 /* Where nothing is set all names that a text uses are undefined ones. */
-static void use_text(struct walk *w, struct decl *visible, const char *text)
+static void use_text(struct walk *w, struct decl *visible, const struct rb_inst *inst,
+		     const char *text)
 {
 	const struct rb_env nothing = {0};
 	struct rb_expand_report report = {0};
@@ -127,26 +128,27 @@ static void use_text(struct walk *w, struct decl *visible, const char *text)
 
 	if (!text || !strchr(text, '$'))
 		return;
-	free(rb_expand(text, w->plan->df->escape, &nothing, &report, &ignored));
+	free(rb_expand(text, rb_plan_escape(w->plan, inst), &nothing, &report, &ignored));
 	rb_error_drop(&ignored); /* the plan has expanded it with its values */
 	use_names(visible, &report);
 }
 
-static void use_words(struct walk *w, struct decl *visible, const struct rb_words *words)
+static void use_words(struct walk *w, struct decl *visible, const struct rb_inst *inst,
+		      const struct rb_words *words)
 {
 	for (size_t i = 0; i < words->n; i++)
-		use_text(w, visible, words->v[i]);
+		use_text(w, visible, inst, words->v[i]);
 }
 
 static void use_copy(struct walk *w, struct decl *visible, const struct rb_inst *inst)
 {
 	const struct rb_env nothing = {0};
 
-	use_words(w, visible, &inst->copy.sources);
-	use_text(w, visible, inst->copy.dest);
-	use_text(w, visible, inst->copy.chown);
-	use_text(w, visible, inst->copy.chmod);
-	use_text(w, visible, inst->copy.checksum);
+	use_words(w, visible, inst, &inst->copy.sources);
+	use_text(w, visible, inst, inst->copy.dest);
+	use_text(w, visible, inst, inst->copy.chown);
+	use_text(w, visible, inst, inst->copy.chmod);
+	use_text(w, visible, inst, inst->copy.checksum);
 	for (size_t i = 0; i < inst->n_heredocs; i++) {
 		struct rb_expand_report report = {0};
 		struct rb_error *ignored = NULL;
@@ -180,18 +182,18 @@ static void use_inst(struct walk *w, struct decl *visible, const struct rb_inst 
 	case RB_INST_ENV:
 	case RB_INST_LABEL:
 		for (size_t i = 0; i < inst->kvs.n; i++) {
-			use_text(w, visible, inst->kvs.v[i].key);
-			use_text(w, visible, inst->kvs.v[i].value);
+			use_text(w, visible, inst, inst->kvs.v[i].key);
+			use_text(w, visible, inst, inst->kvs.v[i].value);
 		}
 		break;
 	case RB_INST_EXPOSE:
 	case RB_INST_VOLUME:
-		use_words(w, visible, &inst->words);
+		use_words(w, visible, inst, &inst->words);
 		break;
 	case RB_INST_USER:
 	case RB_INST_WORKDIR:
 	case RB_INST_STOPSIGNAL:
-		use_text(w, visible, inst->text);
+		use_text(w, visible, inst, inst->text);
 		break;
 	default:
 		break; /* no variables are expanded */
@@ -227,8 +229,8 @@ static void walk_stage(struct walk *w, struct rb_plan_stage *stage)
 	struct decl *visible = NULL;
 
 	if (!stage->replaced) {
-		use_text(w, w->globals, from->from.image);
-		use_text(w, w->globals, from->from.platform);
+		use_text(w, w->globals, from, from->from.image);
+		use_text(w, w->globals, from, from->from.platform);
 	}
 	if (stage->base.kind == RB_ROOT_STAGE)
 		visible = w->ends[stage->base.stage->ast->index];
@@ -254,7 +256,7 @@ static void use_defaults(struct walk *w)
 		const struct decl *d = w->all[i];
 
 		if (d->used && d->kv->value)
-			use_text(w, d->below, d->kv->value);
+			use_text(w, d->below, d->inst, d->kv->value);
 		else if (d->used)
 			use_name(w->globals, d->kv->key);
 	}

@@ -56,7 +56,7 @@ struct rb_stage_state {
 	const struct rb_scope *scope;
 	const struct rb_stage_history *history;
 	struct rb_vertex *top;       /* last vertex so far, of parent stages as well; or NULL */
-	struct rb_platform platform;                           /* that the config names */
+	struct rb_platform platform; /* that the config names */
 	const char *author, *user, *working_dir, *stop_signal; /* NULL: not set */
 	struct rb_words entrypoint, cmd, shell;
 	struct rb_words onbuild;      /* at the end of a stage: for its children */
@@ -74,7 +74,7 @@ struct rb_elab {
 	struct rb_plan_stage *stage;
 	struct rb_stage_state *state;
 	const struct rb_inst *inst;
-	size_t step, n_steps;  /* for progress names */
+	size_t step, n_steps; /* for progress names */
 };
 
 /* --- resolve.c --- */
@@ -150,6 +150,9 @@ static inline const struct rb_inst *rb_plan_inst(const struct rb_plan_stage *sta
 				     : &stage->ast->insts[i - stage->n_triggers];
 }
 
+/* The escape character of the file that the instruction was written in. */
+char rb_plan_escape(const struct rb_plan *plan, const struct rb_inst *inst);
+
 /* The instruction e->inst: all but RUN, COPY, ADD and WORKDIR, which append a vertex with its
  * history. */
 int rb_elab_config(struct rb_elab *e, struct rb_error **err);
@@ -189,8 +192,6 @@ struct rb_vertex *rb_elab_add_vertex(struct rb_elab *e, enum rb_vertex_kind kind
 const char *rb_elab_step_name(struct rb_elab *e, const char *prefix);
 /* "[build 2/3] WORD": how the name of every step begins; e->inst is the instruction. */
 void rb_elab_step_number(const struct rb_elab *e, const char *word, struct rb_buf *name);
-/* The escape character of the file that the instruction was written in. */
-char rb_elab_escape(const struct rb_elab *e);
 /* An expanded source of ADD that is a URL or git reference, registered in the plan. */
 int rb_elab_remote(struct rb_elab *e, const char *source, struct rb_plan_remote **ret,
 		   struct rb_error **err);

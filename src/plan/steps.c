@@ -40,8 +40,9 @@ const char *rb_elab_step_name(struct rb_elab *e, const char *prefix)
 		return rb_elab_keep(e, name.ptr);
 	}
 	RB_CLEANUP(rb_strp)
-	char *text = rb_expand_known(inst->original + strlen(inst->word), rb_elab_escape(e),
-				     rb_elab_map(e, RB_SCOPE_ENV));
+	char *text =
+		rb_expand_known(inst->original + strlen(inst->word),
+				rb_plan_escape(e->plan, e->inst), rb_elab_map(e, RB_SCOPE_ENV));
 
 	RB_CLEANUP(rb_strp)
 	char *shown = inst->kind == RB_INST_ADD ? rb_url_redact(text) : rb_strdup(text);

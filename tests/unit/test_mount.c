@@ -5,6 +5,8 @@
 #include "tap.h"
 
 /* The options of one --mount, as text: what is not the default. */
+
+static const char *const type_names[RB_MOUNT_TYPES] = {"bind", "cache", "tmpfs", "secret", "ssh"};
 static char *shown(const struct rb_run_mount *m)
 {
 	static const char *const sharings[] = {"shared", "private", "locked"};
@@ -21,7 +23,7 @@ static char *shown(const struct rb_run_mount *m)
 	} numbers[] = {{"uid", m->uid}, {"gid", m->gid}};
 	struct rb_buf b = RB_BUF_INIT;
 
-	rb_buf_addf(&b, "%s %s", rb_mount_type_name(m->type), m->read_only ? "ro" : "rw");
+	rb_buf_addf(&b, "%s %s", type_names[m->type], m->read_only ? "ro" : "rw");
 	for (size_t i = 0; i < RB_ARRAY_LEN(texts); i++)
 		if (texts[i].value)
 			rb_buf_addf(&b, " %s=%s", texts[i].name, texts[i].value);

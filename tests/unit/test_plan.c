@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "plan/plan.h"
+#include "plan/outline.h"
 
 #include "tap.h"
 
@@ -207,6 +207,24 @@ static void test_plan__triggers_have_the_default_escape(void)
 	CHECK_OK(&err);
 	CHECK_STR(config(&f)->env.v[1], "A=a b`c");
 	CHECK_STR(config(&f)->env.v[2], "B=a b");
+	fixture_clear(&f);
+}
+
+/* Which variables they use depends on that as well. */
+static void test_plan__outlines_read_triggers_with_the_default_escape(void)
+{
+	struct fixture f = {0};
+	struct rb_error *err = NULL;
+	struct rb_outline o;
+
+	rb_strv_add(&f.base.onbuild, "ARG A=1 B=2");
+	rb_strv_add(&f.base.onbuild, "LABEL a=\\$A b=`$B");
+	CHECK_INT(make(&f, "# escape=`\nFROM debian\n", NULL, &err), 0);
+	CHECK_OK(&err);
+	rb_plan_outline(f.plan, &o);
+	CHECK_INT(o.n_args, 1);
+	CHECK_STR(o.n_args ? o.args[0].name : NULL, "B");
+	rb_outline_clear(&o);
 	fixture_clear(&f);
 }
 
@@ -610,6 +628,8 @@ static void test_plan__proxies_reach_run_without_its_key(void)
 	fixture_clear(&g);
 }
 
+static const char *const type_names[RB_MOUNT_TYPES] = {"bind", "cache", "tmpfs", "secret", "ssh"};
+
 /* --- mounts of RUN
  * ---------------------------------------------------------------------------------------------------------
  */
@@ -624,7 +644,7 @@ static char *mounts_of(const struct fixture *f)
 	for (size_t i = 0; v && i < v->run.n_mounts; i++) {
 		const struct rb_run_mount *m = &v->run.mounts[i].spec;
 
-		rb_buf_addf(&b, "%s%s %s %s %s", i ? "|" : "", rb_mount_type_name(m->type),
+		rb_buf_addf(&b, "%s%s %s %s %s", i ? "|" : "", type_names[m->type],
 			    m->target ? m->target : "-", m->id ? m->id : "-",
 			    m->source ? m->source : "-");
 		if (m->mode >= 0)
@@ -1043,6 +1063,7 @@ int main(void)
 		TAP(test_plan__triggers_come_first_and_are_gone_afterwards),
 		TAP(test_plan__what_triggers_name_becomes_needed),
 		TAP(test_plan__triggers_have_the_default_escape),
+		TAP(test_plan__outlines_read_triggers_with_the_default_escape),
 		TAP(test_plan__bad_triggers_are_told_at_the_from_line),
 		TAP(test_plan__refuses_with_message_and_line),
 		TAP(test_plan__what_is_refused_in_an_unneeded_stage_does_no_harm),
