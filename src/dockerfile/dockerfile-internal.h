@@ -40,6 +40,8 @@ bool rb_rune_is_printable(uint32_t c);
 size_t rb_rune_space(const char *s, size_t len);
 struct rb_slice rb_slice_ltrim(struct rb_slice s);
 struct rb_slice rb_slice_trim(struct rb_slice s);
+/* Without the byte order mark of a file. */
+struct rb_slice rb_slice_skip_mark(struct rb_slice file);
 
 /* ---- glob.c: patterns of ${v#p} and ${v/p/r} ---- */
 
@@ -118,6 +120,11 @@ int rb_flags_parse(const struct rb_flag_spec *specs, const struct rb_strv *words
 		   struct rb_flags *ret, struct rb_error **err);
 /* One that is not in specs counts as not given. */
 const struct rb_flag *rb_flags_find(const struct rb_flags *flags, const char *name);
+
+/* ---- lint.c ---- */
+
+/* What a comment above an instruction tells the lint, or NULL: it is one for people. */
+const char *rb_lint_comment(const char *comment);
 
 /* ---- mount.c ---- */
 

@@ -61,7 +61,7 @@ static void drop_index(struct rb_env *env)
 	env->n_slots = 0;
 }
 
-static ssize_t find(const struct rb_env *env, const char *name)
+ssize_t rb_env_find(const struct rb_env *env, const char *name)
 {
 	if (env->slots)
 		return (ssize_t)env->slots[slot_of(env, name)] - 1;
@@ -73,7 +73,7 @@ static ssize_t find(const struct rb_env *env, const char *name)
 
 void rb_env_set(struct rb_env *env, const char *name, const char *value)
 {
-	ssize_t i = find(env, name);
+	ssize_t i = rb_env_find(env, name);
 	/* The value may be borrowed from the entry that it replaces. */
 	char *copy = rb_strdup(value);
 
@@ -98,14 +98,14 @@ void rb_env_set(struct rb_env *env, const char *name, const char *value)
 
 const char *rb_env_get(const struct rb_env *env, const char *name)
 {
-	ssize_t i = find(env, name);
+	ssize_t i = rb_env_find(env, name);
 
 	return i < 0 ? NULL : env->values[i];
 }
 
 void rb_env_unset(struct rb_env *env, const char *name)
 {
-	ssize_t i = find(env, name);
+	ssize_t i = rb_env_find(env, name);
 
 	if (i < 0)
 		return;

@@ -17,6 +17,8 @@ struct rb_env {
 };
 
 void rb_env_set(struct rb_env *env, const char *name, const char *value);
+/* Its place in the list, or -1. */
+ssize_t rb_env_find(const struct rb_env *env, const char *name);
 /* NULL when not set. Borrowed. */
 const char *rb_env_get(const struct rb_env *env, const char *name);
 void rb_env_unset(struct rb_env *env, const char *name);

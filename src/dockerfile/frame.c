@@ -35,22 +35,19 @@ static void add_visible(struct rb_buf *b, struct rb_slice line)
 char *rb_dockerfile_frame(const char *file, const char *text, size_t len, unsigned first,
 			  unsigned last)
 {
+	struct rb_slice rest = rb_slice_skip_mark((struct rb_slice){text, len});
 	struct rb_buf b = RB_BUF_INIT;
 	unsigned around = first == last ? 2 : 1;
 	unsigned line = 0;
 
-	if (len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) {
-		text += 3;
-		len -= 3;
-	}
 	rb_buf_addf(&b, "%s:%u\n" RULE, file, first);
-	while (len && line < last + around) {
-		const char *lf = memchr(text, '\n', len);
-		struct rb_slice s = {text, lf ? (size_t)(lf - text) : len};
+	while (rest.len && line < last + around) {
+		const char *lf = memchr(rest.ptr, '\n', rest.len);
+		struct rb_slice s = {rest.ptr, lf ? (size_t)(lf - rest.ptr) : rest.len};
 		size_t used = lf ? s.len + 1 : s.len;
 
-		text += used;
-		len -= used;
+		rest.ptr += used;
+		rest.len -= used;
 		if (++line + around < first)
 			continue;
 		while (s.len && s.ptr[s.len - 1] == '\r')

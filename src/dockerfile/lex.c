@@ -157,14 +157,12 @@ static int scan_directives(struct rb_lexer *lx, bool raw, struct rb_error **err)
 int rb_lexer_start(struct rb_lexer *lx, struct rb_arena *arena, const char *text, size_t len,
 		   struct rb_error **err)
 {
-	if (len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) {
-		text += 3;
-		len -= 3;
-	}
-	*lx = (struct rb_lexer){.arena = arena, .p = text, .end = text + len, .escape = '\\'};
+	const struct rb_slice s = rb_slice_skip_mark((struct rb_slice){text, len});
+
+	*lx = (struct rb_lexer){.arena = arena, .p = s.ptr, .end = s.ptr + s.len, .escape = '\\'};
 	if (scan_directives(lx, true, err) < 0)
 		return -1;
-	lx->p = text;
+	lx->p = s.ptr;
 	lx->line = 0;
 	return scan_directives(lx, false, err);
 }

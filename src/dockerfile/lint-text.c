@@ -183,7 +183,7 @@ static void check_form(struct rb_lint *lint, const struct rb_inst *inst)
 static const char *last_comment(const struct rb_inst *inst)
 {
 	for (size_t i = inst->n_comments; i-- > 0;)
-		if (!rb_starts_with(inst->comments[i], "check="))
+		if (!rb_lint_comment(inst->comments[i]))
 			return inst->comments[i];
 	return NULL;
 }

@@ -220,9 +220,11 @@ int rb_lint_configure(struct rb_lint *lint, const struct rb_dockerfile *df,
 /* --- comments above an instruction
  * ------------------------------------------------------------------- */
 
-static bool is_check_comment(const char *comment)
+const char *rb_lint_comment(const char *comment)
 {
-	return rb_starts_with(comment, "check=");
+	static const char prefix[] = "check=";
+
+	return rb_starts_with(comment, prefix) ? comment + strlen(prefix) : NULL;
 }
 
 const char *rb_inst_description(const struct rb_inst *inst, const char *name)
@@ -252,13 +254,13 @@ const char *rb_stage_description(const struct rb_stage *stage)
 static void add_own_config(const struct rb_inst *inst, struct rb_lint_config *c)
 {
 	for (size_t i = 0; i < inst->n_comments; i++) {
+		const char *text = rb_lint_comment(inst->comments[i]);
 		struct rb_lint_config own = {0};
 		struct rb_error *ignored = NULL;
 
-		if (!is_check_comment(inst->comments[i]))
+		if (!text)
 			continue;
-		if (rb_lint_config_parse(inst->comments[i] + strlen("check="), &own, NULL,
-					 &ignored) == 0) {
+		if (rb_lint_config_parse(text, &own, NULL, &ignored) == 0) {
 			c->skip |= own.skip;
 			c->experimental |= own.experimental;
 		}
@@ -270,13 +272,13 @@ void rb_lint_check_comments(struct rb_lint *lint, const struct rb_inst *inst)
 {
 	for (size_t i = 0; i < inst->n_comments; i++) {
 		RB_CLEANUP(rb_strv_clear) struct rb_strv notes = RB_STRV_INIT;
+		const char *text = rb_lint_comment(inst->comments[i]);
 		struct rb_lint_config own = {0};
 		struct rb_error *why = NULL;
 
-		if (!is_check_comment(inst->comments[i]) || lint->notes.n > NOTES_MAX)
+		if (!text || lint->notes.n > NOTES_MAX)
 			continue;
-		if (rb_lint_config_parse(inst->comments[i] + strlen("check="), &own, &notes, &why) <
-		    0)
+		if (rb_lint_config_parse(text, &own, &notes, &why) < 0)
 			rb_strv_take(&notes, rb_error_text(why));
 		rb_error_drop(&why); /* it may be meant for people */
 		for (size_t j = 0; j < notes.n; j++)

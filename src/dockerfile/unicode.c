@@ -218,3 +218,13 @@ struct rb_slice rb_slice_trim(struct rb_slice s)
 		s.len -= n;
 	return s;
 }
+
+struct rb_slice rb_slice_skip_mark(struct rb_slice file)
+{
+	static const char mark[] = "\xef\xbb\xbf";
+	size_t n = strlen(mark);
+
+	if (file.len < n || memcmp(file.ptr, mark, n) != 0)
+		return file;
+	return (struct rb_slice){file.ptr + n, file.len - n};
+}

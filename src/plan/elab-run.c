@@ -68,7 +68,7 @@ static int run_hostname(struct rb_elab *e, const char **ret, struct rb_error **e
 				"--build-arg %s=%.80s: a host name has letters, digits, \"-\", "
 				"\"_\" and \".\", 64 at most",
 				arg, given);
-		*ret = rb_elab_keep(e, given);
+		*ret = given;
 	} else {
 		*ret = e->plan->options.hostname;
 	}

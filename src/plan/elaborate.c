@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 /* A stage -> its config, history and vertices. */
-#include <stdlib.h>
-#include <string.h>
-
 #include "plan/plan-internal.h"
 
 const char *rb_elab_keep(struct rb_elab *e, const char *s)

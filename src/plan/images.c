@@ -5,25 +5,20 @@
 #include "image/reference.h"
 #include "plan/plan-internal.h"
 
-static struct rb_plan_image *find_image(struct rb_plan *plan, const char *name,
-					const struct rb_platform *platform)
-{
-	for (size_t i = 0; i < plan->n_images; i++)
-		if (rb_streq(plan->images[i]->name, name) &&
-		    rb_platform_eq(&plan->images[i]->platform, platform))
-			return plan->images[i];
-	return NULL;
-}
-
 /* The image of that name, registered when it is new. */
 static struct rb_plan_image *register_image(struct rb_plan *plan, const char *name,
 					    const char *shown, const struct rb_platform *platform,
 					    const struct rb_inst *inst)
 {
-	struct rb_plan_image *image = find_image(plan, name, platform);
+	struct rb_plan_image *image;
+	char text[RB_PLATFORM_TEXT_BYTES];
+	RB_CLEANUP(rb_strp)
+	char *key = rb_asprintf("%s\n%s", rb_platform_text(platform, text), name);
+	ssize_t known = rb_env_find(&plan->image_index, key);
 
-	if (image)
-		return image;
+	if (known >= 0)
+		return plan->images[known];
+	rb_env_set(&plan->image_index, key, "");
 	image = rb_arena_alloc(plan->arena, sizeof(*image));
 	rb_grow(plan->images, plan->n_images, &plan->cap_images);
 	plan->images[plan->n_images] = image;

@@ -88,10 +88,6 @@ struct rb_from {
 int rb_plan_resolve_from(struct rb_plan *plan, struct rb_plan_stage *stage,
 			 const struct rb_inst *inst, const struct rb_from *from,
 			 struct rb_root_ref *ret, struct rb_error **err);
-/* Whether the mount takes from a tree, as far as that can be told before its values are expanded;
- * *ret_from is NULL for the context. */
-bool rb_plan_mount_root(struct rb_plan *plan, const struct rb_kvs *options, const char **ret_from,
-			const char **ret_target);
 /* Latest stage before `before` with that name, or NULL. Names are lower case already; fold: the
  * reference is not. */
 struct rb_plan_stage *rb_plan_find_stage(const struct rb_plan *plan, const char *name,
@@ -134,10 +130,20 @@ int rb_plan_find_epoch(struct rb_plan *plan, struct rb_error **err);
 /* The value that --build-arg gives, or NULL. What an epoch was named by is no value of it. */
 const char *rb_plan_given_arg(const struct rb_plan *plan, const char *name);
 
-/* --- elaborate.c and the files of its instructions --- */
+/* --- config.c --- */
 
-/* FROM a named context that is no image: a vertex that copies its files. */
-void rb_elab_from_context(struct rb_elab *e);
+/* What a stage that is from the image starts with; the same for all of them. */
+const struct rb_stage_state *rb_plan_image_state(struct rb_plan *plan, struct rb_plan_image *image);
+/* The same where there is no image. */
+void rb_plan_scratch_state(struct rb_plan_stage *stage, struct rb_stage_state *ret);
+/* The first ones, then the second ones, in a list of the arena; they are not copied. */
+struct rb_words rb_plan_join_words(struct rb_plan *plan, const struct rb_words *a,
+				   const struct rb_words *b);
+/* A copy in the arena. */
+struct rb_words rb_plan_keep_words(struct rb_plan *plan, char *const *v, size_t n);
+
+/* --- elaborate.c: what the instructions of a stage share --- */
+
 /* The stage's instructions in the order they are done: triggers first. None of a stage that a named
  * context replaces. */
 static inline size_t rb_plan_n_insts(const struct rb_plan_stage *stage)
@@ -153,28 +159,8 @@ static inline const struct rb_inst *rb_plan_inst(const struct rb_plan_stage *sta
 /* The escape character of the file that the instruction was written in. */
 char rb_plan_escape(const struct rb_plan *plan, const struct rb_inst *inst);
 
-/* The instruction e->inst: all but RUN, COPY, ADD and WORKDIR, which append a vertex with its
- * history. */
-int rb_elab_config(struct rb_elab *e, struct rb_error **err);
-int rb_elab_run(struct rb_elab *e, struct rb_error **err);
-int rb_elab_copy(struct rb_elab *e, struct rb_error **err);
-int rb_elab_workdir(struct rb_elab *e, struct rb_error **err);
-/* The mounts of a RUN whose cwd is set. */
-int rb_elab_mounts(struct rb_elab *e, struct rb_vertex_run *run, struct rb_error **err);
-
 /* A copy that lives as long as the plan. */
 const char *rb_elab_keep(struct rb_elab *e, const char *s);
-/* --- config.c --- */
-
-/* What a stage that is from the image starts with; the same for all of them. */
-const struct rb_stage_state *rb_plan_image_state(struct rb_plan *plan, struct rb_plan_image *image);
-/* The same where there is no image. */
-void rb_plan_scratch_state(struct rb_plan_stage *stage, struct rb_stage_state *ret);
-/* The first ones, then the second ones, in a list of the arena; they are not copied. */
-struct rb_words rb_plan_join_words(struct rb_plan *plan, const struct rb_words *a,
-				   const struct rb_words *b);
-/* A copy in the arena. */
-struct rb_words rb_plan_keep_words(struct rb_plan *plan, char *const *v, size_t n);
 /* SHELL as it stands, plus the text. */
 struct rb_words rb_elab_shell_form(struct rb_elab *e, const char *script);
 /* The map where the stage stands now. */
@@ -184,19 +170,44 @@ void rb_elab_set(struct rb_elab *e, enum rb_scope_map map, const char *name, con
 const char *rb_elab_working_dir(const struct rb_elab *e);
 /* Adds a history entry; vertex NULL is an empty layer. created_by NULL: that of the RUN. */
 void rb_elab_history(struct rb_elab *e, struct rb_vertex *vertex, const char *created_by);
-/* "RUN |1 A=b command # buildkit" (3.2); the plan's. */
-const char *rb_run_created_by(const struct rb_vertex *v);
+/* Expands with the stage environment. Caller frees; NULL with *err. */
+char *rb_elab_expand(struct rb_elab *e, const char *word, struct rb_error **err);
+
+/* --- steps.c --- */
+
 /* The vertex of e->inst on top of the stage. */
 struct rb_vertex *rb_elab_add_vertex(struct rb_elab *e, enum rb_vertex_kind kind);
 /* The name of the instruction's step (8.4), with a word before the instruction's. */
 const char *rb_elab_step_name(struct rb_elab *e, const char *prefix);
 /* "[build 2/3] WORD": how the name of every step begins; e->inst is the instruction. */
 void rb_elab_step_number(const struct rb_elab *e, const char *word, struct rb_buf *name);
+
+/* --- elab-config.c, elab-run.c, elab-copy.c, steps.c: an instruction each, e->inst --- */
+
+/* All but RUN, COPY, ADD and WORKDIR, which append a vertex with its history. */
+int rb_elab_config(struct rb_elab *e, struct rb_error **err);
+int rb_elab_run(struct rb_elab *e, struct rb_error **err);
+int rb_elab_copy(struct rb_elab *e, struct rb_error **err);
+int rb_elab_workdir(struct rb_elab *e, struct rb_error **err);
+/* FROM a named context that is no image: a vertex that copies its files. */
+void rb_elab_from_context(struct rb_elab *e);
+/* "RUN |1 A=b command # buildkit" (3.2); the plan's. */
+const char *rb_run_created_by(const struct rb_vertex *v);
+
+/* --- mounts.c --- */
+
+/* Whether the mount takes from a tree, as far as that can be told before its values are expanded;
+ * *ret_from is NULL for the context. */
+bool rb_plan_mount_root(struct rb_plan *plan, const struct rb_kvs *options, const char **ret_from,
+			const char **ret_target);
+/* The mounts of a RUN whose cwd is set. */
+int rb_elab_mounts(struct rb_elab *e, struct rb_vertex_run *run, struct rb_error **err);
+
+/* --- remotes.c --- */
+
 /* An expanded source of ADD that is a URL or git reference, registered in the plan. */
 int rb_elab_remote(struct rb_elab *e, const char *source, struct rb_plan_remote **ret,
 		   struct rb_error **err);
-/* Expands with the stage environment. Caller frees; NULL with *err. */
-char *rb_elab_expand(struct rb_elab *e, const char *word, struct rb_error **err);
 
 /* --- checks.c: rules of dockerfile.md 9, each where its values are known --- */
 

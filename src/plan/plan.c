@@ -14,6 +14,8 @@ void rb_plan_free(struct rb_plan *plan)
 	rb_strv_clear(&plan->global_declared);
 	rb_strv_clear(&plan->proxy_env);
 	rb_scopes_free(plan->scopes);
+	rb_env_clear(&plan->image_index);
+	rb_env_clear(&plan->remote_index);
 	free(plan->images);
 	free(plan->remotes);
 	rb_arena_free(plan->arena);

@@ -257,7 +257,8 @@ struct rb_plan {
 	struct rb_plan_stage *target;
 	struct rb_plan_image **images; /* of needed stages; grows, but none moves */
 	size_t n_images, cap_images;
-	struct rb_env global; /* global ARGs and automatic platform arguments with values */
+	struct rb_env image_index; /* internal: what tells them apart, in the same order */
+	struct rb_env global;      /* global ARGs and automatic platform arguments with values */
 	struct rb_strv global_declared;
 	struct rb_plan_epoch epoch;
 	struct rb_strv proxy_env;        /* exported to every RUN, not in its key */
@@ -265,7 +266,8 @@ struct rb_plan {
 	size_t n_vertices;               /* elaborated so far */
 	struct rb_plan_remote **remotes; /* of elaborated stages */
 	size_t n_remotes, cap_remotes;
-	bool needs_context; /* some needed stage copies from the build context */
+	struct rb_env remote_index; /* internal: the same */
+	bool needs_context;         /* some needed stage copies from the build context */
 };
 
 /* Errors: RB_ERR_DOCKERFILE or UNSUPPORTED with lines; USAGE for an unknown target. */

@@ -33,22 +33,10 @@ static int check_url(const struct rb_plan_remote *r, struct rb_error **err)
 	return 0;
 }
 
-static bool same_text(const char *a, const char *b)
+/* Asking twice in one build could give two answers: what is asked for. */
+static char *question(const struct rb_plan_remote *r)
 {
-	return a == b || (a && b && rb_streq(a, b));
-}
-
-/* Asking twice in one build could give two answers. */
-static struct rb_plan_remote *find(const struct rb_plan *plan, const struct rb_plan_remote *r)
-{
-	for (size_t i = 0; i < plan->n_remotes; i++) {
-		struct rb_plan_remote *other = plan->remotes[i];
-
-		if (rb_streq(other->url, r->url) && same_text(other->checksum, r->checksum) &&
-		    other->keep_git_dir == r->keep_git_dir)
-			return other;
-	}
-	return NULL;
+	return rb_asprintf("%d\n%s\n%s", r->keep_git_dir, r->checksum ? r->checksum : "", r->url);
 }
 
 int rb_elab_remote(struct rb_elab *e, const char *source, struct rb_plan_remote **ret,
@@ -73,9 +61,13 @@ int rb_elab_remote(struct rb_elab *e, const char *source, struct rb_plan_remote 
 	}
 	if ((r.git ? check_git(e->inst, &r, err) : check_url(&r, err)) < 0)
 		return -1;
-	*ret = find(plan, &r);
-	if (*ret)
+	RB_CLEANUP(rb_strp) char *asked = question(&r);
+	ssize_t known = rb_env_find(&plan->remote_index, asked);
+	if (known >= 0) {
+		*ret = plan->remotes[known];
 		return 0;
+	}
+	rb_env_set(&plan->remote_index, asked, "");
 	r.index = plan->n_remotes;
 	*ret = rb_arena_alloc(plan->arena, sizeof(**ret));
 	**ret = r;
