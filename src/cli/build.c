@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/log.h"
 #include "cli/build-cache.h"
 #include "cli/build-options.h"
 #include "cli/build-result.h"
@@ -128,6 +129,8 @@ static int parse_outputs(struct build *b, struct rb_error **err)
 		b->n_outputs++;
 		add_tags(&b->outputs[i], &b->names);
 	}
+	if (b->names.n && !first_image(b))
+		rb_log_warn("--tag has no effect: no output makes an image (-o type=image would)");
 	if (o->iidfile && !first_image(b))
 		return rb_fail(err, RB_ERR_USAGE, "--iidfile needs an output that makes an image");
 	return 0;

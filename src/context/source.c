@@ -304,12 +304,30 @@ void rb_matches_clear(struct rb_matches *m)
 	*m = (struct rb_matches){0};
 }
 
+/* " (did you mean x?)" from the entries beside it. */
+static const char *suggest_entry(const struct rb_source_root *root, const char *path,
+				 struct rb_buf *hint)
+{
+	/* Two short names are always near each other. */
+	enum { NAMES_MAX = 2000, NAME_BYTES_MIN = 5 };
+	RB_CLEANUP(rb_strv_clear) struct rb_strv names = RB_STRV_INIT;
+	RB_CLEANUP(rb_strp) char *name = NULL;
+	RB_CLEANUP(rb_closep)
+	int fd = rb_open_parent_in_root(root->root_fd, path, O_PATH, &name);
+
+	if (fd < 0 || strlen(name) < NAME_BYTES_MIN || rb_source_names(fd, &names) < 0)
+		return "";
+	return rb_suggest(hint, name, (const char *const *)names.v,
+			  rb_min_size(names.n, NAMES_MAX));
+}
+
 /* Why an entry that is on disk is not there for a COPY. */
 static int fail_not_found(const struct rb_source_root *root, const char *path,
 			  struct rb_error **err)
 {
 	RB_CLEANUP(rb_closep)
 	int fd = rb_open_in_root(root->root_fd, path, O_PATH | O_NOFOLLOW, 0);
+	RB_CLEANUP(rb_buf_clear) struct rb_buf hint = RB_BUF_INIT;
 	const char *pattern = NULL;
 	char target[PATH_MAX];
 
@@ -319,7 +337,8 @@ static int fail_not_found(const struct rb_source_root *root, const char *path,
 			       pattern, root->ignore_file ? root->ignore_file : ".dockerignore");
 	ssize_t n = fd < 0 ? -1 : readlinkat(fd, "", target, sizeof(target) - 1);
 	if (n < 0)
-		return rb_fail(err, RB_ERR_NOTFOUND, "\"/%s\": not found", path);
+		return rb_fail(err, RB_ERR_NOTFOUND, "\"/%s\": not found%s", path,
+			       suggest_entry(root, path, &hint));
 	target[n] = '\0';
 	return rb_fail(
 		err, RB_ERR_NOTFOUND,

@@ -284,7 +284,11 @@ static int unknown_key(const struct rb_kv *kv, struct rb_error **err)
 		names[i] = options[i].key;
 	if (!kv->value)
 		return rb_fail(err, RB_ERR_DOCKERFILE,
-			       "invalid field '%s' must be a key=value pair", kv->key);
+			       "invalid field '%s' must be a key=value pair%s", kv->key,
+			       /* Two short words are always near each other. */
+			       strlen(kv->key) > 4
+				       ? rb_suggest(&hint, kv->key, names, RB_ARRAY_LEN(names))
+				       : "");
 	return rb_fail(err, RB_ERR_DOCKERFILE, "unexpected key '%s' in '%s=%s'%s", kv->key, kv->key,
 		       kv->value, rb_suggest(&hint, kv->key, names, RB_ARRAY_LEN(names)));
 }

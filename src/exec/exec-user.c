@@ -196,7 +196,9 @@ static int lookup_group(int root_fd, const char *name, uint32_t *ret, struct rb_
 		return -1;
 	if (!find_group(&text, name, ret))
 		return rb_fail(err, RB_ERR_NOTFOUND,
-			       "unable to find group %s: no matching entries in group file", name);
+			       "unable to find group %s: no matching entries in group file "
+			       "(an earlier RUN can make it, or write a number)",
+			       name);
 	return 0;
 }
 
@@ -213,7 +215,9 @@ static int lookup_passwd(const struct rb_buf *text, const char *user, struct pas
 		return 0;
 	if (!by_number && !rb_streq(user, "root"))
 		return rb_fail(err, RB_ERR_NOTFOUND,
-			       "unable to find user %s: no matching entries in passwd file", user);
+			       "unable to find user %s: no matching entries in passwd file "
+			       "(an earlier RUN can make it, or write a number)",
+			       user);
 	*ret = (struct passwd){.uid = uid, .name = rb_slice_str(uid == 0 ? "root" : "")};
 	return 0;
 }

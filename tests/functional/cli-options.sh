@@ -51,6 +51,11 @@ fails_with 1 '^rbuild: unable to prepare context: ".*/Dockerfile" is not a direc
 fails_with 1 '^rbuild: .*: Too many open files \(.* ulimit -n\)$' bash -c 'ulimit -n 20; "$0" --root "$1" --no-cache "$2"' "$RBUILD" "$RB_ROOT" "$T/c"
 fails_with 1 '^rbuild: .*: File too large \(see ulimit -f\)$' bash -c 'ulimit -f 1; "$0" --root "$1" -o type=oci,dest="$2/x.tar" "$2"' "$RBUILD" "$RB_ROOT" "$T/c"
 
+works 'a name for nothing' rb -t name -o type=cacheonly "$T/c"
+like "$err" '^rbuild: warning: --tag has no effect: no output makes an image' 'is told'
+works 'a name for an image' rb -t name -o "type=oci,dest=$T/x.tar" -o type=cacheonly "$T/c"
+unlike "$err" 'has no effect' 'is not'
+
 # --- --debug and --help, wherever they stand
 
 for words in "--debug=true build -q" "build -qD" "-D -q" "build -q --debug=1"; do

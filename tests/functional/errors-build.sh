@@ -64,6 +64,11 @@ RUN sleep 0.1
 COPY nope /x
 EOT
 refused 1 'Dockerfile:3: failed to compute cache key: "/nope": not found$' "$T/missing"
+mkdir "$T/missing/sub" && touch "$T/missing/sub/requirements.txt"
+printf 'FROM busybox\nCOPY sub/requirments.txt /x\n' >"$T/missing/Dockerfile"
+refused 1 'Dockerfile:2: .*"/sub/requirments\.txt": not found \(did you mean requirements\.txt\?\)$' "$T/missing"
+printf 'FROM busybox\nCOPY --from=busybox /etc/paswd /x\n' >"$T/missing/Dockerfile"
+refused 1 'Dockerfile:2: .*"/etc/paswd": not found \(did you mean passwd\?\)$' "$T/missing"
 echo '*.secret' >"$T/missing/.dockerignore"
 echo x >"$T/missing/a.secret"
 printf 'FROM busybox\nCOPY a.secret /x\n' >"$T/missing/Dockerfile"

@@ -134,6 +134,8 @@ static const struct {
 	{"target=/x,bind-propagation=shared",
 	 "unexpected key 'bind-propagation' in 'bind-propagation=shared'"},
 	{"traget=/x", "unexpected key 'traget' in 'traget=/x' (did you mean target?)"},
+	{"type=secret,id=a,requird",
+	 "invalid field 'requird' must be a key=value pair (did you mean required?)"},
 	{"foo", "invalid field 'foo' must be a key=value pair"},
 	{"target", "invalid field 'target' must be a key=value pair"},
 	{",", "invalid field '' must be a key=value pair"},
