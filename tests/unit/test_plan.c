@@ -319,6 +319,17 @@ static const struct bad bad[] = {
 	 RB_ERR_DOCKERFILE},
 	{"FROM a\nADD --checksum=sha256:00 x /x\n", NULL,
 	 "checksum requires HTTP(S) or Git sources", 2, RB_ERR_DOCKERFILE},
+	/* In a circle by number, by a mount, past stages that are reached twice. */
+	{"FROM a AS x\nCOPY --from=y /a /a\nFROM b AS y\nCOPY --from=0 /a /a\n", NULL,
+	 "circular dependency detected on stage: x: it takes from y (line 3), which is made from it",
+	 2, RB_ERR_DOCKERFILE},
+	{"FROM a AS x\nCOPY --from=Z /a /a\nFROM b AS y\nRUN --mount=from=X,target=/m true\n"
+	 "FROM y AS z\nCOPY --from=Y /a /a\nCOPY --from=y /a /a\n",
+	 NULL, "circular dependency detected on stage: x: it takes from z (line 5)", 2,
+	 RB_ERR_DOCKERFILE},
+	{"FROM a AS x\nCOPY --from=LATER /a /a\nFROM b AS later\nCOPY --from=2 / /\nFROM later\nCOPY --from=later / /\n",
+	 "x", "cannot copy from stage \"later\", it needs to be defined before current stage \"x\"",
+	 2, RB_ERR_DOCKERFILE},
 	{"FROM a AS x\nRUN --mount=from=y,target=/m z\nFROM b AS y\nFROM x\n", NULL,
 	 "cannot mount from stage \"y\" to \"/m\", stage needs to be defined before current command",
 	 2, RB_ERR_DOCKERFILE},
@@ -607,6 +618,62 @@ static void test_plan__arg_and_env_by_file_order(void)
 		CHECK_STR(got + strcspn(got, "|") + (strchr(got, '|') != NULL), arg_rows[i].env);
 		fixture_clear(&f);
 	}
+}
+
+/* Each step sees the environment of its own line, in order. */
+static void test_plan__the_environment_of_each_step(void)
+{
+	static const char *const want[] = {"PATH=/p|X=1",    "PATH=/p|X=2",    "PATH=/p|X=2",
+					   "PATH=/p|X=2|Y=", "PATH=/p|X=|Y=x", "PATH=/q|X=|Y=x"};
+	struct fixture f = {0};
+	struct rb_error *err = NULL;
+
+	rb_strv_add(&f.base.env, "PATH=/p");
+	CHECK_INT(make(&f,
+		       "FROM a\nENV X=1\nRUN 0\nENV X=2\nRUN 1\nRUN 2\nARG Y=\nRUN 3\n"
+		       "ENV X=\nARG Y=x\nRUN 4\nENV PATH=/q\nRUN 5\n",
+		       NULL, &err),
+		  0);
+	CHECK_OK(&err);
+	struct rb_plan_stage *stage = f.plan->target;
+	CHECK_INT(stage->n_vertices, RB_ARRAY_LEN(want));
+	for (size_t i = 0; i < stage->n_vertices && i < RB_ARRAY_LEN(want); i++) {
+		RB_CLEANUP(rb_strv_clear) struct rb_strv env = RB_STRV_INIT;
+
+		rb_vertex_env(stage->vertices[i], &env);
+		CHECK_STR(joined(&env), want[i]);
+	}
+	fixture_clear(&f);
+}
+
+/* Steps and history of a child go on where those of its parent end, however long they are. */
+static void test_plan__a_child_goes_on_after_its_parent(void)
+{
+	enum { PARENT = 40 };
+	struct fixture f = {0};
+	struct rb_error *err = NULL;
+	RB_CLEANUP(rb_buf_clear) struct rb_buf text = RB_BUF_INIT;
+
+	rb_buf_addstr(&text, "FROM a AS p\nRUN first\n");
+	for (int i = 1; i < PARENT; i++)
+		rb_buf_addf(&text, "LABEL l=%d\n", i);
+	rb_buf_addstr(&text, "FROM p AS nothing\nFROM nothing\nENV x=y\nRUN last\n");
+	CHECK_INT(make(&f, text.ptr, NULL, &err), 0);
+	CHECK_OK(&err);
+	const struct rb_plan_stage *stage = f.plan->target;
+	CHECK_INT(stage->n_vertices, 1);
+	CHECK(stage->vertices[0]->parent == f.plan->stages[0].vertices[0]);
+	size_t n;
+	const struct rb_plan_history *history = rb_plan_history(stage, &n);
+	CHECK_INT(n, PARENT + 2);
+	CHECK_STR(history[0].created_by, "RUN /bin/sh -c first # buildkit");
+	for (int i = 1; i < PARENT; i++) {
+		RB_CLEANUP(rb_strp) char *want = rb_asprintf("LABEL l=%d", i);
+
+		CHECK_STR(history[i].created_by, want);
+	}
+	CHECK_STR(history[PARENT + 1].created_by, "RUN /bin/sh -c last # buildkit");
+	fixture_clear(&f);
 }
 
 static void test_plan__proxies_reach_run_without_its_key(void)
@@ -1074,6 +1141,8 @@ int main(void)
 		TAP(test_plan__the_working_directory_of_a_base_may_be_relative),
 		TAP(test_plan__history_says_what_docker_says),
 		TAP(test_plan__arg_and_env_by_file_order),
+		TAP(test_plan__the_environment_of_each_step),
+		TAP(test_plan__a_child_goes_on_after_its_parent),
 		TAP(test_plan__proxies_reach_run_without_its_key),
 		TAP(test_plan__mounts_are_completed_and_sorted),
 		TAP(test_plan__mounts_need_their_stages),
