@@ -196,15 +196,16 @@ static int entry_remove(struct supervisor *s, int fd, const struct stat *st)
 
 /*
  * What the host's root owns (/proc, the devices) has an owner that no id here stands for; for the
- * step that is its root, as it would be for a real one.
+ * step that is its root, as it would be for a real one. Where nobody is an id like the others, its
+ * files in mounts look the same, and are more than those.
  */
 static void adopt(const struct supervisor *s, struct stat *st)
 {
 	if (st->st_dev == s->root.st_dev)
 		return;
-	if (st->st_uid == OVERFLOW_ID)
+	if (st->st_uid == OVERFLOW_ID && s->spec->uid_limit <= OVERFLOW_ID)
 		st->st_uid = 0;
-	if (st->st_gid == OVERFLOW_ID)
+	if (st->st_gid == OVERFLOW_ID && s->spec->gid_limit <= OVERFLOW_ID)
 		st->st_gid = 0;
 }
 

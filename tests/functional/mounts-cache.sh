@@ -262,6 +262,14 @@ USER u
 RUN --mount=type=cache,target=/u,uid=1000,gid=1000 echo mine >/u/f && stat -c '%u:%g' /u/f
 EOT
 is "$said" "1000:1000" "writes into its own cache"
+build <<'EOT'
+# what nobody may do with its own files in mounts
+FROM busybox
+USER nobody
+RUN --mount=type=tmpfs,target=/t --mount=type=cache,id=nobody,target=/c,uid=65534,gid=65534 \
+	for d in /t /c; do mkdir $d/d && chmod 2775 $d/d && chown nobody:nogroup $d/d && touch $d/d/f && chown 65534 $d/d/f && stat -c '%n %a %u:%g' $d/d $d/d/f; done
+EOT
+is "$said" $'/t/d 2775 65534:65534\n/t/d/f 644 65534:65534\n/c/d 2775 65534:65534\n/c/d/f 644 65534:65534' "is as for any user"
 
 # --- reset
 
