@@ -91,7 +91,10 @@ static int open_value(struct named *n, struct rb_error **err)
 		return open_remote(n, err);
 	const char *scheme = strstr(n->value, "://");
 	if (scheme && !memchr(n->value, '/', (size_t)(scheme - n->value)))
-		return rb_fail(err, RB_ERR_UNSUPPORTED, "unsupported context source %.*s for %s",
+		return rb_fail(err, RB_ERR_UNSUPPORTED,
+			       "unsupported context source %.*s for %s: it is a directory, "
+			       "docker-image://NAME, oci-layout://DIR, a git repository or an "
+			       "http(s) URL",
 			       (int)(scheme - n->value), n->value, n->text);
 	return open_dir(n, err);
 }

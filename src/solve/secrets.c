@@ -110,7 +110,8 @@ static int set_field(struct spec *sp, const char *field, struct rb_error **err)
 		if (!rb_ascii_strcaseeq(key, keys[i].key))
 			continue;
 		free(*keys[i].value);
-		*keys[i].value = rb_strdup(eq + 1);
+		/* An empty value is none: scripts write src="$FILE". */
+		*keys[i].value = eq[1] ? rb_strdup(eq + 1) : NULL;
 		return 0;
 	}
 	return rb_fail(err, RB_ERR_USAGE, "unexpected key '%s' in '%s'%s", key, field,

@@ -51,6 +51,9 @@ fails_with 1 '^rbuild: unable to prepare context: ".*/Dockerfile" is not a direc
 fails_with 1 '^rbuild: .*: Too many open files \(.* ulimit -n\)$' bash -c 'ulimit -n 20; "$0" --root "$1" --no-cache "$2"' "$RBUILD" "$RB_ROOT" "$T/c"
 fails_with 1 '^rbuild: .*: File too large \(see ulimit -f\)$' bash -c 'ulimit -f 1; "$0" --root "$1" -o type=oci,dest="$2/x.tar" "$2"' "$RBUILD" "$RB_ROOT" "$T/c"
 
+works 'an empty source of a secret is none' rb --secret id=HOME,src=,env= -o type=cacheonly "$T/c"
+is "$(grep '^rbuild:' <<<"$err")" '' 'the variable of its id is taken'
+fails_with 1 'unsupported context source ftp for x: it is a directory, docker-image://NAME, ' rb --build-context x=ftp://x "$T/c"
 works 'a name for nothing' rb -t name -o type=cacheonly "$T/c"
 like "$err" '^rbuild: warning: --tag has no effect: no output makes an image' 'is told'
 works 'a name for an image' rb -t name -o "type=oci,dest=$T/x.tar" -o type=cacheonly "$T/c"
