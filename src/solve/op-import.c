@@ -2,6 +2,7 @@
 /* The worker of JOB_IMPORT: reads the sources of --cache-from, then fetches the layers of hits. */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -91,6 +92,8 @@ static void read_sources(struct rb_solver *s, struct rb_worker_port *port)
 	RB_CLEANUP(rb_buf_clear) struct rb_buf out = RB_BUF_INIT;
 	char text[RB_DIGEST_TEXT_BYTES];
 
+	/* Whoever started rbuild may have it ignored. */
+	(void)signal(SIGALRM, SIG_DFL);
 	(void)alarm(READ_SEC);
 	for (size_t i = 0; i < o->n_cache_sources; i++) {
 		const struct rb_cache_source *c = &o->cache_sources[i];

@@ -732,10 +732,7 @@ static void test_lower(void)
 
 /* --- everything ---------------------------------------------------------------------------- */
 
-static const struct {
-	const char *name;
-	void (*run)(void);
-} tests[] = {
+static const struct call_test tests[] = {
 	{"open-flags", test_open_flags},
 	{"open-limits", test_open_limits},
 	{"open-special", test_open_special},
@@ -758,15 +755,6 @@ int main(int argc, char **argv)
 {
 	(void)setvbuf(stdout, NULL, _IOLBF, 0);
 	(void)umask(022);
-	for (size_t i = 0; i < COUNT(tests); i++) {
-		if (argc > 1 && strcmp(argv[1], tests[i].name) != 0)
-			continue;
-		must(mkdir("/w", 0755) == 0 && chdir("/w") == 0, "/w");
-		note("== %s", tests[i].name);
-		in_child(tests[i].run);
-		must(chdir("/") == 0, "chdir");
-		remove_tree("/w");
-	}
-	note("done");
+	run_tests(tests, COUNT(tests), argc > 1 ? argv[1] : NULL);
 	return 0;
 }

@@ -731,10 +731,7 @@ static void test_32(void)
 
 /* --- everything ---------------------------------------------------------------------------- */
 
-static const struct {
-	const char *name;
-	void (*run)(void);
-} tests[] = {
+static const struct call_test tests[] = {
 	{"threads", test_threads},
 	{"all-threads", test_all_threads},
 	{"children", test_children},
@@ -767,15 +764,6 @@ int main(int argc, char **argv)
 		touch(argv[2]);
 		return 0;
 	}
-	for (size_t i = 0; i < COUNT(tests); i++) {
-		if (argc > 1 && strcmp(argv[1], tests[i].name) != 0)
-			continue;
-		must(mkdir("/w", 0755) == 0 && chdir("/w") == 0, "/w");
-		note("== %s", tests[i].name);
-		in_child(tests[i].run);
-		must(chdir("/") == 0, "chdir");
-		remove_tree("/w");
-	}
-	note("done");
+	run_tests(tests, COUNT(tests), argc > 1 ? argv[1] : NULL);
 	return 0;
 }

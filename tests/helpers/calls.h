@@ -332,4 +332,24 @@ static inline void remove_tree(const char *path)
 	must(nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS) == 0, "remove_tree");
 }
 
+struct call_test {
+	const char *name;
+	void (*run)(void);
+};
+
+/* Each in a child of its own and an empty directory, or the one that is named. */
+static inline void run_tests(const struct call_test *tests, size_t n, const char *only)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (only && strcmp(only, tests[i].name) != 0)
+			continue;
+		must(mkdir("/w", 0755) == 0 && chdir("/w") == 0, "/w");
+		note("== %s", tests[i].name);
+		in_child(tests[i].run);
+		must(chdir("/") == 0, "chdir");
+		remove_tree("/w");
+	}
+	note("done");
+}
+
 #endif

@@ -2,9 +2,7 @@
 /* Contexts, their Dockerfile, sources and checksums: dockerfile.md 3.9, 5.1, 5.3, 5.6. */
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -12,72 +10,7 @@
 #include "base/sys.h"
 #include "context/context-internal.h"
 #include "layer/copy.h"
-#include "tap.h"
-
-static char top[] = "/tmp/rbuild-test-context-XXXXXX";
-
-/* --- trees from text --- */
-
-static void write_file(int dirfd, const char *name, const char *text)
-{
-	RB_CLEANUP(rb_closep)
-	int fd = openat(dirfd, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-
-	CHECK(fd >= 0);
-	CHECK_INT(rb_write_full(fd, text, strlen(text)), 0);
-	(void)fchmod(fd, 0644);
-}
-
-static void make_socket(int dirfd, const char *name)
-{
-	struct sockaddr_un addr = {.sun_family = AF_UNIX};
-	RB_CLEANUP(rb_closep) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	(void)snprintf(addr.sun_path, sizeof(addr.sun_path), "/proc/self/fd/%d/%s", dirfd, name);
-	CHECK_INT(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
-	CHECK_INT(fchmodat(dirfd, name, 0644, 0), 0);
-}
-
-/* Words: "d/" a directory, "f" a file with its name in it, "f=text" a file, "l>target" a link, "p|"
- * a FIFO, "s~" a socket. */
-static void make_entry(int dirfd, char *word)
-{
-	char *eq = strchr(word, '='), *gt = strchr(word, '>');
-	size_t n = strlen(word);
-
-	if (gt) {
-		*gt = '\0';
-		CHECK_INT(symlinkat(gt + 1, dirfd, word), 0);
-	} else if (eq) {
-		*eq = '\0';
-		write_file(dirfd, word, eq + 1);
-	} else if (word[n - 1] == '/') {
-		CHECK_INT(rb_mkdirs_at(dirfd, word, 0755), 0);
-	} else if (word[n - 1] == '|') {
-		word[n - 1] = '\0';
-		CHECK_INT(mkfifoat(dirfd, word, 0644), 0);
-	} else if (word[n - 1] == '~') {
-		word[n - 1] = '\0';
-		make_socket(dirfd, word);
-	} else {
-		write_file(dirfd, word, word);
-	}
-}
-
-/* An open new directory <top>/<name> with that in it. */
-static int tree(const char *name, const char *spec)
-{
-	RB_CLEANUP(rb_strp) char *path = rb_asprintf("%s/%s", top, name);
-	RB_CLEANUP(rb_strp) char *words = rb_strdup(spec);
-
-	CHECK_INT(rb_remove_tree_at(AT_FDCWD, path), 0);
-	CHECK_INT(mkdir(path, 0755), 0);
-	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	CHECK(fd >= 0);
-	for (char *save = NULL, *w = strtok_r(words, " ", &save); w; w = strtok_r(NULL, " ", &save))
-		make_entry(fd, w);
-	return fd;
-}
+#include "trees.h"
 
 static struct rb_context *context(const char *name, const char *spec)
 {

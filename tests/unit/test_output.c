@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "tap.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,27 +12,7 @@
 #include "image/manifest.h"
 #include "output/import.h"
 #include "output/output-internal.h"
-
-static char *scratch; /* made by main, removed at its end */
-static int scratch_fd;
-
-static char *place(const char *name)
-{
-	return rb_asprintf("%s/%s", scratch, name);
-}
-
-static struct rb_store *open_store(const char *name)
-{
-	RB_CLEANUP(rb_strp) char *root = place(name);
-	struct rb_store *store = NULL;
-	struct rb_error *err = NULL;
-
-	CHECK_INT(rb_store_open(root, &store, &err), 0);
-	CHECK_OK(&err);
-	if (!store)
-		exit(1);
-	return store;
-}
+#include "scratch.h"
 
 static void write_file(const char *name, const void *data, size_t len)
 {
@@ -737,14 +716,7 @@ static void test_local__keeps_holes(void)
 
 int main(void)
 {
-	char template[] = "/tmp/rbuild-test-output-XXXXXX";
-
-	(void)umask(022);
-	scratch = mkdtemp(template);
-	scratch_fd = scratch ? open(scratch, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-	if (scratch_fd < 0)
-		return 1;
-	int r = tap_run((const struct tap_test[]){
+	return run_in_scratch((const struct tap_test[]){
 		TAP(test_spec__parses),
 		TAP(test_spec__refuses),
 		TAP(test_oci__is_read_back),
@@ -761,6 +733,4 @@ int main(void)
 		TAP(test_local__keeps_holes),
 		TAP_END,
 	});
-	(void)rb_remove_tree_at(AT_FDCWD, scratch);
-	return r;
 }

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "tap.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -10,28 +9,7 @@
 
 #include "base/fd.h"
 #include "base/log.h"
-#include "store/store.h"
-
-static char *scratch; /* made by main, removed at its end */
-static int scratch_fd;
-
-static char *place(const char *name)
-{
-	return rb_asprintf("%s/%s", scratch, name);
-}
-
-static struct rb_store *open_new(const char *name)
-{
-	RB_CLEANUP(rb_strp) char *root = place(name);
-	struct rb_store *store = NULL;
-	struct rb_error *err = NULL;
-
-	CHECK_INT(rb_store_open(root, &store, &err), 0);
-	CHECK_OK(&err);
-	if (!store)
-		exit(1);
-	return store;
-}
+#include "scratch.h"
 
 static mode_t mode_of(struct rb_store *store, const char *rel)
 {
@@ -53,7 +31,7 @@ static void test_store__is_private_under_any_umask(void)
 	for (size_t i = 0; i < RB_ARRAY_LEN(masks); i++) {
 		RB_CLEANUP(rb_strp) char *name = rb_asprintf("mask/%zu", i);
 		mode_t old = umask(masks[i]);
-		RB_CLEANUP(rb_store_freep) struct rb_store *store = open_new(name);
+		RB_CLEANUP(rb_store_freep) struct rb_store *store = open_store(name);
 		struct rb_error *err = NULL;
 		struct rb_blob blob;
 
@@ -100,7 +78,7 @@ static void test_store__takes_only_what_is_its_own(void)
 static void test_store__refuses_loose_modes_and_owners(void)
 {
 	RB_CLEANUP(rb_strp) char *root = place("loose");
-	struct rb_store *store = open_new("loose");
+	struct rb_store *store = open_store("loose");
 
 	rb_store_free(store);
 	CHECK_INT(chmod(root, 0750), 0);
@@ -117,9 +95,9 @@ static void test_store__refuses_loose_modes_and_owners(void)
 static void test_store__adopts_an_empty_directory(void)
 {
 	CHECK_INT(rb_mkdirs_at(scratch_fd, "adopted", 0755), 0);
-	RB_CLEANUP(rb_store_freep) struct rb_store *store = open_new("adopted");
+	RB_CLEANUP(rb_store_freep) struct rb_store *store = open_store("adopted");
 	CHECK_INT(mode_of(store, "."), 0700);
-	RB_CLEANUP(rb_store_freep) struct rb_store *again = open_new("adopted");
+	RB_CLEANUP(rb_store_freep) struct rb_store *again = open_store("adopted");
 	CHECK_STR(rb_store_path(store), rb_store_path(again));
 }
 
@@ -160,7 +138,7 @@ static void test_store__finds_its_place(void)
 
 static void test_blob__is_verified_before_it_is_seen(void)
 {
-	RB_CLEANUP(rb_store_freep) struct rb_store *store = open_new("blob");
+	RB_CLEANUP(rb_store_freep) struct rb_store *store = open_store("blob");
 	struct rb_digest good = rb_digest_of("hello", 5), bad = rb_digest_of("x", 1);
 	const struct {
 		const struct rb_digest *want;
@@ -201,7 +179,7 @@ static void test_blob__is_verified_before_it_is_seen(void)
 
 static void test_blob__damage_is_found_and_mended(void)
 {
-	RB_CLEANUP(rb_store_freep) struct rb_store *store = open_new("damage");
+	RB_CLEANUP(rb_store_freep) struct rb_store *store = open_store("damage");
 	RB_CLEANUP(rb_buf_clear) struct rb_buf buf = RB_BUF_INIT;
 	struct rb_digest d = rb_digest_of("hello", 5), none = rb_digest_of("none", 4);
 	struct rb_error *err = NULL;
@@ -237,7 +215,7 @@ static void test_blob__damage_is_found_and_mended(void)
 
 static void test_blob__a_full_disk_leaves_nothing(void)
 {
-	RB_CLEANUP(rb_store_freep) struct rb_store *store = open_new("full");
+	RB_CLEANUP(rb_store_freep) struct rb_store *store = open_store("full");
 	RB_CLEANUP(rb_blob_writer_freep) struct rb_blob_writer *w = NULL;
 	struct rb_error *err = NULL;
 	struct rlimit old, small;
@@ -259,7 +237,7 @@ static void test_blob__a_full_disk_leaves_nothing(void)
 
 static void test_store__removes_old_temporaries(void)
 {
-	struct rb_store *store = open_new("reap");
+	struct rb_store *store = open_store("reap");
 	struct rb_error *err = NULL;
 	struct timespec old[2] = {{.tv_sec = time(NULL) - 2 * 24 * 60 * 60}};
 	struct rb_blob blob;
@@ -279,7 +257,7 @@ static void test_store__removes_old_temporaries(void)
 
 static void test_record__damage_is_a_miss(void)
 {
-	RB_CLEANUP(rb_store_freep) struct rb_store *store = open_new("record");
+	RB_CLEANUP(rb_store_freep) struct rb_store *store = open_store("record");
 	RB_CLEANUP(rb_buf_clear) struct rb_buf buf = RB_BUF_INIT;
 	struct rb_digest key = rb_digest_of("key", 3);
 	struct rb_error *err = NULL;
@@ -333,7 +311,7 @@ static void put(struct rb_store *store, const char *name, const char *platform, 
 
 static void test_images__names_are_bound_by_platform(void)
 {
-	RB_CLEANUP(rb_store_freep) struct rb_store *store = open_new("images");
+	RB_CLEANUP(rb_store_freep) struct rb_store *store = open_store("images");
 	struct rb_image_record r = {0};
 	struct rb_error *err = NULL;
 
@@ -363,7 +341,7 @@ static int collect(void *ctx, const struct rb_image_record *r)
 
 static void test_images__are_listed_in_order(void)
 {
-	RB_CLEANUP(rb_store_freep) struct rb_store *store = open_new("list");
+	RB_CLEANUP(rb_store_freep) struct rb_store *store = open_store("list");
 	RB_CLEANUP(rb_buf_clear) struct rb_buf seen = RB_BUF_INIT;
 	struct rb_error *err = NULL;
 	int warnings = 0;
@@ -389,7 +367,7 @@ static void test_images__are_listed_in_order(void)
 
 static void test_images__are_found_by_id(void)
 {
-	RB_CLEANUP(rb_store_freep) struct rb_store *store = open_new("find");
+	RB_CLEANUP(rb_store_freep) struct rb_store *store = open_store("find");
 	struct rb_digest id = rb_digest_of("1", 1); /* 6b86b273ff34... */
 	char text[RB_DIGEST_TEXT_BYTES];
 	struct rb_error *err = NULL;
@@ -465,13 +443,7 @@ static void test_store__is_safe_for_concurrent_writers(void)
 
 int main(void)
 {
-	char template[] = "/tmp/rbuild-test-store-XXXXXX";
-
-	scratch = mkdtemp(template);
-	scratch_fd = scratch ? open(scratch, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-	if (scratch_fd < 0)
-		return 1;
-	int r = tap_run((const struct tap_test[]){
+	return run_in_scratch((const struct tap_test[]){
 		TAP(test_store__is_private_under_any_umask),
 		TAP(test_store__takes_only_what_is_its_own),
 		TAP(test_store__refuses_loose_modes_and_owners),
@@ -488,6 +460,4 @@ int main(void)
 		TAP(test_store__is_safe_for_concurrent_writers),
 		TAP_END,
 	});
-	(void)rb_remove_tree_at(AT_FDCWD, scratch);
-	return r;
 }
