@@ -2,7 +2,6 @@
 /* Word grammar of dockerfile.md 2.2 and modifiers of 2.3 as a recursive descent over the text. */
 #include "dockerfile/expand.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "dockerfile/dockerfile-internal.h"

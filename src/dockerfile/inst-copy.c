@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 /* COPY and ADD (dockerfile.md 3.9, 3.10). */
-#include <string.h>
-
 #include "dockerfile/dockerfile-internal.h"
 #include "dockerfile/expand.h"
 #include "dockerfile/values.h"

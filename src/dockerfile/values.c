@@ -3,7 +3,6 @@
 
 #include <arpa/inet.h>
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "dockerfile/dockerfile-internal.h"

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Named contexts: which one a name means (dockerfile.md 4.5). */
-#include <stdlib.h>
 #include <string.h>
 
 #include "image/reference.h"

@@ -58,35 +58,21 @@ static int expand_pairs(struct rb_elab *e, struct rb_strv *keys, struct rb_strv 
 	return 0;
 }
 
-static int elab_env(struct rb_elab *e, struct rb_error **err)
+/* ENV and LABEL */
+static int elab_pairs(struct rb_elab *e, struct rb_error **err)
 {
+	const bool is_env = e->inst->kind == RB_INST_ENV;
 	RB_CLEANUP(rb_strv_clear) struct rb_strv keys = RB_STRV_INIT;
 	RB_CLEANUP(rb_strv_clear) struct rb_strv values = RB_STRV_INIT;
 	struct rb_buf text = RB_BUF_INIT;
 
 	if (expand_pairs(e, &keys, &values, err) < 0)
 		return -1;
-	rb_buf_addstr(&text, "ENV");
+	rb_buf_addstr(&text, rb_inst_kind_name(e->inst->kind));
 	for (size_t i = 0; i < keys.n; i++) {
-		rb_elab_set(e, RB_SCOPE_ENV, keys.v[i], values.v[i]);
-		rb_elab_set(e, RB_SCOPE_CONFIG_ENV, keys.v[i], values.v[i]);
-		rb_buf_addf(&text, " %s=%s", keys.v[i], values.v[i]);
-	}
-	empty_history(e, &text);
-	return 0;
-}
-
-static int elab_label(struct rb_elab *e, struct rb_error **err)
-{
-	RB_CLEANUP(rb_strv_clear) struct rb_strv keys = RB_STRV_INIT;
-	RB_CLEANUP(rb_strv_clear) struct rb_strv values = RB_STRV_INIT;
-	struct rb_buf text = RB_BUF_INIT;
-
-	if (expand_pairs(e, &keys, &values, err) < 0)
-		return -1;
-	rb_buf_addstr(&text, "LABEL");
-	for (size_t i = 0; i < keys.n; i++) {
-		rb_elab_set(e, RB_SCOPE_LABELS, keys.v[i], values.v[i]);
+		rb_elab_set(e, is_env ? RB_SCOPE_ENV : RB_SCOPE_LABELS, keys.v[i], values.v[i]);
+		if (is_env)
+			rb_elab_set(e, RB_SCOPE_CONFIG_ENV, keys.v[i], values.v[i]);
 		rb_buf_addf(&text, " %s=%s", keys.v[i], values.v[i]);
 	}
 	empty_history(e, &text);
@@ -357,10 +343,10 @@ static int (*const handlers[RB_INST_N])(struct rb_elab *e, struct rb_error **err
 	[RB_INST_ARG] = elab_arg,
 	[RB_INST_CMD] = elab_cmd,
 	[RB_INST_ENTRYPOINT] = elab_entrypoint,
-	[RB_INST_ENV] = elab_env,
+	[RB_INST_ENV] = elab_pairs,
 	[RB_INST_EXPOSE] = elab_expose,
 	[RB_INST_HEALTHCHECK] = elab_healthcheck,
-	[RB_INST_LABEL] = elab_label,
+	[RB_INST_LABEL] = elab_pairs,
 	[RB_INST_MAINTAINER] = elab_maintainer,
 	[RB_INST_ONBUILD] = elab_onbuild,
 	[RB_INST_SHELL] = elab_shell,

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 /* SOURCE_DATE_EPOCH (dockerfile.md 7.5): a number, or what has a time. */
-#include <string.h>
-
 #include "dockerfile/values.h"
 #include "plan/plan-internal.h"
 

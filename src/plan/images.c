@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The images that FROM, COPY --from and RUN --mount=from name. */
-#include <stdlib.h>
-
 #include "image/reference.h"
 #include "plan/plan-internal.h"
 

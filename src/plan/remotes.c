@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 /* ADD of URLs and git repositories (dockerfile.md 3.10 items 1 and 2, 5.5). */
-#include <string.h>
-
 #include "dockerfile/gitref.h"
 #include "dockerfile/values.h"
 #include "plan/plan-internal.h"

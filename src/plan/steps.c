@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What all steps have: a vertex with a name; and WORKDIR, which has little else. */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/path.h"
