@@ -55,8 +55,8 @@ static void check_global_names(const struct rb_plan *plan, const struct rb_inst 
 	}
 }
 
-char *rb_plan_expand_global(const struct rb_plan *plan, const struct rb_inst *inst,
-			    const char *word, struct rb_error **err)
+char *rb_plan_expand_global(struct rb_plan *plan, const struct rb_inst *inst, const char *word,
+			    struct rb_error **err)
 {
 	struct rb_expand_report report = {0};
 	char *value = rb_expand(word, plan->df->escape, &plan->global,
@@ -64,6 +64,10 @@ char *rb_plan_expand_global(const struct rb_plan *plan, const struct rb_inst *in
 
 	check_global_names(plan, inst, &report.undefined);
 	rb_strv_clear(&report.undefined);
+	if (value && rb_plan_count_expanded(plan, value, err) < 0) {
+		free(value);
+		return NULL;
+	}
 	return value;
 }
 

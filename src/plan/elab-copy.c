@@ -18,7 +18,7 @@ static int copy_heredoc(struct rb_elab *e, const struct rb_heredoc *h, struct rb
 		char *data = rb_expand_heredoc(h->body, rb_elab_map(e, RB_SCOPE_ENV), &report, err);
 
 		rb_elab_check_undefined(e, &report);
-		if (!data)
+		if (!data || rb_plan_count_expanded(e->plan, data, err) < 0)
 			return -1;
 		ret->inline_data = rb_elab_keep(e, data);
 	}

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* A stage -> its config, history and vertices. */
+#include <stdlib.h>
+
 #include "plan/plan-internal.h"
 
 const char *rb_elab_keep(struct rb_elab *e, const char *s)
@@ -19,6 +21,10 @@ char *rb_elab_expand(struct rb_elab *e, const char *word, struct rb_error **err)
 				rb_elab_map(e, RB_SCOPE_ENV), &report, err);
 
 	rb_elab_check_undefined(e, &report);
+	if (value && rb_plan_count_expanded(e->plan, value, err) < 0) {
+		free(value);
+		return NULL;
+	}
 	return value;
 }
 

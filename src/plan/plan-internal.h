@@ -5,6 +5,14 @@
 
 #include "plan/plan.h"
 
+enum {
+	/* Bytes that all expansions of a plan come to. What is expanded is kept, and a few lines
+	 * can make a megabyte that every other line repeats. */
+	RB_PLAN_EXPANDED_MAX = 64 << 20,
+	/* A name that variables make longer than this is shown as written. */
+	RB_STEP_NAME_EXPANDED_MAX = 4096,
+};
+
 #define RB_PLAN_DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 /* --- scope.c --- */
@@ -142,6 +150,11 @@ struct rb_words rb_plan_join_words(struct rb_plan *plan, const struct rb_words *
 /* A copy in the arena. */
 struct rb_words rb_plan_keep_words(struct rb_plan *plan, char *const *v, size_t n);
 
+/* --- plan.c --- */
+
+/* Counts an expanded text; an error when it is too much. */
+int rb_plan_count_expanded(struct rb_plan *plan, const char *text, struct rb_error **err);
+
 /* --- elaborate.c: what the instructions of a stage share --- */
 
 /* The stage's instructions in the order they are done: triggers first. None of a stage that a named
@@ -212,8 +225,8 @@ int rb_elab_remote(struct rb_elab *e, const char *source, struct rb_plan_remote 
 /* --- checks.c: rules of dockerfile.md 9, each where its values are known --- */
 
 /* Expands with the global scope for inst, a FROM or a global ARG. Caller frees; NULL with *err. */
-char *rb_plan_expand_global(const struct rb_plan *plan, const struct rb_inst *inst,
-			    const char *word, struct rb_error **err);
+char *rb_plan_expand_global(struct rb_plan *plan, const struct rb_inst *inst, const char *word,
+			    struct rb_error **err);
 /* What every FROM is when no build argument is given; `automatic`: the platform arguments. */
 void rb_plan_check_defaults(const struct rb_plan *plan, const struct rb_env *automatic);
 void rb_plan_check_platform_flag(const struct rb_plan *plan, const struct rb_plan_stage *stage);

@@ -25,6 +25,17 @@ void rb_plan_free(struct rb_plan *plan)
 /* --- global scope
  * ------------------------------------------------------------------------------------ */
 
+int rb_plan_count_expanded(struct rb_plan *plan, const char *text, struct rb_error **err)
+{
+	plan->expanded_bytes += strlen(text);
+	if (plan->expanded_bytes <= RB_PLAN_EXPANDED_MAX)
+		return 0;
+	return rb_fail(err, RB_ERR_DOCKERFILE,
+		       "the variables of this Dockerfile expand to more than %d MiB altogether: "
+		       "have fewer instructions repeat long values",
+		       RB_PLAN_EXPANDED_MAX >> 20);
+}
+
 static void set_automatic(struct rb_plan *plan, const char *name, const char *value)
 {
 	const char *given = rb_env_get(plan->options.build_args, name);

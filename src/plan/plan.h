@@ -267,6 +267,7 @@ struct rb_plan {
 	struct rb_plan_remote **remotes; /* of elaborated stages */
 	size_t n_remotes, cap_remotes;
 	struct rb_env remote_index; /* internal: the same */
+	size_t expanded_bytes;      /* internal: by variables, so far */
 	bool needs_context;         /* some needed stage copies from the build context */
 };
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What all steps have: a vertex with a name; and WORKDIR, which has little else. */
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/path.h"
@@ -27,7 +29,20 @@ void rb_elab_step_number(const struct rb_elab *e, const char *word, struct rb_bu
 		    e->step, e->n_steps, word);
 }
 
-/* The shell expands more than we know, so what is not set here is shown as written. */
+/* The shell expands more than we know, so what is not set here is shown as written; so is all of a
+ * text that values make longer than anybody reads. */
+static char *expand_shown(struct rb_elab *e, const char *text)
+{
+	char *shown = rb_expand_known(text, rb_plan_escape(e->plan, e->inst),
+				      rb_elab_map(e, RB_SCOPE_ENV));
+	size_t n = strlen(shown);
+
+	if (n <= RB_STEP_NAME_EXPANDED_MAX || n <= strlen(text))
+		return shown;
+	free(shown);
+	return rb_strdup(text);
+}
+
 const char *rb_elab_step_name(struct rb_elab *e, const char *prefix)
 {
 	const struct rb_inst *inst = e->inst;
@@ -38,11 +53,7 @@ const char *rb_elab_step_name(struct rb_elab *e, const char *prefix)
 		rb_buf_addf(&name, "FROM %s", e->stage->from_name);
 		return rb_elab_keep(e, name.ptr);
 	}
-	RB_CLEANUP(rb_strp)
-	char *text =
-		rb_expand_known(inst->original + strlen(inst->word),
-				rb_plan_escape(e->plan, e->inst), rb_elab_map(e, RB_SCOPE_ENV));
-
+	RB_CLEANUP(rb_strp) char *text = expand_shown(e, inst->original + strlen(inst->word));
 	RB_CLEANUP(rb_strp)
 	char *shown = inst->kind == RB_INST_ADD ? rb_url_redact(text) : rb_strdup(text);
 
@@ -96,6 +107,11 @@ int rb_elab_workdir(struct rb_elab *e, struct rb_error **err)
 	RB_CLEANUP(rb_strp) char *joined = rb_path_join_abs(rb_elab_working_dir(e), given);
 	RB_CLEANUP(rb_strp) char *path = rb_path_join_abs("/", joined);
 	e->state->working_dir = rb_elab_keep(e, path);
+	/* What follows joins its paths to this one. */
+	if (strlen(path) >= PATH_MAX)
+		return rb_fail(err, RB_ERR_DOCKERFILE,
+			       "WORKDIR %.60s...: this path has %zu bytes, and Linux takes %d",
+			       path, strlen(path), PATH_MAX - 1);
 	rb_buf_addf(&by, "WORKDIR %s", path);
 	if (rb_streq(path, "/")) {
 		/* Counted as a step in names, but there is nothing to make. */

@@ -874,6 +874,63 @@ static void test_plan__link_is_a_copy_and_what_places_it(void)
 	fixture_clear(&f);
 }
 
+/* --- sizes
+ * ------------------------------------------------------------------------------------------------------
+ */
+
+/* "ENV A=..." of that size after n lines, each of which doubles 64 bytes. */
+static void add_long_value(struct rb_buf *b, unsigned n)
+{
+	rb_buf_addf(b, "ENV A=%064d\n", 0);
+	for (unsigned i = 0; i < n; i++)
+		rb_buf_addstr(b, "ENV A=$A$A\n");
+}
+
+static void check_size_error(const char *head, const char *line, unsigned n, const char *part,
+			     unsigned at)
+{
+	RB_CLEANUP(rb_buf_clear) struct rb_buf b = RB_BUF_INIT;
+	struct rb_error *err = NULL;
+	struct fixture f = {0};
+
+	rb_buf_addstr(&b, head);
+	add_long_value(&b, 13);
+	for (unsigned i = 0; i < n; i++)
+		rb_buf_addstr(&b, line);
+	CHECK_INT(make(&f, b.ptr, NULL, &err), -1);
+	CHECK_INT(err ? err->line_first : 0, at);
+	CHECK_ERR(&err, part);
+	fixture_clear(&f);
+}
+
+/* Half a megabyte that others repeat. */
+static void test_plan__long_values_are_not_repeated_without_end(void)
+{
+	static const char much[] =
+		"the variables of this Dockerfile expand to more than 64 MiB altogether";
+
+	check_size_error("FROM scratch\n", "ENV B=$A\n", 1000, much, 141);
+	check_size_error("FROM scratch\n", "LABEL B=$A\n", 1000, much, 141);
+	check_size_error("FROM scratch\n", "COPY <<X /x\n$A\nX\n", 1000, much, 391);
+	check_size_error("FROM scratch\n", "WORKDIR $A\n", 1,
+			 "this path has 524289 bytes, and Linux takes 4095", 16);
+}
+
+static void test_plan__names_of_steps_are_no_longer_than_people_read(void)
+{
+	RB_CLEANUP(rb_buf_clear) struct rb_buf b = RB_BUF_INIT;
+	struct rb_error *err = NULL;
+	struct fixture f = {0};
+
+	rb_buf_addstr(&b, "FROM scratch\n");
+	add_long_value(&b, 10);
+	rb_buf_addstr(&b, "ENV B=b\nRUN echo $A\nRUN echo $B\n");
+	CHECK_INT(make(&f, b.ptr, NULL, &err), 0);
+	CHECK_OK(&err);
+	check_steps(&f, "[1/2] RUN echo $A\n[2/2] RUN echo b\n");
+	fixture_clear(&f);
+}
+
 /* --- names of steps
  * --------------------------------------------------------------------------------------------- */
 
@@ -1130,6 +1187,8 @@ int main(void)
 		TAP(test_plan__triggers_come_first_and_are_gone_afterwards),
 		TAP(test_plan__what_triggers_name_becomes_needed),
 		TAP(test_plan__triggers_have_the_default_escape),
+		TAP(test_plan__long_values_are_not_repeated_without_end),
+		TAP(test_plan__names_of_steps_are_no_longer_than_people_read),
 		TAP(test_plan__outlines_read_triggers_with_the_default_escape),
 		TAP(test_plan__bad_triggers_are_told_at_the_from_line),
 		TAP(test_plan__refuses_with_message_and_line),
