@@ -253,7 +253,8 @@ static void test_plan__bad_triggers_are_told_at_the_from_line(void)
 		struct rb_error *err = NULL;
 
 		rb_strv_add(&f.base.onbuild, rows[i].trigger);
-		CHECK_INT(make(&f, "ARG A\nFROM debian AS app\nRUN x\nFROM debian AS later\n",
+		CHECK_INT(make(&f,
+			       "ARG A\nFROM debian \\\n# c\n AS app\nRUN x\nFROM debian AS later\n",
 			       "app", &err),
 			  -1);
 		if (!err)
@@ -262,6 +263,7 @@ static void test_plan__bad_triggers_are_told_at_the_from_line(void)
 		if (!strstr(text, rows[i].message))
 			CHECK_STR(text, rows[i].message);
 		CHECK_INT(err->line_first, 2);
+		CHECK_INT(err->line_last, 4);
 		CHECK_INT(err->code, RB_ERR_DOCKERFILE);
 		free(text);
 		rb_error_free(err);
