@@ -159,7 +159,7 @@ int rb_options_parse(int argc, char *const *argv, const struct rb_option *const 
 
 void rb_options_help(const struct rb_option *const *tables, struct rb_buf *out)
 {
-	enum { COLUMN = 30 };
+	enum { COLUMN = 34 };
 
 	for (; *tables; tables++) {
 		for (const struct rb_option *o = *tables; o->name; o++) {

@@ -160,7 +160,8 @@ static int invalid_signal(const char *text, struct rb_error **err)
 	for (size_t i = 0; i < n; i++)
 		rb_strv_addf(&names, "%s%s", prefix ? "SIG" : "", signal_names[i]);
 	return rb_fail(err, RB_ERR_DOCKERFILE,
-		       "invalid signal: %s%s: write a name like SIGTERM, or a number", text,
+		       "invalid signal: %s%s: write a name like SIGTERM, or a number",
+		       *text ? text : "\"\"",
 		       rb_suggest(&hint, text, (const char *const *)names.v, names.n));
 }
 

@@ -82,7 +82,8 @@ static void normalize(struct rb_platform *p)
 
 static int bad(const char *text, const char *why, struct rb_error **err)
 {
-	return rb_fail(err, RB_ERR_USAGE, "failed to parse platform %s: %s", text, why);
+	return rb_fail(err, RB_ERR_USAGE, "failed to parse platform %s: %s", *text ? text : "\"\"",
+		       why);
 }
 
 /* Copies one component, lower case; false when it is empty, too long or has odd characters. */
@@ -115,7 +116,8 @@ int rb_platform_parse(const char *text, struct rb_platform *ret, struct rb_error
 	for (const char *c = text; *c; c++)
 		parts += *c == '/';
 	if (strchr(text, '('))
-		return bad(text, "an OS version in parentheses is not supported: leave it out", err);
+		return bad(text, "an OS version in parentheses is not supported: leave it out",
+			   err);
 	if (parts > 3)
 		return bad(text, "expected os[/arch[/variant]]", err);
 	if (!take_component(&s, p.os, sizeof(p.os)) ||

@@ -123,7 +123,7 @@ static void test_platform__parses_aliases(void)
 static void test_platform__refuses(void)
 {
 	static const char *const cases[][2] = {
-		{"", "failed to parse platform : empty"},
+		{"", "failed to parse platform \"\": empty"},
 		{"plan9ish", "failed to parse platform plan9ish: unknown"},
 		{"linux/", "empty"},
 		{"linux/a/b/c", "expected os[/arch[/variant]]"},

@@ -348,6 +348,8 @@ static void test_messages__values(void)
 		 "invalid signal: SIGTREM (did you mean SIGTERM?): write a name like SIGTERM, or a number"},
 		{"FROM a\nSTOPSIGNAL KIL\n", 2, 2,
 		 "invalid signal: KIL (did you mean KILL?): write a name like SIGTERM, or a number"},
+		{"FROM a\nSTOPSIGNAL $X\n", 2, 2,
+		 "invalid signal: \"\": write a name like SIGTERM, or a number"},
 		{"FROM a\nSTOPSIGNAL 0\n", 2, 2,
 		 "invalid signal: 0: write a name like SIGTERM, or a number"},
 		{"FROM a\nCOPY --chmod=999 a b\n", 2, 2,
