@@ -260,7 +260,7 @@ static int ask(const struct rb_git *g, char ret[static RB_GIT_ID_BYTES], char **
 	rb_strv_add(&argv, "--");
 	rb_strv_add(&argv, g->ref->url);
 	for (size_t i = 0; i < RB_ARRAY_LEN(prefixes); i++) {
-		bool whole = !g->ref->ref || rb_starts_with(ref, "refs/");
+		bool whole = rb_streq(ref, "HEAD") || rb_starts_with(ref, "refs/");
 
 		if (whole == !*prefixes[i])
 			rb_strv_addf(&argv, "%s%s", prefixes[i], ref);

@@ -357,7 +357,8 @@ static int check_text(const char *text, struct rb_error **err)
 	for (const char *p = text; *p; p++)
 		if ((unsigned char)*p <= ' ' || *p == 0x7f)
 			return rb_fail(err, RB_ERR_DOCKERFILE,
-				       "a git reference with a blank or control character");
+				       "a git reference with a blank or control character (a "
+				       "blank in a name is written %%20)");
 	return 0;
 }
 

@@ -68,6 +68,10 @@ for ref in '#v1' "#$first" '#refs/tags/v1' '?ref=v1' '?tag=v1' "?ref=main&commit
 	build "$git_url$ref"
 	is "$(text top)" one "$ref"
 done
+for ref in '#HEAD' '?ref=HEAD' '#refs/heads/main' '#heads/main'; do
+	build "$git_url$ref"
+	is "$(text top)" two "$ref"
+done
 for ref in '#side' '?branch=side'; do
 	build "$git_url$ref"
 	is "$(text top)" side "$ref"
@@ -86,6 +90,8 @@ done
 refused '^rbuild: unable to prepare context: .*no directory "canarylink"' "$git_url#:canarylink"
 refused '^rbuild: unable to prepare context: ' "$git_url#:../.."
 refused '^rbuild: unable to prepare context: ' "$git_url#--upload-pack=x"
+refused '^rbuild: unable to prepare context: a git reference with a blank .*%20' "$git_url#:a b"
+refused '^rbuild: unable to prepare context: .*no directory "a b"' "$git_url#:a%20b"
 build --build-arg BUILDKIT_CONTEXT_KEEP_GIT_DIR=1 "$git_url"
 is "$(oci "$T/out.oci" tree | grep -c '^\.git/HEAD ')" 1 'BUILDKIT_CONTEXT_KEEP_GIT_DIR'
 build "$git_url?keep-git-dir=true"
