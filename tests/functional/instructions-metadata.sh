@@ -99,6 +99,23 @@ is "$(field config.ExposedPorts) $(field config.User) $(field config.StopSignal)
 works 'scratch' build <<<$'FROM scratch\nWORKDIR /'
 is "$(field config.WorkingDir) $(field rootfs.diff_ids)" '"/" []' 'WORKDIR / is no layer'
 
+# --- a base of somebody else's with all that a config can have
+craft <<'EOF' || bail_out 'cannot craft the base'
+image("full.oci", [Layer().file("f")], config={
+    "User": "5:6", "ExposedPorts": {"1/tcp": {}}, "Env": ["A=1", "B=x=y", "PATH=/p"], "Entrypoint": ["e"], "Cmd": ["c", "d"],
+    "Volumes": {"/v": {}}, "WorkingDir": "/w", "Labels": {"l": "1", "m": "2"}, "StopSignal": "SIGINT", "ArgsEscaped": True,
+    "Healthcheck": {"Test": ["CMD", "h"], "Interval": 1, "Timeout": 2, "StartPeriod": 3, "StartInterval": 4, "Retries": 5},
+    "Shell": ["/s", "-c"], "OnBuild": ["LABEL trigger=$A"], "Unknown": "field"})
+EOF
+works 'it is loaded' rb load -t full "$T/full.oci"
+works 'a child that says nothing' build <<<'FROM full'
+is "$(field config)" '{"ArgsEscaped": true, "Cmd": ["c", "d"], "Entrypoint": ["e"], "Env": ["A=1", "B=x=y", "PATH=/p"], "ExposedPorts": {"1/tcp": {}}, "Healthcheck": {"Interval": 1, "Retries": 5, "StartInterval": 4, "StartPeriod": 3, "Test": ["CMD", "h"], "Timeout": 2}, "Labels": {"l": "1", "m": "2", "trigger": "1"}, "Shell": ["/s", "-c"], "StopSignal": "SIGINT", "User": "5:6", "Volumes": {"/v": {}}, "WorkingDir": "/w"}' \
+	'has all of it but the triggers, which were run, and what nobody knows'
+works 'one that adds' build <<<$'FROM full AS p\nEXPOSE 2\nVOLUME /u\nENV A=2 C=3\nLABEL m=3 n=4\nFROM p\nHEALTHCHECK --retries=1 CMD x\nENTRYPOINT []'
+is "$(field config.ExposedPorts) $(field config.Volumes)" '{"1/tcp": {}, "2/tcp": {}} {"/u": {}, "/v": {}}' 'to ports and volumes'
+is "$(field config.Env) $(field config.Labels)" '["A=2", "B=x=y", "PATH=/p", "C=3"] {"l": "1", "m": "3", "n": "4", "trigger": "1"}' 'to variables and labels'
+is "$(field config.Healthcheck) $(field config.Entrypoint) $(field config.Cmd)" '{"Retries": 1, "Test": ["CMD-SHELL", "x"]} null null' 'and replaces the rest'
+
 fails_with 1 'SHELL requires the arguments to be in JSON form' build <<<$'FROM busybox\nSHELL bash -c'
 fails_with 1 'HEALTHCHECK NONE takes no arguments' build <<<$'FROM busybox\nHEALTHCHECK NONE x'
 fails_with 1 'Unknown type "FOO" in HEALTHCHECK \(try CMD\)' build <<<$'FROM busybox\nHEALTHCHECK foo'
