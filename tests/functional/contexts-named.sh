@@ -95,6 +95,14 @@ refused '"/sub/two": not found: excluded by the pattern "sub/two" in .*/dep/\.do
 	COPY --from=dep sub/two /
 EOT
 
+# What the caller owns is root's in the user namespace anyway; /etc belongs to somebody it does not know.
+build --build-context etc=/etc <<-'EOT'
+	FROM base
+	RUN --mount=from=etc,source=passwd,target=/m stat -c %u:%g /m >/seen
+	COPY --from=etc passwd /copied
+EOT
+is "$(oci "$T/out.oci" cat 1 seen) $(names 2)" '0:0 copied f 0644 0:0' 'files of somebody else are root'"'"'s too'
+
 # --- FROM
 
 build --build-context "dep=$T/dep" <<-'EOT'
