@@ -429,6 +429,10 @@ static void test_expand__required(void)
 		{E, "${unset:?need $foo}", NULL, "unset: need bar"},
 		{E, "${unset:?${empty:-deep}}", NULL, "unset: deep"},
 		{E, "${unset:?$unset}", NULL, "unset: is not allowed to be unset"},
+		{E, "${foo#${unset:?gone}}", NULL, "unset: gone"},
+		{E, "${foo%%${unset:?gone}}", NULL, "unset: gone"},
+		{E, "${foo/${unset:?gone}/x}", NULL, "unset: gone"},
+		{E, "${foo//a/${unset:?gone}}", NULL, "unset: gone"},
 		{E, "${unset?", NULL, "missing '}'"},
 		{E, "${unset:?x", NULL, "missing '}'"},
 		{E, "ok ${unset:?}", NULL, "failed to process \"ok ${unset:?}\": unset: is not"},
@@ -694,6 +698,14 @@ static void test_expand__limits(void)
 	struct rb_buf b = RB_BUF_INIT;
 	struct rb_error *err = NULL;
 
+	/* One after the other is not one in the other. */
+	for (int i = 0; i < 100; i++)
+		rb_buf_addstr(&b, "${unset:-${empty:-x}}${foo#bar}");
+	char *flat = rb_expand(b.ptr, '\\', &env, NULL, &err);
+	CHECK_OK(&err);
+	CHECK(flat && strlen(flat) == 100);
+	free(flat);
+	rb_buf_clear(&b);
 	for (int i = 0; i < 1000; i++)
 		rb_buf_addstr(&b, "${unset:-");
 	CHECK(!rb_expand(b.ptr, '\\', &env, NULL, &err));
