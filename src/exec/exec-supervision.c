@@ -31,15 +31,17 @@ enum rb_supervision_level rb_supervision_choose(const struct rb_exec_spec *spec,
 	for (size_t i = 0; i < u->n_groups; i++)
 		if (u->groups[i] >= gids)
 			return RB_SUPERVISE_ALL;
-	/* It may mount, which the supervisor does not follow. */
-	return spec->insecure ? RB_SUPERVISE_NONE : RB_SUPERVISE_OWNERS;
+	/* It may mount, which the supervisor does not follow. And inside of a container that masks
+	 * its /proc no step can have a supervisor: the kernel's ids do for nearly all. */
+	return spec->insecure || !rb_supervise_is_possible() ? RB_SUPERVISE_NONE
+							     : RB_SUPERVISE_OWNERS;
 }
 
 /* An i386 program can make sockets by socketcall(2), whose arguments are in its memory. */
 bool rb_exec_can_ask(const struct rb_exec_spec *spec)
 {
 	return spec->ledger && spec->host->can_notify && !spec->insecure &&
-	       !(spec->arch && rb_streq(spec->arch, "386"));
+	       !(spec->arch && rb_streq(spec->arch, "386")) && rb_supervise_is_possible();
 }
 
 static int start(struct rb_supervision *v, struct rb_error **err)

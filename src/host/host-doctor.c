@@ -154,12 +154,16 @@ static int inside(const struct rb_host *h, int (*fn)(void *))
 static void check_proc(struct rb_host *h)
 {
 	int e = inside(h, try_proc);
+	const char *cost = h->rung == RB_RUNG_SINGLE
+				   ? "the supervisor of a step needs one, so no RUN works"
+				   : "steps see the processes outside their pid namespace in "
+				     "/proc, and cannot give files to ids that they do not have";
 
 	rb_host_add_check(
 		h, "procfs", e == 0,
 		e ? rb_asprintf("a fresh /proc is refused (%s), as the outer one is partly hidden: "
-				"steps see the processes outside their pid namespace in /proc",
-				strerrordesc_np(e))
+				"%s",
+				strerrordesc_np(e), cost)
 		  : rb_strdup("each step has a /proc of its own"),
 		e ? rb_host_container_line("--security-opt unmask=ALL (podman) or --security-opt "
 					   "systempaths=unconfined (docker)",

@@ -396,7 +396,8 @@ static char *ids_line(const struct rb_caller *c, const struct sources *s)
 	uint32_t first = rb_subids_free(s->subuid.ptr, s->subgid.ptr, passwd.ptr, c->uid);
 	if (first && first + SUBID_COUNT <= uid_limit && first + SUBID_COUNT <= gid_limit)
 		return usermod_line(c, !s->uids, !s->gids, first);
-	if (uid_limit == UINT32_MAX)
+	/* No container, or nothing is known of its ids. */
+	if (uid_limit == UINT32_MAX || uid_limit < 2 || gid_limit < 2)
 		return NULL;
 	if (!s->uids)
 		add_container_lines(c, c->uid, uid_limit, "/etc/subuid", &b);

@@ -447,6 +447,11 @@ static void RB_NORETURN supervisor_main(const struct rb_supervise_spec *spec, in
 	serve(&s, result_fd);
 }
 
+bool rb_supervise_is_possible(void)
+{
+	return open_proc() == 0;
+}
+
 int rb_supervise_start(const struct rb_supervise_spec *spec, struct rb_supervisor *ret,
 		       struct rb_error **err)
 {

@@ -79,6 +79,10 @@ struct rb_supervisor {
 	int result_fd; /* memory that holds the table rows at the end */
 };
 
+/* Whether a procfs can be mounted, through which a supervisor looks at who calls: not in a
+ * container that masks its own. */
+bool rb_supervise_is_possible(void);
+
 /* Starts the process. SYS when the kernel refuses something; the step has to be killed then. */
 int rb_supervise_start(const struct rb_supervise_spec *spec, struct rb_supervisor *ret,
 		       struct rb_error **err);

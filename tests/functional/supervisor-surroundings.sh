@@ -29,4 +29,21 @@ if [ "$RB_TEST_USER" = single ]; then
 		build --no-cache "$T/context"
 fi
 
+# A container that hides a part of /proc lets nobody mount a fresh one, through which callers are looked at.
+map=--map-auto
+[ "$RB_TEST_USER" = single ] && map=--map-root-user
+masked() {
+	unshare --map-root-user $map -m sh -c 'mount -t tmpfs tmpfs /proc/fs && exec "$@"' - "$RBUILD" --root "$T/masked" "$@"
+}
+works 'import with a masked /proc' masked import "$(base_image busybox)" busybox
+printf 'FROM busybox\nRUN chown 5:6 /etc/passwd; mkdir -m 700 /d; chown 7:8 /d\nCOPY --from=busybox /bin/true /t\n' | context "$T/owners"
+if [ "$RB_TEST_USER" = range ]; then
+	works 'owners with a masked /proc' masked --progress=plain -o "type=oci,dest=$T/masked.oci" "$T/owners"
+	is "$(oci "$T/masked.oci" list 1 | cut -d ' ' -f 1-4 | grep -v ^etc$)" $'d d 0700 7:8\netc d 0755 0:0\netc/passwd f 0644 5:6' 'are those of the kernel'
+else
+	fails_with 1 'Dockerfile:2: cannot mount a procfs for the supervisor of the step \(a container that masks /proc forbids it' masked "$T/owners"
+	works 'doctor' masked doctor
+	like "$out" 'no +procfs +.*: the supervisor of a step needs one, so no RUN works' 'says so'
+fi
+
 done_testing
