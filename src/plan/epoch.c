@@ -75,7 +75,7 @@ static int from_stage(struct rb_plan *plan, const char *text, struct rb_plan_sta
 			"a stage has a time when it is FROM scratch and its only step is one "
 			"ADD of one URL or git repository",
 			err);
-	stage->needed = true;
+	rb_plan_need_stage(stage);
 	ask(plan, (struct rb_root_ref){.kind = RB_ROOT_STAGE, .stage = stage});
 	return 0;
 }

@@ -5,6 +5,12 @@
 #include "dockerfile/values.h"
 #include "plan/plan-internal.h"
 
+void rb_plan_need_stage(struct rb_plan_stage *stage)
+{
+	stage->plan->n_needed += !stage->needed;
+	stage->needed = true;
+}
+
 static int need_from(struct rb_plan *plan, struct rb_plan_stage *stage, const struct rb_inst *inst,
 		     const struct rb_from *from, struct rb_error **err)
 {
@@ -13,7 +19,7 @@ static int need_from(struct rb_plan *plan, struct rb_plan_stage *stage, const st
 	if (rb_plan_resolve_from(plan, stage, inst, from, &root, err) < 0)
 		return -1;
 	if (root.kind == RB_ROOT_STAGE)
-		root.stage->needed = true;
+		rb_plan_need_stage(root.stage);
 	if (root.kind == RB_ROOT_CONTEXT && !root.context)
 		plan->needs_context = true;
 	return 0;
@@ -63,7 +69,7 @@ static int need_inputs(struct rb_plan *plan, struct rb_plan_stage *stage, struct
 	if (!stage->replaced)
 		rb_lint_stage(plan->options.lint, stage->ast);
 	if (stage->base.kind == RB_ROOT_STAGE)
-		stage->base.stage->needed = true;
+		rb_plan_need_stage(stage->base.stage);
 	for (size_t i = 0; i < rb_plan_n_insts(stage); i++)
 		if (need_inst(plan, stage, rb_plan_inst(stage, i), err) < 0)
 			return -1;
@@ -119,6 +125,7 @@ int rb_plan_take_triggers(struct rb_plan *plan, struct rb_plan_stage *stage, str
 {
 	if (!stage->state->onbuild.n)
 		return 0;
+	const size_t before = plan->n_needed;
 	int r = parse_triggers(plan, stage, err);
 	stage->state->onbuild = (struct rb_words){0};
 	for (size_t i = 0; r == 0 && i < stage->n_triggers; i++)
@@ -126,5 +133,7 @@ int rb_plan_take_triggers(struct rb_plan *plan, struct rb_plan_stage *stage, str
 			return rb_wrap(err, "ONBUILD trigger %s of the base %s",
 				       rb_inst_kind_name(stage->triggers[i].kind),
 				       stage->ast->from->from.image);
-	return r < 0 ? -1 : rb_plan_close_needs(plan, stage->ast->index, err);
+	if (r < 0 || plan->n_needed == before)
+		return r;
+	return rb_plan_close_needs(plan, stage->ast->index, err);
 }

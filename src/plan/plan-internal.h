@@ -121,6 +121,7 @@ int rb_plan_use_image(struct rb_plan *plan, const char *text, const struct rb_pl
 
 /* --- needs.c --- */
 
+void rb_plan_need_stage(struct rb_plan_stage *stage);
 /* What the needed stages before number `end` need. Stages refer to earlier ones only, so one pass
  * from the end suffices. */
 int rb_plan_close_needs(struct rb_plan *plan, size_t end, struct rb_error **err);

@@ -215,11 +215,11 @@ static int build_plan(struct rb_plan *plan, struct rb_error **err)
 	}
 	if (find_target(plan, err) < 0)
 		return -1;
-	plan->target->needed = true;
+	rb_plan_need_stage(plan->target);
 	if (rb_plan_find_epoch(plan, err) < 0)
 		return -1;
-	for (size_t i = 0; i < plan->n_stages; i++)
-		plan->stages[i].needed |= plan->options.all_stages;
+	for (size_t i = 0; plan->options.all_stages && i < plan->n_stages; i++)
+		rb_plan_need_stage(&plan->stages[i]);
 	return rb_plan_close_needs(plan, plan->n_stages, err);
 }
 

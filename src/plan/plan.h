@@ -251,7 +251,7 @@ struct rb_plan {
 	const struct rb_dockerfile *df; /* borrowed */
 	struct rb_plan_options options; /* borrowed contents */
 	struct rb_plan_stage *stages;
-	size_t n_stages;
+	size_t n_stages, n_needed;
 	struct rb_plan_stage **by_name; /* internal: those that have one, sorted */
 	size_t n_by_name;
 	struct rb_plan_stage *target;

@@ -116,6 +116,7 @@ struct rb_solver {
 	size_t n_vertices;
 	struct image_state **images; /* by image index; more come, but none moves */
 	size_t n_images;
+	size_t n_stages; /* those that were added: as many as are needed */
 	struct remote_state *remotes; /* by index */
 	size_t n_remotes;
 	struct stage_state *stages;     /* by stage index */

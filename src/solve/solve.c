@@ -153,6 +153,7 @@ static void add_stage(struct rb_solver *s, struct rb_plan_stage *stage)
 	const struct rb_plan_epoch *epoch = &s->in.plan->epoch;
 
 	st->added = true;
+	s->n_stages++;
 	rb_solve_add_job(s, JOB_ELABORATE, &st->elaborate_node)->stage = stage;
 	rb_solve_add_job(s, JOB_STAGE_END, &st->end_node)->stage = stage;
 	rb_sched_depend(s->sched, st->end_node, st->elaborate_node);
@@ -190,7 +191,7 @@ void rb_solve_extend(struct rb_solver *s)
 		s->has_epoch_node = true;
 	}
 	/* In file order: a stage's inputs are made before it. */
-	for (size_t i = 0; i < plan->n_stages; i++)
+	for (size_t i = 0; s->n_stages < plan->n_needed && i < plan->n_stages; i++)
 		if (plan->stages[i].needed && !s->stages[i].added)
 			add_stage(s, &plan->stages[i]);
 	add_remotes(s);
