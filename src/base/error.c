@@ -94,3 +94,10 @@ void rb_error_drop(struct rb_error **err)
 		*err = NULL;
 	}
 }
+
+const char *rb_space_hint(int neg)
+{
+	return neg == -ENOSPC || neg == -EDQUOT
+		       ? " (free some space, or use another disk with --root DIR)"
+		       : "";
+}

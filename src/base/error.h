@@ -55,6 +55,10 @@ int rb_error_push(struct rb_error **err, enum rb_err code, int sys_errno, const 
 #define rb_fail_sys(err, neg, ...) rb_error_push((err), RB_ERR_SYS, -(neg), RB_HERE, __VA_ARGS__)
 #define rb_wrap(err, ...)          rb_error_push((err), RB_ERR_SAME, 0, RB_HERE, __VA_ARGS__)
 
+/* For a message about something in the store: " (free some space, ...)" when the disk is full, else
+ * "". */
+const char *rb_space_hint(int neg);
+
 /* Gives the error its place in the Dockerfile unless it has one already. Returns -1. */
 int rb_error_at(struct rb_error **err, unsigned line_first, unsigned line_last);
 

@@ -77,7 +77,7 @@ static int entry_fail(struct applier *ap, int neg, const char *what, struct rb_e
 	    neg == -EINVAL)
 		return rb_fail(err, RB_ERR_CORRUPT, "%s: cannot %s: %s", name, what,
 			       strerrordesc_np(-neg));
-	return rb_fail_sys(err, neg, "%s: cannot %s", name, what);
+	return rb_fail_sys(err, neg, "%s: cannot %s%s", name, what, rb_space_hint(neg));
 }
 
 /* --- where entries go */

@@ -91,7 +91,8 @@ static int fail_source(const struct copier *c, int neg, struct rb_error **err)
 
 static int fail_dest(const struct copier *c, int neg, const char *what, struct rb_error **err)
 {
-	return rb_fail_sys(err, neg, "cannot %s /%s in the image", what, c->dst.ptr);
+	return rb_fail_sys(err, neg, "cannot %s /%s in the image%s", what, c->dst.ptr,
+			   rb_space_hint(neg));
 }
 
 static int fail_non_dir(const char *path, struct rb_error **err)
@@ -216,8 +217,8 @@ static int make_regular(struct copier *c, struct entry *e, struct rb_error **err
 		return rb_fail(err, RB_ERR_CONTEXT,
 			       "\"%s\" became shorter while it was read; try again", c->src.ptr);
 	if (r < 0)
-		return rb_fail_sys(err, r, "cannot copy \"%s\" to /%s in the image", c->src.ptr,
-				   c->dst.ptr);
+		return rb_fail_sys(err, r, "cannot copy \"%s\" to /%s in the image%s", c->src.ptr,
+				   c->dst.ptr, rb_space_hint(r));
 	return 0;
 }
 

@@ -27,9 +27,7 @@ struct rb_cachedir {
 static int fail(const struct rb_cachedir *c, int neg, const char *what, struct rb_error **err)
 {
 	return rb_fail_sys(err, neg, "cannot %s of the cache mount in %s%s", what, c->path,
-			   neg == -ENOSPC || neg == -EDQUOT
-				   ? " (free some space there, or use another disk with --root DIR)"
-				   : "");
+			   rb_space_hint(neg));
 }
 
 int rb_cachedir_open(struct rb_store *store, const struct rb_host *host,

@@ -20,11 +20,9 @@ enum { VERSION_BYTES_MAX = 64, TEMP_AGE_S = 24 * 60 * 60 };
 
 int rb_store_fail(struct rb_store *store, int neg, const char *what, struct rb_error **err)
 {
-	const char *hint = "";
+	const char *hint = rb_space_hint(neg);
 
-	if (neg == -ENOSPC || neg == -EDQUOT)
-		hint = " (free some space, or use another disk with --root DIR)";
-	else if (neg == -EROFS || neg == -EACCES || neg == -EPERM)
+	if (neg == -EROFS || neg == -EACCES || neg == -EPERM)
 		hint = " (use a place of your own with --root DIR)";
 	return rb_fail_sys(err, neg, "cannot %s in the store %s%s", what, store->path, hint);
 }

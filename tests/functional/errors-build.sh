@@ -330,7 +330,7 @@ full() {
 }
 full import 0 'sha256:'
 full run 1 '^rbuild: Dockerfile:2: process "/bin/sh -c head -c 20000000 /dev/zero >/big" did not complete successfully: exit code: 1'
-full copy 1 '^rbuild: Dockerfile:2: cannot copy "big" to /big in the image: No space left on device$'
+full copy 1 '^rbuild: Dockerfile:2: cannot copy "big" to /big in the image \(free some space, or use another disk with --root DIR\): No space left on device$'
 full export 1 '^rbuild: export: cannot write out\.tar \(nothing was written; free some space or choose another place\): No space left on device$'
 full filled 1 '^rbuild: Dockerfile:2: cannot commit a snapshot in .*: free some space there or use a store on another disk with --root DIR: .*No space left on device$'
 full filled-import 1 '^rbuild: cannot write a blob in the store .* \(free some space, or use another disk with --root DIR\): No space left on device$'
