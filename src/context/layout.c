@@ -11,6 +11,7 @@
 
 #include "base/fd.h"
 #include "base/json.h"
+#include "base/path.h"
 
 enum { PIECE_BYTES = 256 << 10 };
 
@@ -27,11 +28,11 @@ static int copy_blob(const struct rb_layout *l, const struct rb_digest *digest, 
 
 	(void)snprintf(name, sizeof(name), "blobs/sha256/%s", rb_digest_hex(digest, hex));
 	RB_CLEANUP(rb_closep)
-	int fd = openat(l->dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	if (fd < 0 && errno == ENOENT)
+	int fd = rb_open_in_root(l->dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
+	if (fd == -ENOENT)
 		return rb_fail(err, RB_ERR_NOTFOUND, "the blob %s is missing", name);
 	if (fd < 0)
-		return rb_fail_errno(err, "cannot open %s", name);
+		return rb_fail_sys(err, fd, "cannot open %s", name);
 	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
 		return rb_fail(err, RB_ERR_CORRUPT, "%s is not a regular file", name);
 	/* Also so that no hole fills the store's disk. */
@@ -196,9 +197,27 @@ static int open_layout(const struct spec *spec, struct rb_error **err)
 
 	if (fd >= 0)
 		return fd;
-	return rb_error_push(err, errno == ENOENT ? RB_ERR_NOTFOUND : RB_ERR_SYS, errno, RB_HERE,
-			     "cannot open the OCI image layout %s: %s", spec->path,
+	return rb_error_push(err, errno == ENOENT ? RB_ERR_NOTFOUND : RB_ERR_CONTEXT, errno,
+			     RB_HERE, "cannot open the OCI image layout %s: %s", spec->path,
 			     strerrordesc_np(errno));
+}
+
+/* Links of a layout are followed inside of it only: what a message quotes must not be the host's.
+ */
+static int read_json(int dirfd, const char *name, struct rb_buf *ret, struct rb_error **err)
+{
+	RB_CLEANUP(rb_closep)
+	int fd = rb_open_in_root(dirfd, name, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
+	struct stat st;
+
+	if (fd < 0)
+		return rb_error_push(err, RB_ERR_NOTFOUND, -fd, RB_HERE, "%s: %s", name,
+				     strerrordesc_np(-fd));
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+		return rb_fail(err, RB_ERR_UNSUPPORTED, "%s is not a regular file", name);
+	if (rb_read_fd(fd, RB_LAYOUT_JSON_MAX, ret, err) < 0)
+		return rb_wrap(err, "%s", name);
+	return 0;
 }
 
 static int read_index(int dirfd, struct rb_manifest *ret, struct rb_error **err)
@@ -206,8 +225,8 @@ static int read_index(int dirfd, struct rb_manifest *ret, struct rb_error **err)
 	RB_CLEANUP(rb_buf_clear) struct rb_buf text = RB_BUF_INIT;
 	RB_CLEANUP(rb_buf_clear) struct rb_buf version = RB_BUF_INIT;
 
-	if (rb_read_file_at(dirfd, "oci-layout", RB_LAYOUT_JSON_MAX, &version, err) < 0 ||
-	    rb_read_file_at(dirfd, "index.json", RB_LAYOUT_JSON_MAX, &text, err) < 0)
+	if (read_json(dirfd, "oci-layout", &version, err) < 0 ||
+	    read_json(dirfd, "index.json", &text, err) < 0)
 		return rb_wrap(err, "not an OCI image layout");
 	if (rb_layout_check_version(&version, err) < 0)
 		return -1;

@@ -254,6 +254,16 @@ RB_ROOT=$T/fresh2 refused 'is damaged: it has 8589934592 bytes, but its descript
 rm "$blob" && ln -s "$CANARY/secret" "$blob"
 RB_ROOT=$T/fresh2 refused 'OCI image layout .*: cannot open blobs' --build-context "lay=oci-layout://$T/layout:one" <<<'FROM lay'
 unlike "$err" "$CANARY_TEXT" 'a blob that is a link out of the layout is not shown'
+# Whole, but for the place: a link in it must not reach it
+for name in blobs blobs/sha256 index.json oci-layout; do
+	cp -r "$T/index" "$T/linked" && mv "$T/linked/$name" "$T/outside" && ln -s "$T/outside" "$T/linked/$name"
+	RB_ROOT=$T/fresh3 refused 'OCI image layout .*/linked: .*(missing|No such file)' --build-context "lay=oci-layout://$T/linked" <<<'FROM lay'
+	rm -rf "$T/linked" "$T/outside"
+done
+cp -r "$T/index" "$T/linked" && rm "$T/linked/index.json" && ln -s "$CANARY/secret" "$T/linked/index.json"
+RB_ROOT=$T/fresh3 refused 'not an OCI image layout: index.json' --build-context "lay=oci-layout://$T/linked" <<<'FROM lay'
+unlike "$err" "$CANARY_TEXT" 'nor is what an index would be that is one'
+refused 'cannot open the OCI image layout [^:]*: Not a directory$' --build-context "lay=oci-layout://$T/linked/oci-layout" <<<'FROM lay'
 
 # --- what is refused
 
