@@ -56,6 +56,24 @@ static int copy_blob(const struct rb_layout *l, const struct rb_digest *digest, 
 	return 0;
 }
 
+int rb_layout_read_json(int dirfd, const char *name, struct rb_buf *ret, struct rb_error **err)
+{
+	RB_CLEANUP(rb_closep)
+	int fd = rb_open_in_root(dirfd, name, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
+	struct stat st;
+
+	if (fd == -ENOENT || fd == -ENOTDIR)
+		return rb_error_push(err, RB_ERR_NOTFOUND, -fd, RB_HERE, "%s: %s", name,
+				     strerrordesc_np(-fd));
+	if (fd < 0)
+		return rb_fail_sys(err, fd, "cannot open %s", name);
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+		return rb_fail(err, RB_ERR_UNSUPPORTED, "%s is not a regular file", name);
+	if (rb_read_fd(fd, RB_LAYOUT_JSON_MAX, ret, err) < 0)
+		return rb_wrap(err, "%s", name);
+	return 0;
+}
+
 int rb_layout_need_blob(const struct rb_layout *l, const struct rb_digest *digest, uint64_t size,
 			struct rb_error **err)
 {
@@ -202,31 +220,13 @@ static int open_layout(const struct spec *spec, struct rb_error **err)
 			     strerrordesc_np(errno));
 }
 
-/* Links of a layout are followed inside of it only: what a message quotes must not be the host's.
- */
-static int read_json(int dirfd, const char *name, struct rb_buf *ret, struct rb_error **err)
-{
-	RB_CLEANUP(rb_closep)
-	int fd = rb_open_in_root(dirfd, name, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
-	struct stat st;
-
-	if (fd < 0)
-		return rb_error_push(err, RB_ERR_NOTFOUND, -fd, RB_HERE, "%s: %s", name,
-				     strerrordesc_np(-fd));
-	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
-		return rb_fail(err, RB_ERR_UNSUPPORTED, "%s is not a regular file", name);
-	if (rb_read_fd(fd, RB_LAYOUT_JSON_MAX, ret, err) < 0)
-		return rb_wrap(err, "%s", name);
-	return 0;
-}
-
 static int read_index(int dirfd, struct rb_manifest *ret, struct rb_error **err)
 {
 	RB_CLEANUP(rb_buf_clear) struct rb_buf text = RB_BUF_INIT;
 	RB_CLEANUP(rb_buf_clear) struct rb_buf version = RB_BUF_INIT;
 
-	if (read_json(dirfd, "oci-layout", &version, err) < 0 ||
-	    read_json(dirfd, "index.json", &text, err) < 0)
+	if (rb_layout_read_json(dirfd, "oci-layout", &version, err) < 0 ||
+	    rb_layout_read_json(dirfd, "index.json", &text, err) < 0)
 		return rb_wrap(err, "not an OCI image layout");
 	if (rb_layout_check_version(&version, err) < 0)
 		return -1;

@@ -19,6 +19,11 @@ struct rb_layout {
 	int dirfd; /* borrowed; -1: all its blobs are in the store already */
 };
 
+/*
+ * Reads oci-layout, index.json or a document by its path. Links are followed inside of the layout
+ * only: what a message quotes of a document must not be the host's. NOTFOUND.
+ */
+int rb_layout_read_json(int dirfd, const char *name, struct rb_buf *ret, struct rb_error **err);
 /* The file oci-layout: UNSUPPORTED for another version than 1.0.0. */
 int rb_layout_check_version(const struct rb_buf *text, struct rb_error **err);
 /* Makes sure that the store has a blob, in the size that its descriptor promises. Errors: NOTFOUND,

@@ -239,7 +239,7 @@ static int read_index(int dir, const char *tag, struct rb_manifest *ret, struct 
 	*ret = (struct rb_manifest){.kind = RB_DOC_INDEX};
 	if (faccessat(dir, "index.json", F_OK, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)
 		return 0;
-	if (rb_read_file_at(dir, "index.json", RB_LAYOUT_JSON_MAX, &text, err) < 0 ||
+	if (rb_layout_read_json(dir, "index.json", &text, err) < 0 ||
 	    rb_manifest_parse(text.ptr, text.len, RB_MT_OCI_INDEX, ret, err) < 0)
 		return rb_wrap(err, "cannot add to the cache, which other tags may be in; remove "
 				    "the directory to start it anew");
@@ -296,7 +296,7 @@ static int add_named(int dir, const struct rb_descriptor *d, struct rb_strv *nam
 	char path[96];
 
 	blob_path(&d->digest, path);
-	if (rb_read_file_at(dir, path, RB_LAYOUT_JSON_MAX, &text, err) < 0 ||
+	if (rb_layout_read_json(dir, path, &text, err) < 0 ||
 	    rb_manifest_parse(text.ptr, text.len, d->media_type, ret, err) < 0)
 		return -1;
 	add_name(names, &d->digest);

@@ -181,7 +181,7 @@ static int read_tar(struct loader *l, int fd, struct rb_error **err)
 static int read_dir_file(struct loader *l, const char *name, struct rb_buf *ret,
 			 struct rb_error **err)
 {
-	if (rb_read_file_at(l->dirfd, name, RB_LAYOUT_JSON_MAX, ret, err) == 0)
+	if (rb_layout_read_json(l->dirfd, name, ret, err) == 0)
 		return 0;
 	if ((*err)->code != RB_ERR_NOTFOUND)
 		return -1;

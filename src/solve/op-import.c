@@ -14,7 +14,6 @@
 #include "solve/import-internal.h"
 
 enum {
-	INDEX_BYTES_MAX = 4 << 20,
 	DOCUMENT_BYTES_MAX = 32 << 20,
 	READ_SEC = 30, /* all sources together; layers may take as long as they need */
 };
@@ -51,7 +50,7 @@ static int read_layout(struct rb_solver *s, const struct rb_cache_source *c, str
 	RB_CLEANUP(rb_manifest_clear) struct rb_manifest index = {.kind = RB_DOC_INDEX};
 	RB_CLEANUP(rb_manifest_clear) struct rb_manifest m = {.kind = RB_DOC_MANIFEST};
 
-	if (dir < 0 || rb_read_file_at(dir, "index.json", INDEX_BYTES_MAX, &text, err) < 0 ||
+	if (dir < 0 || rb_layout_read_json(dir, "index.json", &text, err) < 0 ||
 	    rb_manifest_parse(text.ptr, text.len, RB_MT_OCI_INDEX, &index, err) < 0)
 		return -1;
 	const struct rb_descriptor *d = choose_entry(c, &index);

@@ -263,6 +263,9 @@ done
 cp -r "$T/index" "$T/linked" && rm "$T/linked/index.json" && ln -s "$CANARY/secret" "$T/linked/index.json"
 RB_ROOT=$T/fresh3 refused 'not an OCI image layout: index.json' --build-context "lay=oci-layout://$T/linked" <<<'FROM lay'
 unlike "$err" "$CANARY_TEXT" 'nor is what an index would be that is one'
+build --cache-from "type=local,src=$T/linked" <<<$'FROM scratch\nCOPY main /not-built-before'
+like "$err" 'index.json: No such file' 'a cache'
+unlike "$err" "$CANARY_TEXT" 'shows nothing either'
 refused 'cannot open the OCI image layout [^:]*: Not a directory$' --build-context "lay=oci-layout://$T/linked/oci-layout" <<<'FROM lay'
 
 # --- what is refused
