@@ -256,6 +256,30 @@ int rb_mkdirs_at(int dirfd, const char *path, mode_t mode)
 	return 0;
 }
 
+static int compare_names(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+int rb_list_names(int dirfd, struct rb_strv *ret)
+{
+	RB_CLEANUP(rb_closep) int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *e;
+
+	if (!d)
+		return -errno;
+	(void)rb_steal_fd(&fd);
+	while ((errno = 0, e = readdir(d)))
+		if (!rb_streq(e->d_name, ".") && !rb_streq(e->d_name, ".."))
+			rb_strv_add(ret, e->d_name);
+	int r = -errno;
+	(void)closedir(d);
+	if (r == 0 && ret->n)
+		qsort(ret->v, ret->n, sizeof(*ret->v), compare_names);
+	return r;
+}
+
 int rb_pipe(int fds[2])
 {
 	return pipe2(fds, O_CLOEXEC) < 0 ? -errno : 0;

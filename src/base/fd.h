@@ -57,6 +57,10 @@ int rb_publish_at(int dirfd, const char *name, const void *data, size_t len, mod
  */
 int rb_mkdirs_at(int dirfd, const char *path, mode_t mode);
 
+/* The names in a directory without "." and "..", sorted, so that the same tree is always gone
+ * through the same way. Mechanism. */
+int rb_list_names(int dirfd, struct rb_strv *ret);
+
 /*
  * Removes name and all below it, by descriptors, fixing directory modes on the way down; never
  * follows a symlink. A missing name is success. Mechanism: 0 or the first -errno (goes on with the

@@ -144,7 +144,7 @@ static int hash_children(struct walk *w, int dirfd, struct rb_buf *ret, struct r
 {
 	RB_CLEANUP(rb_strv_clear) struct rb_strv names = RB_STRV_INIT;
 	size_t len = w->path.len;
-	int r = w->depth > RB_SOURCE_DEPTH_MAX ? -ENAMETOOLONG : rb_source_names(dirfd, &names);
+	int r = w->depth > RB_SOURCE_DEPTH_MAX ? -ENAMETOOLONG : rb_list_names(dirfd, &names);
 
 	if (r < 0)
 		return rb_source_fail(w->root, w->path.ptr, r, err);

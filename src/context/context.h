@@ -142,9 +142,6 @@ struct rb_matches {
 	size_t n, cap;
 };
 
-/* Sorted names in a directory, without "." and "..". Mechanism. */
-int rb_source_names(int dirfd, struct rb_strv *ret);
-
 /*
  * The entries that one COPY source names, sorted: wildcards by rule 1 (none is fine), a literal by
  * rule 2. Errors: NOTFOUND `"/x": not found`, with the ignore file and pattern when that is why.

@@ -111,7 +111,7 @@ static int set_times(int dirfd, const char *name, const struct timespec times[2]
 	if (fd < 0 && errno != ENOTDIR && errno != ELOOP)
 		return -errno;
 	if (fd >= 0) {
-		r = depth > RB_SOURCE_DEPTH_MAX ? -ENAMETOOLONG : rb_source_names(fd, &names);
+		r = depth > RB_SOURCE_DEPTH_MAX ? -ENAMETOOLONG : rb_list_names(fd, &names);
 		for (size_t i = 0; r == 0 && i < names.n; i++)
 			r = set_times(fd, names.v[i], times, depth + 1);
 		if (r < 0)

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Which entries of a root the source of a COPY names (dockerfile.md 3.9, rules 1 to 3). */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -26,30 +25,6 @@ void rb_source_push(struct rb_buf *path, const char *name)
 	rb_buf_addstr(path, name);
 	if (!path->len)
 		rb_buf_addstr(path, ".");
-}
-
-static int compare_names(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-int rb_source_names(int dirfd, struct rb_strv *ret)
-{
-	int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *d = fd < 0 ? NULL : fdopendir(fd);
-	struct dirent *e;
-
-	if (!d)
-		return -errno;
-	errno = 0;
-	while ((e = readdir(d)))
-		if (!rb_streq(e->d_name, ".") && !rb_streq(e->d_name, ".."))
-			rb_strv_add(ret, e->d_name);
-	int r = -errno;
-	closedir(d);
-	if (r == 0 && ret->n)
-		qsort(ret->v, ret->n, sizeof(*ret->v), compare_names);
-	return r;
 }
 
 /* What the root is, for messages. */
@@ -254,7 +229,7 @@ static int any_visible(const struct rb_source_root *root, int dirfd, struct rb_b
 	RB_CLEANUP(rb_strv_clear) struct rb_strv names = RB_STRV_INIT;
 	size_t len = path->len;
 	struct stat st;
-	int r = depth > RB_SOURCE_DEPTH_MAX ? -ENAMETOOLONG : rb_source_names(dirfd, &names);
+	int r = depth > RB_SOURCE_DEPTH_MAX ? -ENAMETOOLONG : rb_list_names(dirfd, &names);
 
 	for (size_t i = 0; r == 0 && i < names.n; i++) {
 		rb_source_push(path, names.v[i]);
@@ -315,7 +290,7 @@ static const char *suggest_entry(const struct rb_source_root *root, const char *
 	RB_CLEANUP(rb_closep)
 	int fd = rb_open_parent_in_root(root->root_fd, path, O_PATH, &name);
 
-	if (fd < 0 || strlen(name) < NAME_BYTES_MIN || rb_source_names(fd, &names) < 0)
+	if (fd < 0 || strlen(name) < NAME_BYTES_MIN || rb_list_names(fd, &names) < 0)
 		return "";
 	return rb_suggest(hint, name, (const char *const *)names.v,
 			  rb_min_size(names.n, NAMES_MAX));
@@ -412,7 +387,7 @@ static int walk_dir(struct walk *w, int dirfd, unsigned depth, struct rb_error *
 {
 	RB_CLEANUP(rb_strv_clear) struct rb_strv names = RB_STRV_INIT;
 	size_t len = w->path.len;
-	int r = depth > RB_SOURCE_DEPTH_MAX ? -ENAMETOOLONG : rb_source_names(dirfd, &names);
+	int r = depth > RB_SOURCE_DEPTH_MAX ? -ENAMETOOLONG : rb_list_names(dirfd, &names);
 
 	if (r < 0)
 		return rb_source_fail(w->root, w->path.ptr, r, err);

@@ -5,7 +5,6 @@
  */
 #include "layer/copy.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -352,33 +351,6 @@ static int copy_file(struct copier *c, struct entry *e, struct rb_error **err)
 
 /* --- directories */
 
-static int by_name(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-/* Sorted, so that the same tree is always copied the same way. */
-static int list_names(int dirfd, struct rb_strv *ret)
-{
-	int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *d = fd < 0 ? NULL : fdopendir(fd);
-	struct dirent *e;
-
-	if (!d) {
-		rb_closep(&fd);
-		return -errno;
-	}
-	errno = 0;
-	while ((e = readdir(d)))
-		if (!rb_streq(e->d_name, ".") && !rb_streq(e->d_name, ".."))
-			rb_strv_add(ret, e->d_name);
-	int r = -errno;
-	(void)closedir(d);
-	if (r == 0 && ret->n)
-		qsort(ret->v, ret->n, sizeof(*ret->v), by_name);
-	return r;
-}
-
 /*
  * An existing directory gets all of the source's metadata (rule 7): old attributes go first, so
  * that an ACL for new entries does not reach what is copied into it, and a plain user needs its
@@ -466,7 +438,7 @@ static int copy_child(struct copier *c, struct dir *d, const char *name, struct 
 static int copy_children(struct copier *c, struct dir *d, struct rb_error **err)
 {
 	RB_CLEANUP(rb_strv_clear) struct rb_strv names = RB_STRV_INIT;
-	int r = list_names(d->src_fd, &names);
+	int r = rb_list_names(d->src_fd, &names);
 
 	if (r < 0)
 		return fail_source(c, r, err);

@@ -18,7 +18,7 @@
 static int move_all(int from, int to, struct rb_error **err)
 {
 	RB_CLEANUP(rb_strv_clear) struct rb_strv names = RB_STRV_INIT;
-	int r = rb_source_names(from, &names);
+	int r = rb_list_names(from, &names);
 
 	for (size_t i = 0; r == 0 && i < names.n; i++)
 		if (renameat(from, names.v[i], to, names.v[i]) < 0)

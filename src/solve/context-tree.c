@@ -81,7 +81,7 @@ int rb_context_tree_archive(struct rb_snapshotter *snapshots, int fd,
 static int find_newest(int dirfd, unsigned depth, int64_t *newest)
 {
 	RB_CLEANUP(rb_strv_clear) struct rb_strv names = RB_STRV_INIT;
-	int r = depth > rb_layer_limits_default.depth ? -ELOOP : rb_source_names(dirfd, &names);
+	int r = depth > rb_layer_limits_default.depth ? -ELOOP : rb_list_names(dirfd, &names);
 
 	for (size_t i = 0; r == 0 && i < names.n; i++) {
 		struct stat st;
