@@ -130,8 +130,9 @@ struct rb_step {
 	enum rb_supervision_level supervision_level;
 	uint64_t caps; /* what root of the step has; the kernel has those up to cap_last */
 	unsigned cap_last;
-	int stdio[3]; /* borrowed or made; -1 as 0: the step's /dev/null */
-	int channel;  /* the child's end */
+	int stdio[3];   /* borrowed or made; -1 as 0: the step's /dev/null */
+	int channel;    /* the child's end */
+	int sys_net_fd; /* the network that /sys shows, where that is not the step's own; or -1 */
 };
 
 /* Adds a descriptor (takes it) and gives its index. */

@@ -26,6 +26,7 @@
 /* What outlives the start of a step. */
 struct rb_exec_private {
 	struct rb_stubs stubs;
+	int sys_net_fd; /* as in struct rb_step */
 	struct rb_oom_mark before;
 	struct rb_supervision supervision;
 };
@@ -67,6 +68,7 @@ static void step_free(struct rb_step *s)
 	rb_strv_wipe(&s->envp); /* secrets may be in it */
 	rb_strv_clear(&s->candidates);
 	rb_closep(&s->channel);
+	rb_closep(&s->sys_net_fd);
 	free(s);
 }
 
@@ -261,7 +263,7 @@ static struct rb_step *step_new(const struct rb_exec_spec *spec, const int stdio
 	RB_CLEANUP(step_freep) struct rb_step *s = rb_calloc(1, sizeof(*s));
 
 	s->spec = spec;
-	s->channel = -1;
+	s->channel = s->sys_net_fd = -1;
 	memcpy(s->stdio, stdio, sizeof(s->stdio));
 	if (rb_user_lookup(spec->root_fd, spec->user, &s->user, err) < 0 || check_user(s, err) < 0)
 		return NULL;
@@ -285,14 +287,11 @@ static uint64_t namespaces(const struct rb_exec_spec *spec)
 }
 
 /* Every id keeps its number: the nested namespace takes capabilities away, not ids. */
-static int write_nested_maps(const struct rb_host *host, int pidfd)
+static int write_nested_maps(const struct rb_host *host, int proc_fd)
 {
 	const struct rb_id_map *maps[] = {&host->uids, &host->gids};
 	static const char *const files[] = {"uid_map", "gid_map"};
-	RB_CLEANUP(rb_closep) int proc_fd = rb_host_open_proc(pidfd, NULL);
 
-	if (proc_fd < 0)
-		return proc_fd;
 	for (size_t i = 0; i < RB_ARRAY_LEN(files); i++) {
 		struct rb_id_map m = *maps[i];
 
@@ -367,19 +366,24 @@ static int let_go(int channel, struct rb_error **err)
 	return 0;
 }
 
-static int give_maps(const struct rb_step *s, int channel, int pidfd, struct rb_error **err)
+static int give_maps(struct rb_step *s, int channel, int pidfd, struct rb_error **err)
 {
-	int r = write_nested_maps(s->spec->host, pidfd);
+	RB_CLEANUP(rb_closep) int proc_fd = rb_host_open_proc(pidfd, NULL);
+	int r = proc_fd < 0 ? proc_fd : write_nested_maps(s->spec->host, proc_fd);
 
 	if (r < 0)
 		return rb_fail_sys(err, r, "cannot write the maps of the step's user namespace");
+	/* It is about to move on, and a network without members is taken down, also under /sys. */
+	if (s->spec->network == RB_NET_NONE &&
+	    (s->sys_net_fd = openat(proc_fd, "ns/net", O_RDONLY | O_CLOEXEC)) < 0)
+		return rb_fail_errno(err, "cannot keep the network of the step's /sys");
 	return let_go(channel, err);
 }
 
 /*
  * Follows the child until execve has closed the channel. 0, 1 when another try makes sense, or -1.
  */
-static int talk(const struct rb_step *s, int channel, const struct rb_child *child,
+static int talk(struct rb_step *s, int channel, const struct rb_child *child,
 		struct rb_supervision *supervision, struct rb_error **err)
 {
 	for (;;) {
@@ -486,8 +490,10 @@ static int start(const struct rb_exec_spec *spec, const int stdio[3], const int 
 		ret->attend_fd = rb_supervision_fd(&supervision);
 		child = (struct rb_child)RB_CHILD_INIT;
 		ret->private_ = rb_calloc(1, sizeof(*ret->private_));
-		*ret->private_ = (struct rb_exec_private){
-			.stubs = s->stubs, .before = before, .supervision = supervision};
+		*ret->private_ = (struct rb_exec_private){.stubs = s->stubs,
+							  .sys_net_fd = rb_steal_fd(&s->sys_net_fd),
+							  .before = before,
+							  .supervision = supervision};
 		s->stubs.n = 0;
 		return 0;
 	}
@@ -543,6 +549,7 @@ static void exec_clear(struct rb_exec *e)
 	if (e->private_) {
 		rb_supervision_clear(&e->private_->supervision);
 		rb_stubs_remove(&e->private_->stubs);
+		rb_closep(&e->private_->sys_net_fd);
 	}
 	free(e->private_);
 	rb_closep(&e->pidfd);

@@ -11,6 +11,7 @@
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -458,19 +459,25 @@ static void test_exec__files_and_devices(void)
 
 static void test_exec__network(void)
 {
-	struct sockaddr sa = {.sa_family = AF_UNIX, .sa_data = "\0rbt"};
+	struct sockaddr_un sa = {.sun_family = AF_UNIX};
 	struct root root;
+	char name[14];
 
 	/* the caller's abstract socket (threats S44) */
 	RB_CLEANUP(rb_closep) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (bind(fd, &sa, sizeof(sa.sa_family) + 4) == 0)
-		(void)listen(fd, 1);
+	/* one of this run's own: such names are the whole machine's, also of other pid namespaces
+	 */
+	int n = snprintf(name, sizeof(name), "rbt%s", work_dir + strlen(work_dir) - 6);
+	memcpy(sa.sun_path + 1, name, (size_t)n);
+	CHECK_INT(bind(fd, (struct sockaddr *)&sa, (socklen_t)(sizeof(sa.sun_family) + 1 + n)), 0);
+	CHECK_INT(listen(fd, 1), 0);
 	root_make(&root, NULL);
-	struct rb_exec_spec spec = spec_of(ARGV("/init", "connect", "rbt"));
+	struct rb_exec_spec spec = spec_of(ARGV("/init", "connect", name));
 	check_output(__FILE__, __LINE__, &root, &spec, "connect: ok\n");
 	spec.network = RB_NET_NONE;
 	check_output(__FILE__, __LINE__, &root, &spec, "connect: ECONNREFUSED\n");
-	spec.argv = ARGV("/init", "cat", "/sys/class/net/lo/flags");
+	/* /sys shows another one than the step's, which stays all the same */
+	spec.argv = ARGV("/init", "sleep", "1", "+", "cat", "/sys/class/net/lo/flags");
 	check_output(__FILE__, __LINE__, &root, &spec, "0x9\n"); /* IFF_UP | IFF_LOOPBACK */
 	root_clear(&root);
 }
