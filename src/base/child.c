@@ -118,25 +118,36 @@ int rb_spawn(const struct rb_spawn *spec, bool setuid_ok, struct rb_child *ret,
 	return 0;
 }
 
+/* By the descriptor where there is one: a number may be another process's by now. */
 int rb_child_wait(struct rb_child *c)
 {
-	int status;
+	const bool by_fd = c->pidfd >= 0;
+	siginfo_t si;
+	int r;
 
 	if (!c->pid)
 		return -ECHILD;
-	while (waitpid(c->pid, &status, 0) < 0)
-		if (errno != EINTR)
-			return -errno;
+	do {
+		r = waitid(by_fd ? (idtype_t)P_PIDFD : P_PID, by_fd ? (id_t)c->pidfd : (id_t)c->pid,
+			   &si, WEXITED);
+	} while (r < 0 && errno == EINTR);
+	if (r < 0)
+		r = -errno;
+	else
+		r = si.si_code == CLD_EXITED ? si.si_status : 128 + si.si_status;
 	c->pid = 0;
 	rb_closep(&c->pidfd);
-	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+	return r;
 }
 
 void rb_child_kill(struct rb_child *c)
 {
 	if (!c->pid)
 		return;
-	(void)kill(c->pid, SIGKILL);
+	if (c->pidfd >= 0)
+		(void)rb_sys_pidfd_send_signal(c->pidfd, SIGKILL);
+	else
+		(void)kill(c->pid, SIGKILL);
 	(void)rb_child_wait(c);
 }
 
@@ -179,8 +190,9 @@ bool rb_pidfd_has_ended(int pidfd)
 {
 	siginfo_t si = {0};
 
-	return waitid((idtype_t)P_PIDFD, (id_t)pidfd, &si, WEXITED | WNOHANG | WNOWAIT) == 0 &&
-	       si.si_pid;
+	return waitid((idtype_t)P_PIDFD, (id_t)pidfd, &si, WEXITED | WNOHANG | WNOWAIT) < 0
+		       ? errno == ECHILD
+		       : si.si_pid != 0;
 }
 
 int rb_open_signals(const int *signals, size_t n, sigset_t *before, struct rb_error **err)

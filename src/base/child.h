@@ -42,7 +42,7 @@ struct rb_spawn {
 int rb_spawn(const struct rb_spawn *spec, bool setuid_ok, struct rb_child *ret,
 	     struct rb_error **err);
 
-/* Whether the process has ended; it stays to be waited for. */
+/* Whether the process, a child, has ended; it stays to be waited for. */
 bool rb_pidfd_has_ended(int pidfd);
 /* Blocks signals and gives a non-blocking descriptor to read them from; *before (may be NULL) is
  * the mask as it was. */

@@ -284,8 +284,10 @@ static int start_agent(struct agent *a, struct rb_error **err)
 
 static int need_agent(struct agent *a, struct rb_error **err)
 {
-	if (a->socket_fd >= 0 || a->child.pid)
+	if (a->socket_fd >= 0 || (a->child.pid && !rb_pidfd_has_ended(a->child.pidfd)))
 		return 0;
+	rb_child_kill(&a->child);
+	rb_closep(&a->dir_fd);
 	if (start_agent(a, err) == 0)
 		return 0;
 	rb_child_kill(&a->child);

@@ -78,7 +78,7 @@ is "$(after next)" "0" "the next step has nothing of it"
 # What reads the messages of a step has no rights and nothing open but the two sockets.
 context forwarder <<'EOT'
 FROM ssh
-RUN --mount=type=ssh echo begin; sleep 1.5; ssh-add -l
+RUN --mount=type=ssh echo be''gin; sleep 1.5; ssh-add -l
 EOT
 rb build --progress=plain --no-cache --ssh default forwarder >forwarder.out 2>&1 &
 build=$!
@@ -159,6 +159,17 @@ wait_for 5 test ! -S "$second"
 python3 -c 'import socket; s = socket.socket(socket.AF_UNIX); s.bind("dead")'
 works "a socket that nobody serves" rb build --progress=plain --no-cache --ssh default=dead gone
 like "$err" '^#[0-9]+ [0-9.]+ error fetching identities: agent refused operation$' "refuses everything"
+context restarted <<'EOT'
+FROM ssh
+RUN --mount=type=ssh,id=deploy ssh-add -l; echo rea''dy; sleep 2
+RUN --mount=type=ssh,id=deploy ssh-add -l
+EOT
+rb build --progress=plain --no-cache --ssh deploy=one restarted >restarted.out 2>&1 &
+build=$!
+wait_for 10 grep -q ready restarted.out
+works "the agent of a build is killed" pkill -KILL -u "$(id -u)" -fx "ssh-agent -D -a agent"
+wait $build
+is "$? $(sed -nE 's/.* (SHA256:[^ ]*) .*/\1/p' restarted.out | tr '\n' ' ')" "0 $(fingerprint one) $(fingerprint one) " "and the next step has another one"
 agents() { [ "$(processes "ssh-agent -D -a agent")" = "$1" ]; }
 if wait_for 10 agents 0; then ok "no agent of a build is left running"; else not_ok "no agent of a build is left running"; fi
 is "$(grep -rlaF -e "$(sed -n 3p one)" -e "$(sed -n 3p two)" "$RB_ROOT")" "" "no key is in the store"
