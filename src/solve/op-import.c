@@ -15,6 +15,7 @@
 
 enum {
 	DOCUMENT_BYTES_MAX = 32 << 20,
+	REASON_BYTES_MAX = 4096,
 	READ_SEC = 30, /* all sources together; layers may take as long as they need */
 };
 
@@ -85,33 +86,40 @@ static int read_registry(struct rb_solver *s, const struct rb_cache_source *c,
 	return 0;
 }
 
+/* A line of the result: the manifest's digest, or why there is none. */
+static void read_source(struct rb_solver *s, const struct rb_cache_source *c,
+			struct rb_worker_port *port)
+{
+	RB_CLEANUP(rb_buf_clear) struct rb_buf line = RB_BUF_INIT;
+	struct rb_error *err = NULL;
+	struct rb_digest manifest;
+	char text[RB_DIGEST_TEXT_BYTES];
+
+	rb_worker_status(port, "importing cache manifest from %s", c->shown);
+	if ((c->path ? read_layout(s, c, &manifest, &err) : read_registry(s, c, &manifest, &err)) <
+	    0) {
+		RB_CLEANUP(rb_strp) char *why = rb_error_text(err);
+
+		for (char *p = why; (p = strchr(p, '\n'));)
+			*p = ' ';
+		rb_buf_add(&line, why, rb_min_size(strlen(why), REASON_BYTES_MAX));
+		rb_error_drop(&err);
+	} else {
+		rb_buf_addstr(&line, rb_digest_text(&manifest, text));
+	}
+	rb_buf_addch(&line, '\n');
+	rb_worker_part(port, line.ptr, line.len);
+}
+
 static void read_sources(struct rb_solver *s, struct rb_worker_port *port)
 {
 	const struct rb_solve_options *o = s->in.options;
-	RB_CLEANUP(rb_buf_clear) struct rb_buf out = RB_BUF_INIT;
-	char text[RB_DIGEST_TEXT_BYTES];
 
 	/* Whoever started rbuild may have it ignored. */
 	(void)signal(SIGALRM, SIG_DFL);
 	(void)alarm(READ_SEC);
-	for (size_t i = 0; i < o->n_cache_sources; i++) {
-		const struct rb_cache_source *c = &o->cache_sources[i];
-		struct rb_error *err = NULL;
-		struct rb_digest manifest;
-
-		rb_worker_status(port, "importing cache manifest from %s", c->shown);
-		if ((c->path ? read_layout(s, c, &manifest, &err)
-			     : read_registry(s, c, &manifest, &err)) == 0) {
-			rb_buf_addf(&out, "%s\n", rb_digest_text(&manifest, text));
-			continue;
-		}
-		RB_CLEANUP(rb_strp) char *why = rb_error_text(err);
-		rb_error_drop(&err);
-		for (char *p = why; (p = strchr(p, '\n'));)
-			*p = ' ';
-		rb_buf_addf(&out, "%s\n", why);
-	}
-	rb_worker_result(port, out.ptr, out.len);
+	for (size_t i = 0; i < o->n_cache_sources; i++)
+		read_source(s, &o->cache_sources[i], port);
 }
 
 /* --- fetching the layers --- */
@@ -197,8 +205,6 @@ static int fetch_stack(struct rb_solver *s, const struct import_hit *h, struct r
 
 static void fetch_hits(struct rb_solver *s, struct rb_worker_port *port)
 {
-	RB_CLEANUP(rb_buf_clear) struct rb_buf out = RB_BUF_INIT;
-
 	for (size_t i = 0; i < s->import->n_hits; i++) {
 		struct rb_error *err = NULL;
 		int r = fetch_stack(s, &s->import->hits[i], port, &err);
@@ -209,9 +215,8 @@ static void fetch_hits(struct rb_solver *s, struct rb_worker_port *port)
 			rb_worker_status(port, "%s", why);
 		}
 		rb_error_drop(&err);
-		rb_buf_addch(&out, r == 0 ? '1' : '0');
+		rb_worker_part(port, r == 0 ? "1" : "0", 1);
 	}
-	rb_worker_result(port, out.ptr, out.len);
 }
 
 int rb_op_import(void *ctx, struct rb_worker_port *port, struct rb_error **err)

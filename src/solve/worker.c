@@ -12,7 +12,7 @@
 #include "base/fd.h"
 #include "base/sys.h"
 
-enum message_type { MSG_STATUS = 1, MSG_RESULT = 2, MSG_ERROR = 3 };
+enum message_type { MSG_STATUS = 1, MSG_RESULT = 2, MSG_ERROR = 3, MSG_PART = 4 };
 
 struct header {
 	uint32_t type;
@@ -59,6 +59,11 @@ void rb_worker_status(struct rb_worker_port *port, const char *fmt, ...)
 	RB_CLEANUP(rb_strp) char *text = rb_vasprintf(fmt, ap);
 	va_end(ap);
 	send_message(port, MSG_STATUS, text, rb_min_size(strlen(text), RB_WORKER_MESSAGE_MAX));
+}
+
+void rb_worker_part(struct rb_worker_port *port, const void *data, size_t len)
+{
+	send_message(port, MSG_PART, data, len);
 }
 
 void rb_worker_result(struct rb_worker_port *port, const void *data, size_t len)
@@ -162,9 +167,9 @@ static void take_message(struct rb_worker *w, uint32_t type, const char *payload
 
 		if (status)
 			status(ctx, text);
-	} else if (type == MSG_RESULT) {
+	} else if (type == MSG_RESULT || type == MSG_PART) {
 		rb_buf_add(&w->result, payload, len);
-		w->done = true;
+		w->done = type == MSG_RESULT;
 	} else if (type == MSG_ERROR) {
 		take_error(w, payload, len);
 	} else {

@@ -4,9 +4,9 @@
  *
  *	u32 type | u32 length (at most RB_WORKER_MESSAGE_MAX) | payload
  *
- * in host byte order over a pipe, in the sequence STATUS* (RESULT | ERROR) and end of file.
- *Anything else, or an end without one of the last two, is an error of the worker. ERROR's payload
- *is struct rb_worker_fault and the text.
+ * in host byte order over a pipe, in the sequence (STATUS | PART)* (RESULT | ERROR) and end of
+ *file. PARTs and RESULT make the result. Anything else, or an end without one of the last two, is
+ *an error of the worker. ERROR's payload is struct rb_worker_fault and the text.
  */
 #ifndef RB_SOLVE_WORKER_H
 #define RB_SOLVE_WORKER_H
@@ -45,14 +45,16 @@ int rb_worker_start(rb_worker_fn *fn, void *ctx, struct rb_worker *ret, struct r
  * file, when rb_worker_finish() is due.
  */
 bool rb_worker_read(struct rb_worker *w, void (*status)(void *ctx, const char *text), void *ctx);
-/* Reaps. 0 with the result in w->result, or -1 with the worker's own error. Clears all but
- * w->result. */
+/* Reaps. 0 with the result in w->result, or -1 with the worker's own error and in w->result the
+ * parts that had come. Clears all but w->result. */
 int rb_worker_finish(struct rb_worker *w, struct rb_error **err);
 /* Kills, reaps, clears. */
 void rb_worker_kill(struct rb_worker *w);
 
 /* In the child. */
 void rb_worker_status(struct rb_worker_port *port, const char *fmt, ...) RB_PRINTF(2, 3);
+/* What comes before the rest of a result; it is not lost when the worker ends without that. */
+void rb_worker_part(struct rb_worker_port *port, const void *data, size_t len);
 void rb_worker_result(struct rb_worker_port *port, const void *data, size_t len);
 
 #endif

@@ -112,6 +112,12 @@ build plain --cache-from "$REGISTRY/nosuch:1" --cache-from "127.0.0.1:1/dead:1" 
 like "$err" "WARN: the cache $REGISTRY/nosuch:1 is not used: .*no such image" 'an image that is not there'
 like "$err" 'WARN: the cache 127.0.0.1:1/dead:1 is not used: ' 'a registry that is not there'
 is "$(progress | grep -v CACHED)" '' 'the third source is used all the same'
+store many
+many=()
+for i in {1..400}; do many+=(--cache-from "type=local,src=$(printf '/nosuch/%0200d' "$i")"); done
+build many "${many[@]}" --cache-from "$REGISTRY/app:1"
+is "$(grep -c 'WARN: the cache type=local,src=/nosuch/0.* is not used: cannot open' <<<"$err")" 400 'hundreds that are not there'
+is "$(progress | grep -v CACHED)" '' 'and the last one is used'
 
 # Caches that lie cost their hits and nothing else
 # lie NAME PYTHON: a copy of the cache whose config, as `c`, is changed; root is the directory
@@ -165,7 +171,8 @@ END
 	stop_later $!
 	wait_for 5 test -s "$T/port"
 	store stalls
-	(trap '' ALRM && exec "$RBUILD" --root "$RB_ROOT" build --progress plain --cache-from "127.0.0.1:$(cat "$T/port")/stalls:1" "$T/context" >"$T/stalls" 2>&1) &
+	cp -r "$T/min" "$T/beside"
+	(trap '' ALRM && exec "$RBUILD" --root "$RB_ROOT" build --progress plain --cache-from "type=local,src=$T/beside" --cache-from "127.0.0.1:$(cat "$T/port")/stalls:1" "$T/context" >"$T/stalls" 2>&1) &
 	stalling=$!
 fi
 
@@ -234,5 +241,7 @@ if [ "$RB_TEST_USER" = range ]; then
 	wait "$stalling"
 	is $? 0 'a registry that stalls does not fail the build'
 	like "$(cat "$T/stalls")" 'WARN: the cache .* is not used: it could not be read in time' 'and is told'
+	unlike "$(cat "$T/stalls")" "WARN: the cache .*$T/beside" 'the source before it'
+	is "$(step_states <"$T/stalls" | grep -E 'RUN|COPY|WORKDIR' | grep -v CACHED)" '' 'is used all the same'
 fi
 done_testing

@@ -18,10 +18,10 @@ static void add_status(void *ctx, const char *text)
 }
 
 /* Runs fn to its end; 0 or -1 as the worker's finish says. */
-static int run(rb_worker_fn *fn, struct rb_worker *w, struct rb_error **err)
+static int run(rb_worker_fn *fn, void *ctx, struct rb_worker *w, struct rb_error **err)
 {
 	rb_buf_clear(&statuses);
-	if (rb_worker_start(fn, NULL, w, err) < 0)
+	if (rb_worker_start(fn, ctx, w, err) < 0)
 		return -1;
 	for (;;) {
 		struct pollfd p = {.fd = w->fd, .events = POLLIN};
@@ -85,7 +85,7 @@ static void test_worker__brings_statuses_and_a_result(void)
 	struct rb_worker w = RB_WORKER_INIT;
 	struct rb_error *err = NULL;
 
-	CHECK_INT(run(say_result, &w, &err), 0);
+	CHECK_INT(run(say_result, NULL, &w, &err), 0);
 	CHECK_OK(&err);
 	CHECK_STR(statuses.ptr, "<1 of 2><done>");
 	CHECK_STR(w.result.ptr, "abc");
@@ -97,7 +97,7 @@ static void test_worker__brings_its_error_with_code_and_lines(void)
 	struct rb_worker w = RB_WORKER_INIT;
 	struct rb_error *err = NULL;
 
-	CHECK_INT(run(say_error, &w, &err), -1);
+	CHECK_INT(run(say_error, NULL, &w, &err), -1);
 	CHECK(err && err->code == RB_ERR_NOTFOUND);
 	CHECK_INT(err ? err->line_first : 0, 7);
 	CHECK_INT(err ? err->line_last : 0, 9);
@@ -109,9 +109,9 @@ static void test_worker__a_crash_is_an_error_and_not_ours(void)
 	struct rb_worker w = RB_WORKER_INIT;
 	struct rb_error *err = NULL;
 
-	CHECK_INT(run(crash, &w, &err), -1);
+	CHECK_INT(run(crash, NULL, &w, &err), -1);
 	CHECK_ERR(&err, "killed by signal 9");
-	CHECK_INT(run(vanish, &w, &err), -1);
+	CHECK_INT(run(vanish, NULL, &w, &err), -1);
 	CHECK_ERR(&err, "without a result (status 3)");
 }
 
@@ -120,10 +120,37 @@ static void test_worker__long_messages_arrive_whole(void)
 	struct rb_worker w = RB_WORKER_INIT;
 	struct rb_error *err = NULL;
 
-	CHECK_INT(run(big_result, &w, &err), 0);
+	CHECK_INT(run(big_result, NULL, &w, &err), 0);
 	CHECK_OK(&err);
 	CHECK_INT(statuses.len, 100 * 50002);
 	CHECK_INT(w.result.len, 60000);
+	rb_buf_clear(&w.result);
+}
+
+static int say_parts(void *ctx, struct rb_worker_port *port, struct rb_error **err)
+{
+	(void)err;
+	rb_worker_part(port, "a\n", 2);
+	rb_worker_status(port, "between");
+	rb_worker_part(port, "b\n", 2);
+	if (ctx)
+		(void)raise(SIGKILL);
+	return 0;
+}
+
+static void test_worker__parts_make_a_result_and_survive_its_death(void)
+{
+	struct rb_worker w = RB_WORKER_INIT;
+	struct rb_error *err = NULL;
+
+	CHECK_INT(run(say_parts, NULL, &w, &err), 0);
+	CHECK_OK(&err);
+	CHECK_STR(w.result.ptr, "a\nb\n");
+	CHECK_STR(statuses.ptr, "<between>");
+	rb_buf_clear(&w.result);
+	CHECK_INT(run(say_parts, &w, &w, &err), -1);
+	CHECK_ERR(&err, "killed by signal 9");
+	CHECK_STR(w.result.ptr, "a\nb\n");
 	rb_buf_clear(&w.result);
 }
 
@@ -147,7 +174,7 @@ static void test_worker__broken_protocol_is_an_error(void)
 	struct rb_worker w = RB_WORKER_INIT;
 	struct rb_error *err = NULL;
 
-	CHECK_INT(run(garbage, &w, &err), -1);
+	CHECK_INT(run(garbage, NULL, &w, &err), -1);
 	CHECK_ERR(&err, "protocol");
 }
 
@@ -158,6 +185,7 @@ int main(void)
 		TAP(test_worker__brings_its_error_with_code_and_lines),
 		TAP(test_worker__a_crash_is_an_error_and_not_ours),
 		TAP(test_worker__long_messages_arrive_whole),
+		TAP(test_worker__parts_make_a_result_and_survive_its_death),
 		TAP(test_worker__broken_protocol_is_an_error),
 		TAP_END,
 	});
