@@ -310,6 +310,11 @@ void rb_json_add_str(struct rb_json *arr, const char *value)
 	rb_json_add(arr, wrap(string_value(value)));
 }
 
+struct rb_json *rb_json_copy(const struct rb_json *j)
+{
+	return wrap(must(json_deep_copy(un(j))));
+}
+
 char *rb_json_dump(const struct rb_json *j, unsigned indent)
 {
 	size_t flags = (indent ? JSON_INDENT(indent) : JSON_COMPACT) | JSON_ENCODE_ANY;

@@ -58,6 +58,9 @@ int rb_json_get_object(const struct rb_json *obj, const char *key, const char *w
 int rb_json_get_array(const struct rb_json *obj, const char *key, const char *what,
 		      const struct rb_json **ret, struct rb_error **err);
 
+/* A value of a document of its own. */
+struct rb_json *rb_json_copy(const struct rb_json *j);
+
 /* Building. Setters take the key order as called; text that is not UTF-8 is written with U+FFFD. */
 struct rb_json *rb_json_new_object(void);
 struct rb_json *rb_json_new_array(void);

@@ -390,3 +390,43 @@ char *rb_manifest_dump(const struct rb_manifest *m)
 	rb_json_set(doc, is_index ? "manifests" : "layers", list);
 	return rb_json_dump(doc, 2);
 }
+
+static int keep_member(void *ctx, const char *key, const struct rb_json *value)
+{
+	if (!rb_streq(key, "manifests"))
+		rb_json_set(ctx, key, rb_json_copy(value));
+	return 0;
+}
+
+static bool has_ref_name(const struct rb_json *entry, const char *name)
+{
+	const struct rb_json *a = rb_json_member(entry, "annotations");
+	const char *s = a ? rb_json_string(rb_json_member(a, REF_NAME_KEY), NULL) : NULL;
+
+	return s && rb_streq(s, name);
+}
+
+char *rb_index_put(const char *text, size_t len, const struct rb_descriptor *entry,
+		   struct rb_error **err)
+{
+	RB_CLEANUP(rb_manifest_clear) struct rb_manifest valid = {.kind = RB_DOC_INDEX};
+	RB_CLEANUP(rb_json_freep) struct rb_json *doc = rb_json_new_object();
+	RB_CLEANUP(rb_json_freep) struct rb_json *old = NULL;
+	struct rb_json *list = rb_json_new_array();
+
+	rb_json_set_i64(doc, "schemaVersion", 2);
+	rb_json_set_str(doc, "mediaType", RB_MT_OCI_INDEX);
+	rb_json_set(doc, "manifests", list);
+	if (len) {
+		old = rb_json_parse(text, len, "index", err);
+		if (!old || rb_manifest_parse(text, len, RB_MT_OCI_INDEX, &valid, err) < 0)
+			return NULL;
+		(void)rb_json_each(old, keep_member, doc);
+		const struct rb_json *entries = rb_json_member(old, "manifests");
+		for (size_t i = 0; i < rb_json_length(entries); i++)
+			if (!has_ref_name(rb_json_at(entries, i), entry->ref_name))
+				rb_json_add(list, rb_json_copy(rb_json_at(entries, i)));
+	}
+	rb_json_add(list, write_descriptor(entry));
+	return rb_json_dump(doc, 2);
+}

@@ -60,5 +60,12 @@ const struct rb_descriptor *rb_index_choose(const struct rb_manifest *index,
 					    const struct rb_platform *want);
 /* OCI form; caller frees. */
 char *rb_manifest_dump(const struct rb_manifest *m);
+/*
+ * The text of an index with one more entry, instead of those of the same ref_name. All else that
+ * others have written into it stays. An empty text is no index yet. Errors: RB_ERR_CORRUPT. Caller
+ * frees.
+ */
+char *rb_index_put(const char *text, size_t len, const struct rb_descriptor *entry,
+		   struct rb_error **err);
 
 #endif

@@ -230,50 +230,30 @@ static char *make_manifest(const struct cache_writer *w, const struct rb_digest 
 	return text;
 }
 
-/* The index that is there, without the entry of our tag. */
-static int read_index(int dir, const char *tag, struct rb_manifest *ret, struct rb_error **err)
+/* Empty when there is none yet. */
+static int read_index(int dir, struct rb_buf *ret, struct rb_error **err)
 {
-	RB_CLEANUP(rb_buf_clear) struct rb_buf text = RB_BUF_INIT;
-	size_t kept = 0;
-
-	*ret = (struct rb_manifest){.kind = RB_DOC_INDEX};
 	if (faccessat(dir, "index.json", F_OK, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)
 		return 0;
-	if (rb_layout_read_json(dir, "index.json", &text, err) < 0 ||
-	    rb_manifest_parse(text.ptr, text.len, RB_MT_OCI_INDEX, ret, err) < 0)
-		return rb_wrap(err, "cannot add to the cache, which other tags may be in; remove "
-				    "the directory to start it anew");
-	for (size_t i = 0; i < ret->n_layers; i++) {
-		struct rb_descriptor *d = &ret->layers[i];
-
-		if (!d->ref_name || !rb_streq(d->ref_name, tag)) {
-			ret->layers[kept++] = *d;
-			continue;
-		}
-		free(d->media_type);
-		free(d->ref_name);
-		free(d->image_name);
-	}
-	ret->n_layers = kept;
-	return 0;
+	return rb_layout_read_json(dir, "index.json", ret, err);
 }
 
 static int put_index(int dir, const struct rb_output_spec *spec, const struct rb_digest *manifest,
-		     uint64_t size, struct rb_manifest *index, struct rb_error **err)
+		     uint64_t size, struct rb_manifest *ret, struct rb_error **err)
 {
 	static const char layout[] = "{\"imageLayoutVersion\":\"1.0.0\"}";
-	const char *tag = spec->tag ? spec->tag : "latest";
+	RB_CLEANUP(rb_buf_clear) struct rb_buf old = RB_BUF_INIT;
+	RB_CLEANUP(rb_strp) char *tag = rb_strdup(spec->tag ? spec->tag : "latest");
+	RB_CLEANUP(rb_strp) char *media_type = rb_strdup(RB_MT_OCI_MANIFEST);
+	RB_CLEANUP(rb_strp) char *text = NULL;
+	const struct rb_descriptor entry = {
+		.media_type = media_type, .digest = *manifest, .size = size, .ref_name = tag};
 
-	if (read_index(dir, tag, index, err) < 0)
+	if (read_index(dir, &old, err) < 0 || !(text = rb_index_put(old.ptr, old.len, &entry, err)))
+		return rb_wrap(err, "cannot add to the cache, which other tags may be in; remove "
+				    "the directory to start it anew");
+	if (rb_manifest_parse(text, strlen(text), RB_MT_OCI_INDEX, ret, err) < 0)
 		return -1;
-	index->layers = rb_reallocarray(index->layers, index->n_layers + 1, sizeof(*index->layers));
-	index->layers[index->n_layers++] = (struct rb_descriptor){
-		.media_type = rb_strdup(RB_MT_OCI_MANIFEST),
-		.digest = *manifest,
-		.size = size,
-		.ref_name = rb_strdup(tag),
-	};
-	RB_CLEANUP(rb_strp) char *text = rb_manifest_dump(index);
 	return rb_publish_at(dir, "oci-layout", layout, strlen(layout), 0644, err) < 0
 		       ? -1
 		       : rb_publish_at(dir, "index.json", text, strlen(text), 0644, err);

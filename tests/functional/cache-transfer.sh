@@ -204,7 +204,21 @@ dead="$(printf %064d 7) .rbuild-0123456789abcdef $(printf %064d 8).tmp-012345678
 printf 'FROM scratch\nARG TARGETARCH\nENV A=$TARGETARCH\nCOPY source /\n' >"$T/context/several"
 works 'an image of two platforms' rb build --platform linux/amd64,linux/arm64 -f "$T/context/several" -o "type=oci,dest=$T/several.oci" "$T/context"
 works 'in the same layout' skopeo copy --quiet --all "oci-archive:$T/several.oci" "oci:$T/max:several"
+python3 - "$T/max/index.json" <<'END'
+import json, sys
+index = json.load(open(sys.argv[1]))
+index["annotations"] = {"org.example.of": "somebody"}
+for m in index["manifests"]: m["annotations"]["org.example.note"] = "of " + m["annotations"]["org.opencontainers.image.ref.name"]
+json.dump(index, open(sys.argv[1], "w"))
+END
 build reset --cache-to "type=local,dest=$T/max,mode=min,reset=true"
+is "$(python3 - "$T/max/index.json" <<'END'
+import json, sys
+index = json.load(open(sys.argv[1]))
+print(index["annotations"]["org.example.of"], *[m["annotations"].get("org.example.note", "ours") for m in index["manifests"]])
+END
+)" \
+	'somebody of zstd of several ours' 'what others wrote into the index stays'
 is "$(cd "$T/max/blobs/sha256" && ls -d $dead README 2>/dev/null)" README 'reset removes what no tag names, also what a killed build left'
 works 'and not what an index names' skopeo copy --quiet --all "oci:$T/max:several" "oci:$T/several"
 store after-reset

@@ -472,6 +472,32 @@ static void test_index__keeps_names(void)
 	rb_manifest_clear(&again);
 }
 
+static void test_index__put_replaces_a_name_and_keeps_what_others_wrote(void)
+{
+	static const char in[] =
+		"{\"schemaVersion\":2,\"annotations\":{\"by\":\"x\"},\"manifests\":["
+		"{\"mediaType\":\"" RB_MT_OCI_MANIFEST "\",\"digest\":\"" DIGEST
+		"\",\"size\":1,\"annotations\":{\"a\":\"b\"}},"
+		"{\"mediaType\":\"" RB_MT_OCI_MANIFEST "\",\"digest\":\"" DIGEST
+		"\",\"size\":2,\"annotations\":{\"org.opencontainers.image.ref."
+		"name\":\"t\"}}]}";
+	char type[] = RB_MT_OCI_MANIFEST, tag[] = "t";
+	struct rb_descriptor d = {.media_type = type, .size = 9, .ref_name = tag};
+	struct rb_error *err = NULL;
+	RB_CLEANUP(rb_strp) char *put = rb_index_put(in, strlen(in), &d, &err);
+	RB_CLEANUP(rb_strp) char *new = rb_index_put("", 0, &d, &err);
+
+	CHECK_OK(&err);
+	CHECK(put && strstr(put, "\"by\": \"x\"") && strstr(put, "\"a\": \"b\""));
+	CHECK(put && strstr(put, "\"size\": 1,") && !strstr(put, "\"size\": 2"));
+	CHECK(put && strstr(put, "\"size\": 9"));
+	CHECK(new &&strstr(new, "\"size\": 9"));
+	CHECK(!rb_index_put("{", 1, &d, &err));
+	CHECK_ERR(&err, "not valid JSON");
+	CHECK(!rb_index_put("{\"schemaVersion\":2,\"manifests\":[7]}", 36, &d, &err));
+	CHECK_ERR(&err, "");
+}
+
 /* --- caches --- */
 
 #define D(c) "sha256:" c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c c
@@ -627,6 +653,7 @@ int main(void)
 		TAP(test_manifest__limits_the_number_of_layers),
 		TAP(test_index__chooses),
 		TAP(test_index__keeps_names),
+		TAP(test_index__put_replaces_a_name_and_keeps_what_others_wrote),
 		TAP(test_cache_config__round_trips),
 		TAP(test_cache_config__refuses_and_leaves_out),
 		TAP(test_rfc3339__is_read),
