@@ -151,6 +151,13 @@ bool rb_ascii_isalnum(char c)
 	return rb_ascii_isalpha(c) || rb_ascii_isdigit(c);
 }
 
+int rb_cmp_u32(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return (x > y) - (x < y);
+}
+
 int64_t rb_monotonic_ns(void)
 {
 	struct timespec t;

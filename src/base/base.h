@@ -85,6 +85,9 @@ static inline size_t rb_min_size(size_t a, size_t b)
 	return a < b ? a : b;
 }
 
+/* Order of uint32_t, for qsort and bsearch. */
+int rb_cmp_u32(const void *a, const void *b);
+
 static inline bool rb_streq(const char *a, const char *b)
 {
 	return __builtin_strcmp(a, b) == 0;

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/unicode.h"
+
 /* struct rb_json is never defined: a pointer to it is a json_t in disguise, so that jansson stays
  * in here. */
 static json_t *un(const struct rb_json *j)
@@ -222,24 +224,6 @@ struct rb_json *rb_json_new_array(void)
 	return wrap(must(json_array()));
 }
 
-/* Length of the UTF-8 sequence at s, or 0 when it is not valid (RFC 3629: no surrogates, no
- * overlong forms). */
-static size_t utf8_len(const unsigned char *s)
-{
-	if (s[0] < 0x80)
-		return 1;
-	if (s[0] >= 0xc2 && s[0] <= 0xdf && (s[1] & 0xc0) == 0x80)
-		return 2;
-	if ((s[0] & 0xf0) == 0xe0 && (s[1] & 0xc0) == 0x80 && (s[2] & 0xc0) == 0x80 &&
-	    !(s[0] == 0xe0 && s[1] < 0xa0) && !(s[0] == 0xed && s[1] >= 0xa0))
-		return 3;
-	if (s[0] >= 0xf0 && s[0] <= 0xf4 && (s[1] & 0xc0) == 0x80 && (s[2] & 0xc0) == 0x80 &&
-	    (s[3] & 0xc0) == 0x80 && !(s[0] == 0xf0 && s[1] < 0x90) &&
-	    !(s[0] == 0xf4 && s[1] >= 0x90))
-		return 4;
-	return 0;
-}
-
 static json_t *string_value(const char *s)
 {
 	json_t *v = json_string(s);
@@ -247,14 +231,11 @@ static json_t *string_value(const char *s)
 	if (v)
 		return v;
 	struct rb_buf b = RB_BUF_INIT;
-	while (*s) {
-		size_t n = utf8_len((const unsigned char *)s);
-
-		if (n)
-			rb_buf_add(&b, s, n);
+	for (const char *at = s; *s; at = s) {
+		if (rb_rune_next(&s) < RB_RUNE_BYTE)
+			rb_buf_add(&b, at, (size_t)(s - at));
 		else
 			rb_buf_addstr(&b, "\xef\xbf\xbd");
-		s += n ? n : 1;
 	}
 	v = must(json_string(b.ptr));
 	rb_buf_clear(&b);

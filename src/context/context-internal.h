@@ -65,8 +65,6 @@ void rb_glob_set_clear(struct rb_glob_set *s);
 void rb_glob_begin(const struct rb_glob *g, struct rb_glob_set *ret);
 void rb_glob_step(const struct rb_glob *g, const uint32_t *from, size_t n, uint32_t c,
 		  struct rb_glob_set *ret);
-/* Next character of a NUL-terminated text, which moves on. */
-uint32_t rb_glob_char(const char **text);
 
 /* Whether some pattern matches path; *ret_below (may be NULL): whether one may match below it. */
 bool rb_glob_matches(const struct rb_glob *g, const char *path, bool *ret_below);

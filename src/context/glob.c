@@ -3,41 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/unicode.h"
 #include "context/context-internal.h"
-
-/* Bytes that are not UTF-8 are characters beyond Unicode, one for each byte. */
-enum { BAD_BYTE = 0x110000 };
-
-static bool continues(unsigned char c)
-{
-	return (c & 0xc0) == 0x80;
-}
-
-uint32_t rb_glob_char(const char **text)
-{
-	static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-	const unsigned char *s = (const unsigned char *)*text;
-	unsigned len = s[0] < 0x80             ? 1
-		       : (s[0] & 0xe0) == 0xc0 ? 2
-		       : (s[0] & 0xf0) == 0xe0 ? 3
-		       : (s[0] & 0xf8) == 0xf0 ? 4
-					       : 0;
-	uint32_t c = len < 2 ? s[0] : s[0] & (0x7fu >> len);
-
-	for (unsigned i = 1; i < len; i++) {
-		if (!continues(s[i])) {
-			len = 0;
-			break;
-		}
-		c = c << 6 | (s[i] & 0x3fu);
-	}
-	if (len == 0 || c < least[len] || c > 0x10ffff || (c >= 0xd800 && c < 0xe000)) {
-		*text += 1;
-		return BAD_BYTE + s[0];
-	}
-	*text += len;
-	return c;
-}
 
 static struct rb_glob_tok *add_tok(struct rb_glob *g, enum rb_glob_op op)
 {
@@ -56,8 +23,8 @@ static int class_char(const char **p, uint32_t *ret)
 		(*p)++;
 	if (**p == '\0')
 		return -EINVAL;
-	*ret = rb_glob_char(p);
-	return *ret >= BAD_BYTE || **p == '\0' ? -EINVAL : 0;
+	*ret = rb_rune_next(p);
+	return *ret >= RB_RUNE_BYTE || **p == '\0' ? -EINVAL : 0;
 }
 
 /* From behind "[" to behind "]". */
@@ -123,7 +90,7 @@ static int add_pattern(struct rb_glob *g, const char *pattern, bool deep)
 		} else {
 			if (*p == '\\' && *++p == '\0')
 				return -EINVAL;
-			add_tok(g, RB_GLOB_CHAR)->a = rb_glob_char(&p);
+			add_tok(g, RB_GLOB_CHAR)->a = rb_rune_next(&p);
 		}
 	}
 	add_tok(g, RB_GLOB_END);
@@ -266,7 +233,7 @@ bool rb_glob_matches(const struct rb_glob *g, const char *path, bool *ret_below)
 	rb_glob_set_init(&sets[1], g);
 	rb_glob_begin(g, &sets[0]);
 	while (*path && sets[now].n) {
-		uint32_t c = rb_glob_char(&path);
+		uint32_t c = rb_rune_next(&path);
 
 		rb_glob_step(g, sets[now].v, sets[now].n, c, &sets[!now]);
 		now = !now;

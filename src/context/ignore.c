@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/path.h"
+#include "base/unicode.h"
 #include "context/context-internal.h"
 
 enum {
@@ -64,13 +65,6 @@ static void add_bound(struct automaton *a, uint32_t c)
 	a->bounds[a->n_classes++] = c;
 }
 
-static int by_value(const void *x, const void *y)
-{
-	uint32_t a = *(const uint32_t *)x, b = *(const uint32_t *)y;
-
-	return a < b ? -1 : a > b;
-}
-
 static uint32_t find_class(const struct automaton *a, uint32_t c)
 {
 	uint32_t lo = 0, hi = a->n_classes;
@@ -104,7 +98,7 @@ static void make_classes(struct automaton *a)
 		add_bound(a, g->ranges[i].lo);
 		add_bound(a, g->ranges[i].hi + 1);
 	}
-	qsort(a->bounds, a->n_classes, sizeof(*a->bounds), by_value);
+	qsort(a->bounds, a->n_classes, sizeof(*a->bounds), rb_cmp_u32);
 	for (uint32_t i = 0; i < a->n_classes; i++)
 		if (i == 0 || a->bounds[i] != a->bounds[n - 1])
 			a->bounds[n++] = a->bounds[i];
@@ -259,7 +253,7 @@ static int32_t decide(const struct rb_ignore *ig, const char *path, int32_t *ret
 
 	/* No position left: nothing matches this path or one below it. */
 	while (*path && ig->automaton->states[state].n) {
-		uint32_t c = rb_glob_char(&path);
+		uint32_t c = rb_rune_next(&path);
 
 		if (c == '/' && ig->automaton->states[state].matched > last)
 			last = ig->automaton->states[state].matched;
@@ -320,20 +314,6 @@ bool rb_ignore_has_catch_all(const struct rb_ignore *ig)
 
 /* --- the file --- */
 
-static bool is_blank(char c)
-{
-	return c == ' ' || (c >= '\t' && c <= '\r');
-}
-
-static struct rb_slice trim(struct rb_slice s)
-{
-	for (; s.len && is_blank(s.ptr[0]); s.ptr++)
-		s.len--;
-	while (s.len && is_blank(s.ptr[s.len - 1]))
-		s.len--;
-	return s;
-}
-
 /* Takes the text it is shown with. */
 static int add_rule(struct rb_ignore *ig, const char *glob, bool exception, const char *text,
 		    struct rb_error **err)
@@ -351,7 +331,7 @@ static int add_pattern(struct rb_ignore *ig, struct rb_slice s, struct rb_error 
 	RB_CLEANUP(rb_strp) char *text = rb_strndup(s.ptr, s.len);
 
 	if (exception)
-		s = trim((struct rb_slice){s.ptr + 1, s.len - 1});
+		s = rb_slice_trim((struct rb_slice){s.ptr + 1, s.len - 1});
 	if (s.len == 0)
 		return rb_fail(err, RB_ERR_CONTEXT, "illegal exclusion pattern: \"!\"");
 	RB_CLEANUP(rb_strp) char *raw = rb_strndup(s.ptr, s.len);
@@ -385,7 +365,7 @@ int rb_ignore_new(const char *const *patterns, size_t n, struct rb_ignore **ret,
 	RB_CLEANUP(rb_ignore_freep) struct rb_ignore *ig = start();
 
 	for (size_t i = 0; i < n; i++) {
-		struct rb_slice s = trim(rb_slice_str(patterns[i]));
+		struct rb_slice s = rb_slice_trim(rb_slice_str(patterns[i]));
 
 		if (s.len && add_pattern(ig, s, err) < 0)
 			return -1;
@@ -407,7 +387,7 @@ int rb_ignore_new_all_but(const char *pattern, struct rb_ignore **ret, struct rb
 
 static int add_line(struct rb_ignore *ig, struct rb_slice line, struct rb_error **err)
 {
-	struct rb_slice s = trim(line);
+	struct rb_slice s = rb_slice_trim(line);
 
 	return s.len == 0 || line.ptr[0] == '#' ? 0 : add_pattern(ig, s, err);
 }
@@ -421,20 +401,16 @@ int rb_ignore_parse(const char *text, size_t len, const char *file, struct rb_ig
 	if (len > IGNORE_BYTES_MAX)
 		return rb_fail(err, RB_ERR_CONTEXT, "%s is larger than the limit of %d bytes", file,
 			       IGNORE_BYTES_MAX);
-	if (len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) {
-		text += 3;
-		len -= 3;
-	}
-	while (len) {
-		const char *nl = memchr(text, '\n', len);
-		size_t n = nl ? (size_t)(nl - text) : len;
+	struct rb_slice rest = rb_slice_skip_mark((struct rb_slice){text, len});
+	while (rest.len) {
+		const char *nl = memchr(rest.ptr, '\n', rest.len);
+		size_t n = nl ? (size_t)(nl - rest.ptr) : rest.len;
 
 		number++;
-		if (add_line(ig, (struct rb_slice){text, n}, err) < 0)
+		if (add_line(ig, (struct rb_slice){rest.ptr, n}, err) < 0)
 			return rb_wrap(err, "%s:%u", file, number);
 		n += nl != NULL;
-		text += n;
-		len -= n;
+		rest = (struct rb_slice){rest.ptr + n, rest.len - n};
 	}
 	*ret = finish(rb_steal_ptr(&ig));
 	return 0;

@@ -6,6 +6,7 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/error.h"
+#include "base/unicode.h"
 #include "dockerfile/dockerfile.h"
 
 enum {
@@ -24,24 +25,6 @@ enum {
 	/* Names kept for the lint; more help nobody. */
 	RB_EXPAND_REPORT_MAX = 64,
 };
-
-/* ---- unicode.c: the character classes of Go, which the language inherited ---- */
-
-/* A byte that is no UTF-8 is a character of its own: RB_RUNE_BYTE | byte. */
-#define RB_RUNE_BYTE 0x110000u
-
-/* Decodes the character at s (len > 0 bytes); returns its length. */
-size_t rb_rune_decode(const char *s, size_t len, uint32_t *ret);
-bool rb_rune_is_space(uint32_t c);
-/* Letter, decimal digit or underscore: what a variable name consists of. */
-bool rb_rune_is_word(uint32_t c);
-bool rb_rune_is_printable(uint32_t c);
-/* Length of the white space character at s, 0 when there is none. */
-size_t rb_rune_space(const char *s, size_t len);
-struct rb_slice rb_slice_ltrim(struct rb_slice s);
-struct rb_slice rb_slice_trim(struct rb_slice s);
-/* Without the byte order mark of a file. */
-struct rb_slice rb_slice_skip_mark(struct rb_slice file);
 
 /* ---- glob.c: patterns of ${v#p} and ${v/p/r} ---- */
 

@@ -222,13 +222,6 @@ static int lookup_passwd(const struct rb_buf *text, const char *user, struct pas
 	return 0;
 }
 
-static int by_number(const void *a, const void *b)
-{
-	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-
-	return (x > y) - (x < y);
-}
-
 int rb_user_lookup(int root_fd, const char *spec, struct rb_user *ret, struct rb_error **err)
 {
 	RB_CLEANUP(user_spec_clear) struct user_spec s = {0};
@@ -259,7 +252,7 @@ int rb_user_lookup(int root_fd, const char *spec, struct rb_user *ret, struct rb
 		add_groups_of(&group, p.name, &u, &cap);
 	}
 	/* As setgroups(2) keeps them, for those who get them from a supervisor. */
-	qsort(u.groups, u.n_groups, sizeof(*u.groups), by_number);
+	qsort(u.groups, u.n_groups, sizeof(*u.groups), rb_cmp_u32);
 	*ret = u;
 	u = (struct rb_user){0};
 	return 0;

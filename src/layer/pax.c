@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/sysmacros.h>
 
+#include "base/unicode.h"
 #include "layer/layer-internal.h"
 
 enum {
@@ -139,25 +140,6 @@ static void add_time(struct rb_buf *out, const char *key, struct timespec t)
 	add_text(out, key, text);
 }
 
-/* Well-formed UTF-8 (RFC 3629): what pax requires of names unless they are declared as binary. */
-static bool is_utf8(const char *s)
-{
-	for (const unsigned char *p = (const unsigned char *)s; *p;) {
-		unsigned more = *p < 0x80 ? 0 : *p < 0xc2 ? 9 : *p < 0xe0 ? 1 : *p < 0xf0 ? 2 : 3;
-		unsigned first = *p++;
-
-		if (more == 9 || first > 0xf4)
-			return false;
-		if ((first == 0xe0 && *p < 0xa0) || (first == 0xed && *p > 0x9f) ||
-		    (first == 0xf0 && *p < 0x90) || (first == 0xf4 && *p > 0x8f))
-			return false;
-		for (; more; more--)
-			if ((*p++ & 0xc0) != 0x80)
-				return false;
-	}
-	return true;
-}
-
 static int add_xattrs(struct rb_buf *out, const struct rb_tar_entry *e, struct rb_error **err)
 {
 	for (size_t i = 0; i < e->n_xattrs; i++) {
@@ -237,7 +219,7 @@ int rb_tar_header(struct rb_buf *out, const struct rb_tar_entry *e, struct rb_er
 
 	if (e->linkname)
 		put_text(h.linkname, NAME_BYTES, e->linkname, strlen(e->linkname));
-	if ((long_name && !is_utf8(e->path)) || (long_link && !is_utf8(e->linkname)))
+	if ((long_name && !rb_is_utf8(e->path)) || (long_link && !rb_is_utf8(e->linkname)))
 		add_text(&records, "hdrcharset", "BINARY");
 	if (long_name)
 		add_text(&records, "path", e->path);

@@ -38,13 +38,6 @@ CHANGE(setregid, ID(0), ID(1))
 CHANGE(setresgid, ID(0), ID(1), ID(2))
 CHANGE(setfsgid, ID(0))
 
-static int by_number(const void *a, const void *b)
-{
-	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-
-	return (x > y) - (x < y);
-}
-
 static void free_groups(uint32_t **p)
 {
 	free(*p);
@@ -66,7 +59,7 @@ int64_t rb_call_setgroups(struct call *c)
 	for (size_t i = 0; i < n; i++)
 		if (groups[i] == UINT32_MAX)
 			return -EINVAL;
-	qsort(groups, n, sizeof(*groups), by_number);
+	qsort(groups, n, sizeof(*groups), rb_cmp_u32);
 	cred.groups = groups;
 	cred.n_groups = n;
 	return store(c, &cred, 0);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/path.h"
+#include "base/unicode.h"
 #include "context/context-internal.h"
 
 /* Beyond these the naive matcher takes too long. */
@@ -28,12 +29,12 @@ static bool class_has(const char **p, uint32_t c)
 	*p += negated;
 	for (bool first = true; first || **p != ']'; first = false) {
 		*p += **p == '\\';
-		uint32_t lo = rb_glob_char(p), hi = lo;
+		uint32_t lo = rb_rune_next(p), hi = lo;
 
 		if (**p == '-') {
 			(*p)++;
 			*p += **p == '\\';
-			hi = rb_glob_char(p);
+			hi = rb_rune_next(p);
 		}
 		found |= c >= lo && c <= hi;
 	}
@@ -56,7 +57,7 @@ static bool match(const char *start, const char *p, const char *s)
 			return true;
 		bool any = p == start && p[2] != '/' && plain(rest);
 		while (*s) {
-			uint32_t c = rb_glob_char(&s);
+			uint32_t c = rb_rune_next(&s);
 
 			if ((any || c == '/') && match(start, rest, s))
 				return true;
@@ -68,13 +69,13 @@ static bool match(const char *start, const char *p, const char *s)
 			/* "*" before "*" is read from the left: "***" is "**" and "*" */
 			if (match(start, p + 1, s))
 				return true;
-			if (!*s || rb_glob_char(&s) == '/')
+			if (!*s || rb_rune_next(&s) == '/')
 				return false;
 		}
 	}
 	if (!*s)
 		return false;
-	uint32_t c = rb_glob_char(&s);
+	uint32_t c = rb_rune_next(&s);
 	if (*p == '[') {
 		p++;
 		return class_has(&p, c) && match(start, p, s);
@@ -82,7 +83,7 @@ static bool match(const char *start, const char *p, const char *s)
 	if (*p == '?')
 		return c != '/' && match(start, p + 1, s);
 	p += *p == '\\';
-	return rb_glob_char(&p) == c && match(start, p, s);
+	return rb_rune_next(&p) == c && match(start, p, s);
 }
 
 static bool match_or_parent(const char *pattern, const char *path)

@@ -89,6 +89,13 @@ static const struct {
 	 "a",
 	 "a | b"},
 	{"\r\n  a  \r\n\t\n", "a | b"},
+	/* All white space that Unicode knows. */
+	{"\xc2\xa0"
+	 "a\xe3\x80\x80\n!\xe2\x80\x83"
+	 "a\xc2\x85\n\xe2\x80\x8b"
+	 "b\n",
+	 "\xe2\x80\x8b"
+	 "b | a b"},
 	{"a b", "| a b"},
 	{"", "| a b/c"},
 	/* characters */

@@ -3,39 +3,12 @@
 
 #include <string.h>
 
+#include "base/unicode.h"
+
 #define ESC         0x1bu
 #define BEL         0x07u
 #define DEL         0x7fu
-#define NOT_UTF8    UINT32_MAX
 #define TAB_COLUMNS 8
-
-/* One code point at s; *ret_len is 1 for a byte that does not begin a well-formed sequence. */
-static uint32_t decode(const unsigned char *s, size_t len, size_t *ret_len)
-{
-	static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-	size_t n = s[0] < 0x80             ? 1
-		   : (s[0] & 0xe0) == 0xc0 ? 2
-		   : (s[0] & 0xf0) == 0xe0 ? 3
-		   : (s[0] & 0xf8) == 0xf0 ? 4
-					   : 0;
-	uint32_t cp;
-
-	*ret_len = 1;
-	if (n == 1)
-		return s[0];
-	if (n == 0 || n > len)
-		return NOT_UTF8;
-	cp = s[0] & (0x7fu >> n);
-	for (size_t i = 1; i < n; i++) {
-		if ((s[i] & 0xc0) != 0x80)
-			return NOT_UTF8;
-		cp = cp << 6 | (s[i] & 0x3fu);
-	}
-	if (cp < least[n] || cp > 0x10ffff || (cp >= 0xd800 && cp <= 0xdfff))
-		return NOT_UTF8;
-	*ret_len = n;
-	return cp;
-}
 
 /* Controls of the terminal, and marks that reorder or hide what stands around them. */
 static bool is_hidden(uint32_t cp)
@@ -85,8 +58,9 @@ size_t rb_progress_clean(struct rb_buf *out, const char *text, size_t len, size_
 	size_t cols = 0;
 
 	for (size_t i = 0, step; i < len && cols < cols_max; i += step) {
-		uint32_t cp = decode(s + i, len - i, &step);
+		uint32_t cp;
 
+		step = rb_rune_decode(text + i, len - i, &cp);
 		if (cp == ESC) {
 			step = escape_len(s + i, len - i);
 		} else if (cp == '\t') {
@@ -96,7 +70,7 @@ size_t rb_progress_clean(struct rb_buf *out, const char *text, size_t len, size_
 		} else if (cp == '\n') {
 			rb_buf_addch(out, ' ');
 			cols++;
-		} else if (cp == NOT_UTF8) {
+		} else if (cp >= RB_RUNE_BYTE) {
 			rb_buf_addstr(out, "\xef\xbf\xbd");
 			cols++;
 		} else if (!is_hidden(cp)) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <string.h>
+#include "base/unicode.h"
 
-#include "dockerfile/dockerfile-internal.h"
+#include <string.h>
 
 struct range {
 	uint32_t first, last;
@@ -158,6 +158,14 @@ size_t rb_rune_decode(const char *s, size_t len, uint32_t *ret)
 	}
 	*ret = c;
 	return n;
+}
+
+bool rb_is_utf8(const char *text)
+{
+	while (*text)
+		if (rb_rune_next(&text) >= RB_RUNE_BYTE)
+			return false;
+	return true;
 }
 
 bool rb_rune_is_space(uint32_t c)
