@@ -221,6 +221,30 @@ static void end_import(struct rb_solver *s, unsigned node, struct rb_error **err
 		rb_sched_again(s->sched, node);
 }
 
+/* What goes wrong is about the lines that ask for the work. */
+static void place_error(const struct job *job, struct rb_error **err)
+{
+	switch (job->kind) {
+	case JOB_CONFIG:
+	case JOB_MATERIALIZE:
+		(void)rb_error_at(err, job->image->line_first, job->image->line_last);
+		break;
+	case JOB_REMOTE:
+		(void)rb_error_at(err, job->remote->line_first, job->remote->line_last);
+		break;
+	case JOB_VERTEX:
+		(void)rb_error_at(err, job->vertex->inst->line_first, job->vertex->inst->line_last);
+		break;
+	case JOB_CONTEXT:
+	case JOB_EPOCH:
+	case JOB_ELABORATE:
+	case JOB_STAGE_END:
+	case JOB_IMPORT:
+	case JOB_TASK:
+		break;
+	}
+}
+
 static void end_job(struct rb_solver *s, unsigned node, struct rb_error **err)
 {
 	struct job *job = s->jobs[node];
@@ -237,6 +261,7 @@ static void end_job(struct rb_solver *s, unsigned node, struct rb_error **err)
 		rb_solve_emit(s, job->ev, was_cached ? RB_EV_CACHED : RB_EV_DONE, NULL);
 		return;
 	}
+	place_error(job, err);
 	RB_CLEANUP(rb_strp) char *text = rb_error_text(*err);
 	rb_sched_drop(s->sched, node);
 	rb_solve_emit(s, job->ev, RB_EV_ERROR, text);

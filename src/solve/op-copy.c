@@ -192,11 +192,6 @@ static int copy_and_commit(struct rb_solver *s, const struct rb_vertex *v, struc
 	return 0;
 }
 
-static int place(const struct rb_vertex *v, int r, struct rb_error **err)
-{
-	return r < 0 ? rb_error_at(err, v->inst->line_first, v->inst->line_last) : 0;
-}
-
 /* Heredocs, URLs and git repositories alone take from no tree. */
 static int open_source(struct rb_solver *s, const struct rb_vertex *v, struct source_tree *ret,
 		       struct rb_error **err)
@@ -220,7 +215,7 @@ int rb_op_copy(void *ctx, struct rb_worker_port *port, struct rb_error **err)
 	else if (r == 0)
 		r = copy_and_commit(op->solver, v, &src, port, err);
 	rb_source_tree_clear(&src);
-	return place(v, r, err);
+	return r < 0 ? -1 : 0;
 }
 
 /* --- COPY --link: its result over the stage
@@ -237,7 +232,7 @@ int rb_op_link(void *ctx, struct rb_worker_port *port, struct rb_error **err)
 
 	if (r == 0)
 		send_result(port, false, meta.id);
-	return place(v, r, err);
+	return r;
 }
 
 /* --- WORKDIR
@@ -304,9 +299,11 @@ static int make_workdir(const struct rb_vertex *v, int root_fd, struct rb_ledger
 		     : 0;
 }
 
-static int workdir(struct rb_solver *s, const struct rb_vertex *v, struct rb_worker_port *port,
-		   struct rb_error **err)
+int rb_op_workdir(void *ctx, struct rb_worker_port *port, struct rb_error **err)
 {
+	const struct op_files *op = ctx;
+	struct rb_solver *s = op->solver;
+	const struct rb_vertex *v = op->vertex;
 	RB_CLEANUP(rb_active_freep) struct rb_active *active = NULL;
 	RB_CLEANUP(rb_closep) int mount = -1;
 	struct rb_snapshot_meta meta;
@@ -322,11 +319,4 @@ static int workdir(struct rb_solver *s, const struct rb_vertex *v, struct rb_wor
 		return -1;
 	send_result(port, false, meta.id);
 	return 0;
-}
-
-int rb_op_workdir(void *ctx, struct rb_worker_port *port, struct rb_error **err)
-{
-	const struct op_files *op = ctx;
-
-	return place(op->vertex, workdir(op->solver, op->vertex, port, err), err);
 }

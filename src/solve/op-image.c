@@ -143,7 +143,7 @@ static int pull_failed(const struct op_image *op, struct rb_error **err)
 	if (op->image->near_stage && *op->image->near_stage)
 		(void)rb_wrap(err, "no earlier stage is called %s, so it is taken for an image",
 			      op->image->near_stage);
-	return rb_error_at(err, op->image->line_first, op->image->line_last);
+	return -1;
 }
 
 int rb_op_pull_config(void *ctx, struct rb_worker_port *port, struct rb_error **err)
@@ -354,7 +354,7 @@ int rb_op_materialize(void *ctx, struct rb_worker_port *port, struct rb_error **
 	int r = materialize(op, &m, port, err);
 
 	rb_manifest_clear(&m);
-	return r < 0 ? rb_error_at(err, op->image->line_first, op->image->line_last) : 0;
+	return r;
 }
 
 /* --- layers of the result

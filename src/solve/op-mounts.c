@@ -181,14 +181,6 @@ static int copy_contexts(struct op_mounts_work *w, struct rb_worker_port *port,
 	return 0;
 }
 
-/* A worker's error is about the lines of the step. */
-static int place(const struct op_mounts_work *w, struct rb_error **err)
-{
-	const struct rb_inst *inst = w->vertex->inst;
-
-	return rb_error_at(err, inst->line_first, inst->line_last);
-}
-
 /*
  * A worker whose result is "1 <snapshot id>" when the contents of the inputs, which the look-up
  * could not know, have a result in the cache; else "0" and the contents.
@@ -202,12 +194,12 @@ static int work_trees(void *ctx, struct rb_worker_port *port, struct rb_error **
 	char hex[RB_DIGEST_TEXT_BYTES];
 
 	if (rb_input_compute(s, w->vertex, err) < 0)
-		return place(w, err);
+		return -1;
 	if (!w->vertex->no_cache && st->has_content && rb_cache_get(s, &st->content_key, st->id)) {
 		rb_buf_addf(&result, "1 %s", st->id);
 	} else {
 		if (copy_contexts(w, port, err) < 0)
-			return place(w, err);
+			return -1;
 		rb_buf_addstr(&result, "0");
 		for (size_t i = 0; i < w->vertex->run.n_trees; i++)
 			rb_buf_addf(&result, " %s", rb_digest_text(&st->content[i], hex));
@@ -330,7 +322,7 @@ static int work_wait(void *ctx, struct rb_worker_port *port, struct rb_error **e
 	const struct op_mounts_work *w = ctx;
 
 	if (rb_caches_wait(w->mounts->caches, port, err) < 0)
-		return place(w, err);
+		return -1;
 	rb_worker_result(port, "", 0);
 	return 0;
 }
@@ -340,7 +332,7 @@ static int work_fill(void *ctx, struct rb_worker_port *port, struct rb_error **e
 	const struct op_mounts_work *w = ctx;
 
 	if (rb_caches_fill(w->mounts->caches, err) < 0)
-		return place(w, err);
+		return -1;
 	rb_worker_result(port, "", 0);
 	return 0;
 }

@@ -102,7 +102,7 @@ int rb_op_remote(void *ctx, struct rb_worker_port *port, struct rb_error **err)
 					       parse_checksum(op->remote, &sum), &file, err);
 
 	if (r < 0)
-		return rb_error_at(err, op->remote->line_first, op->remote->line_last);
+		return -1;
 	if (op->remote->git)
 		text = rb_asprintf("git %d %s %s %lld", commit.downloaded, commit.object,
 				   commit.commit, (long long)commit.time);

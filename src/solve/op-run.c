@@ -323,18 +323,16 @@ static int prepare_filter(struct rb_solver *s, struct rb_error **err)
 /* What to do when the mounts have come that far. */
 static int go_on(struct rb_solver *s, struct job *job, int mounts, struct rb_error **err)
 {
-	const struct rb_vertex *v = job->vertex;
-
 	if (mounts == RB_MOUNTS_BUSY)
 		return 0;
 	job->was_cached = mounts == RB_MOUNTS_CACHED;
 	if (mounts < 0 || job->was_cached)
-		return mounts < 0 ? rb_error_at(err, v->inst->line_first, v->inst->line_last) : 1;
+		return mounts < 0 ? -1 : 1;
 	struct op_run *run = op_run_new();
 	if (prepare_filter(s, err) < 0 || check_devices(s, job, err) < 0 ||
 	    start(s, job, run, NULL, err) < 0) {
 		op_run_free(run);
-		return rb_error_at(err, v->inst->line_first, v->inst->line_last);
+		return -1;
 	}
 	job->run = run;
 	return 0;
@@ -523,7 +521,7 @@ int rb_op_run_finish(struct rb_solver *s, struct job *job, char id[static RB_ID_
 		s->failed_run->active = rb_steal_ptr(&run->active);
 	}
 	op_run_free(run);
-	return r < 0 ? rb_error_at(err, v->inst->line_first, v->inst->line_last) : 0;
+	return r;
 }
 
 void rb_op_run_kill(struct job *job)

@@ -385,7 +385,9 @@ int rb_solve_materialize(struct rb_solver *s, bool tree, bool blobs, bool may_wo
 		.solver = s, .image = root.image, .unpack = need_tree, .verify = need_blobs};
 	name = rb_asprintf("%s %s", need_tree ? "unpacking" : "checking layers of",
 			   root.image->name);
-	return rb_solve_task(s, name, rb_op_materialize, &op, NULL, err);
+	if (rb_solve_task(s, name, rb_op_materialize, &op, NULL, err) < 0)
+		return rb_error_at(err, root.image->line_first, root.image->line_last);
+	return 0;
 }
 
 enum rb_outlook rb_solve_outlook(const struct rb_solver *s, const struct rb_vertex *v)
