@@ -11,14 +11,46 @@ struct node {
 	size_t n_dependents, cap_dependents;
 };
 
+/*
+ * The lowest first, as a binary heap. What leaves the state that it waits in stays here until it is
+ * taken, and one that comes back is here twice: whoever takes an id looks at its state.
+ */
+struct heap {
+	unsigned *v;
+	size_t n, cap;
+};
+
 struct rb_sched {
 	struct node *nodes;
 	size_t n, cap;
 	unsigned slots, running;
-	/* Every node below these is neither READY / QUEUED: keeps the search for the next one
-	 * short. */
-	size_t first_ready, first_queued;
+	struct heap ready, queued;
 };
+
+static void heap_put(struct heap *h, unsigned id)
+{
+	size_t i;
+
+	rb_grow(h->v, h->n, &h->cap);
+	for (i = h->n++; i && h->v[(i - 1) / 2] > id; i = (i - 1) / 2)
+		h->v[i] = h->v[(i - 1) / 2];
+	h->v[i] = id;
+}
+
+static unsigned heap_take(struct heap *h)
+{
+	unsigned lowest = h->v[0], last = h->v[--h->n];
+	size_t i = 0;
+
+	for (size_t child; (child = 2 * i + 1) < h->n; i = child) {
+		child += child + 1 < h->n && h->v[child + 1] < h->v[child];
+		if (h->v[child] >= last)
+			break;
+		h->v[i] = h->v[child];
+	}
+	h->v[i] = last;
+	return lowest;
+}
 
 struct rb_sched *rb_sched_new(void)
 {
@@ -32,6 +64,8 @@ void rb_sched_free(struct rb_sched *s)
 	for (size_t i = 0; i < s->n; i++)
 		free(s->nodes[i].dependents);
 	free(s->nodes);
+	free(s->ready.v);
+	free(s->queued.v);
 	free(s);
 }
 
@@ -50,8 +84,7 @@ static struct node *get(const struct rb_sched *s, unsigned id)
 static void make_ready(struct rb_sched *s, unsigned id)
 {
 	get(s, id)->state = RB_NODE_READY;
-	if (id < s->first_ready)
-		s->first_ready = id;
+	heap_put(&s->ready, id);
 }
 
 unsigned rb_sched_add(struct rb_sched *s)
@@ -92,13 +125,14 @@ enum rb_node_state rb_sched_state(const struct rb_sched *s, unsigned id)
 
 bool rb_sched_next(struct rb_sched *s, unsigned *ret)
 {
-	for (; s->first_ready < s->n; s->first_ready++) {
-		struct node *node = &s->nodes[s->first_ready];
+	while (s->ready.n) {
+		unsigned id = heap_take(&s->ready);
+		struct node *node = get(s, id);
 
 		if (node->state != RB_NODE_READY || node->examined)
 			continue;
 		node->examined = true;
-		*ret = (unsigned)s->first_ready;
+		*ret = id;
 		return true;
 	}
 	return false;
@@ -111,8 +145,7 @@ void rb_sched_want_slot(struct rb_sched *s, unsigned id)
 	if (node->state != RB_NODE_READY)
 		rb_bug("node %u wants a slot before it is ready", id);
 	node->state = RB_NODE_QUEUED;
-	if (id < s->first_queued)
-		s->first_queued = id;
+	heap_put(&s->queued, id);
 }
 
 void rb_sched_reconsider(struct rb_sched *s)
@@ -129,12 +162,14 @@ bool rb_sched_next_job(struct rb_sched *s, unsigned *ret)
 {
 	if (s->running >= s->slots)
 		return false;
-	for (; s->first_queued < s->n; s->first_queued++) {
-		if (s->nodes[s->first_queued].state != RB_NODE_QUEUED)
+	while (s->queued.n) {
+		unsigned id = heap_take(&s->queued);
+
+		if (get(s, id)->state != RB_NODE_QUEUED)
 			continue;
-		s->nodes[s->first_queued].state = RB_NODE_RUNNING;
+		get(s, id)->state = RB_NODE_RUNNING;
 		s->running++;
-		*ret = (unsigned)s->first_queued;
+		*ret = id;
 		return true;
 	}
 	return false;

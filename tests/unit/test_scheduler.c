@@ -191,6 +191,74 @@ static void test_scheduler__a_long_chain(void)
 	}
 }
 
+/* A chain whose beginning was added last, as stages are that are named at the end. */
+static void test_scheduler__a_long_chain_backwards(void)
+{
+	enum { N = 20000 };
+	RB_CLEANUP(rb_sched_freep) struct rb_sched *s = rb_sched_new();
+	unsigned n;
+
+	for (unsigned i = 0; i < N; i++) {
+		unsigned id = rb_sched_add(s);
+
+		if (i)
+			rb_sched_depend(s, i - 1, id);
+	}
+	for (unsigned i = N; i-- > 0;) {
+		CHECK(rb_sched_next(s, &n));
+		CHECK_INT(n, i);
+		rb_sched_finish(s, n);
+	}
+	CHECK(!rb_sched_next(s, &n));
+}
+
+/* Whatever the graph: of those that may be looked at the lowest one, each once. */
+static void check_random_graph(unsigned seed)
+{
+	enum { N = 40 };
+	RB_CLEANUP(rb_sched_freep) struct rb_sched *s = rb_sched_new();
+	unsigned order[N], missing[N] = {0}, n;
+	bool needs[N][N] = {{false}}, handed[N] = {false};
+
+	srandom(seed);
+	for (unsigned i = 0; i < N; i++) {
+		unsigned k = (unsigned)random() % (i + 1);
+
+		order[i] = order[k];
+		order[k] = i;
+		(void)rb_sched_add(s);
+	}
+	for (unsigned i = 0; i < 3 * N; i++) {
+		unsigned a = (unsigned)random() % N, b = (unsigned)random() % N;
+		unsigned node = order[a > b ? a : b], input = order[a > b ? b : a];
+
+		if (a == b || needs[node][input])
+			continue;
+		needs[node][input] = true;
+		missing[node]++;
+		rb_sched_depend(s, node, input);
+	}
+	for (unsigned i = 0; i < N; i++) {
+		unsigned lowest = 0;
+
+		while (lowest < N && (handed[lowest] || missing[lowest]))
+			lowest++;
+		CHECK(rb_sched_next(s, &n));
+		CHECK_INT(n, lowest);
+		handed[n] = true;
+		rb_sched_finish(s, n);
+		for (unsigned k = 0; k < N; k++)
+			missing[k] -= needs[k][n];
+	}
+	CHECK(!rb_sched_next(s, &n));
+}
+
+static void test_scheduler__random_graphs(void)
+{
+	for (unsigned seed = 1; seed <= 200; seed++)
+		check_random_graph(seed);
+}
+
 int main(void)
 {
 	return tap_run((const struct tap_test[]){
@@ -203,6 +271,8 @@ int main(void)
 		TAP(test_scheduler__what_is_queued_can_be_looked_at_again),
 		TAP(test_scheduler__a_running_node_can_go_on_later),
 		TAP(test_scheduler__a_long_chain),
+		TAP(test_scheduler__a_long_chain_backwards),
+		TAP(test_scheduler__random_graphs),
 		TAP_END,
 	});
 }
