@@ -287,6 +287,39 @@ static void test_progress__plain_parallel_is_complete(void)
 	check_complete(out, 10, 200);
 }
 
+/* Thousands that end while one speaks: each whole, in the order in which they ended. */
+static void test_progress__plain_many_wait(void)
+{
+	enum { N = 20000 };
+	int fd;
+	RB_CLEANUP(rb_progress_freep)
+	struct rb_progress *p = new_on_memfd(RB_PROGRESS_PLAIN, &fd);
+	RB_CLEANUP(rb_buf_clear) struct rb_buf want = RB_BUF_INIT;
+	char text[64];
+
+	feed(p, &(struct step){RB_EV_ADD, N, 0, "speaks"});
+	feed(p, &(struct step){RB_EV_START, N, 0, NULL});
+	rb_buf_addstr(&want, "#1 speaks\n#1 DONE 0.1s\n\n");
+	for (unsigned v = 0; v < N; v++) {
+		(void)snprintf(text, sizeof(text), "[v%u]", v);
+		feed(p, &(struct step){RB_EV_ADD, v, 1, text});
+		feed(p, &(struct step){RB_EV_START, v, 1, NULL});
+		if (v % 2)
+			feed(p, &(struct step){RB_EV_LOG, v, 1, "x\n"});
+	}
+	for (unsigned v = N; v-- > 0;) {
+		feed(p, &(struct step){RB_EV_DONE, v, 1, NULL});
+		rb_buf_addf(&want, "#%u [v%u]\n", N - v + 1, v);
+		if (v % 2)
+			rb_buf_addf(&want, "#%u 0.000 x\n", N - v + 1);
+		rb_buf_addf(&want, "#%u DONE 0.0s\n\n", N - v + 1);
+	}
+	feed(p, &(struct step){RB_EV_DONE, N, 100, NULL});
+	rb_progress_finish(p, false, 100 * MS);
+	RB_CLEANUP(rb_strp) char *out = take_output(fd);
+	CHECK(rb_streq(out, want.ptr));
+}
+
 /* A vertex that waits with more than a mebibyte gets the word at once; a line without an end is
  * broken there. */
 static void test_progress__plain_bounded(void)
@@ -829,6 +862,7 @@ int main(void)
 		TAP(test_progress__plain_partial_lines),
 		TAP(test_progress__plain_turns),
 		TAP(test_progress__plain_parallel_is_complete),
+		TAP(test_progress__plain_many_wait),
 		TAP(test_progress__plain_bounded),
 		TAP(test_progress__broken_output),
 		TAP(test_progress__tty_rows),

@@ -15,15 +15,36 @@
 #define PENDING_BYTES   (1024 * 1024)
 #define TICK_MS         250
 
-static bool waits(const struct rb_progress_vertex *v)
+static void stop_waiting(struct rb_progress_vertex *v)
 {
-	return v->waits_since_ns >= 0 && !v->closed;
+	struct rb_progress_queue *q = v->queue;
+
+	if (!q)
+		return;
+	size_t i = q->first;
+	while (q->v[i] != v)
+		i++;
+	memmove(q->v + q->first + 1, q->v + q->first, (i - q->first) * sizeof(*q->v));
+	if (++q->first == q->n)
+		q->first = q->n = 0;
+	v->queue = NULL;
 }
 
-static void wants_word(struct rb_progress_vertex *v, int64_t now_ns)
+static void wants_word(struct rb_progress *p, struct rb_progress_vertex *v)
 {
-	if (v->waits_since_ns < 0)
-		v->waits_since_ns = now_ns;
+	struct rb_progress_queue *q = rb_progress_ended(v) ? &p->ended : &p->running;
+
+	if (v->closed || v->queue == q)
+		return;
+	stop_waiting(v);
+	if (q->first && q->n == q->cap) {
+		memmove(q->v, q->v + q->first, (q->n - q->first) * sizeof(*q->v));
+		q->n -= q->first;
+		q->first = 0;
+	}
+	rb_grow(q->v, q->n, &q->cap);
+	q->v[q->n++] = v;
+	v->queue = q;
 }
 
 /* Pending lines get their number when they are printed: numbers follow the first print. */
@@ -31,7 +52,7 @@ static void print_pending(struct rb_progress *p, struct rb_progress_vertex *v, i
 {
 	const char *s = v->pending.ptr, *end = s + v->pending.len;
 
-	v->waits_since_ns = -1;
+	stop_waiting(v);
 	if (s == end)
 		return;
 	p->current_said_ns = now_ns;
@@ -46,31 +67,28 @@ static void print_pending(struct rb_progress *p, struct rb_progress_vertex *v, i
 	rb_buf_clear(&v->pending);
 }
 
-/* Who speaks next: vertices that have ended first, then the one that waits longest. */
+/* Who speaks next: vertices that have ended, then one with too much to keep, then the one that
+ * waits longest. */
 static struct rb_progress_vertex *next_speaker(const struct rb_progress *p)
 {
+	const struct rb_progress_queue *q = &p->running;
 	struct rb_progress_vertex *best = NULL;
 
-	for (size_t i = 0; i < p->n; i++) {
-		struct rb_progress_vertex *v = p->vertices[i];
-
-		if (v == p->current || !waits(v))
-			continue;
-		if (v->pending.len > PENDING_BYTES)
-			return v;
-		if (!best || rb_progress_ended(v) > rb_progress_ended(best) ||
-		    (rb_progress_ended(v) == rb_progress_ended(best) &&
-		     v->waits_since_ns < best->waits_since_ns))
-			best = v;
+	if (p->ended.first < p->ended.n)
+		return p->ended.v[p->ended.first];
+	for (size_t i = q->first; i < q->n; i++) {
+		if (q->v[i]->pending.len > PENDING_BYTES)
+			return q->v[i];
+		if (!best)
+			best = q->v[i];
 	}
 	return best;
 }
 
-static bool must_yield(const struct rb_progress *p, const struct rb_progress_vertex *next,
-		       int64_t now_ns)
+static bool keeps_word(const struct rb_progress *p, int64_t now_ns)
 {
-	return next->pending.len > PENDING_BYTES || now_ns - p->current_said_ns >= SILENT_NS ||
-	       now_ns - p->current_since_ns >= TURN_NS;
+	return p->current && !p->has_overfull && now_ns - p->current_said_ns < SILENT_NS &&
+	       now_ns - p->current_since_ns < TURN_NS;
 }
 
 static void give_word(struct rb_progress *p, struct rb_progress_vertex *v, int64_t now_ns)
@@ -79,6 +97,7 @@ static void give_word(struct rb_progress *p, struct rb_progress_vertex *v, int64
 		v->number = ++p->last_number;
 	rb_buf_addf(&p->out, "#%u %s\n", v->number, v->name);
 	p->current = v;
+	p->has_overfull = false;
 	p->current_since_ns = p->current_said_ns = now_ns;
 }
 
@@ -95,8 +114,7 @@ static void speak(struct rb_progress *p, int64_t now_ns)
 				p->current = NULL;
 			}
 		}
-		next = next_speaker(p);
-		if (!next || (p->current && !must_yield(p, next, now_ns)))
+		if (keeps_word(p, now_ns) || !(next = next_speaker(p)))
 			return;
 		if (p->current)
 			rb_buf_addf(&p->out, "#%u ...\n\n", p->current->number);
@@ -161,7 +179,7 @@ static void plain_event(struct rb_progress *p, struct rb_progress_vertex *v,
 		return;
 	case RB_EV_START:
 		v->status_out_ns = ev->time_ns;
-		wants_word(v, ev->time_ns);
+		wants_word(p, v);
 		break;
 	case RB_EV_LOG:
 		break;
@@ -182,7 +200,8 @@ static void plain_event(struct rb_progress *p, struct rb_progress_vertex *v,
 		break;
 	}
 	if (v->pending.len)
-		wants_word(v, ev->time_ns);
+		wants_word(p, v);
+	p->has_overfull |= v != p->current && v->pending.len > PENDING_BYTES;
 	speak(p, ev->time_ns);
 }
 
@@ -206,7 +225,7 @@ static void plain_finish(struct rb_progress *p, int64_t now_ns)
 	for (size_t i = 0; i < p->n; i++)
 		if (p->vertices[i]->status_unsaid) {
 			add_status(p->vertices[i], now_ns);
-			wants_word(p->vertices[i], now_ns);
+			wants_word(p, p->vertices[i]);
 		}
 	do {
 		if (p->current) {

@@ -50,11 +50,11 @@ struct rb_progress_vertex {
 	char *status; /* clean; NULL: none yet */
 	int64_t status_first_ns, status_last_ns;
 
-	/* Of the plain renderer: its number (0: no line printed yet), lines not printed yet, since
-	 * when it waits to be printed (-1: it does not), when its last status went out. */
+	/* Of the plain renderer: its number (0: no line printed yet), lines not printed yet, where
+	 * it waits for the word (or NULL), when its last status went out. */
 	unsigned number;
 	struct rb_buf pending;
-	int64_t waits_since_ns;
+	struct rb_progress_queue *queue;
 	int64_t status_out_ns;
 	bool status_unsaid, closed;
 
@@ -85,6 +85,11 @@ struct rb_progress_ops {
 	void (*finish)(struct rb_progress *p, int64_t now_ns);
 };
 
+struct rb_progress_queue {
+	struct rb_progress_vertex **v; /* first .. n */
+	size_t first, n, cap;
+};
+
 struct rb_progress {
 	const struct rb_progress_ops *ops;
 	int fd;      /* borrowed */
@@ -94,12 +99,15 @@ struct rb_progress {
 	struct rb_buf out;
 	struct rb_progress_vertex **vertices; /* in the order of their start; waiting ones last */
 	size_t n, cap;
+	size_t n_begun;
 	struct rb_progress_vertex *failed; /* the first one with an error */
 
 	/* plain */
 	struct rb_progress_vertex *current; /* whose lines are being printed */
 	int64_t current_since_ns, current_said_ns;
 	unsigned last_number;
+	struct rb_progress_queue running, ended; /* those that wait for the word */
+	bool has_overfull;                       /* one of them has more than is kept */
 
 	/* tty */
 	unsigned width, height;

@@ -70,6 +70,8 @@ void rb_progress_free(struct rb_progress *p)
 	for (size_t i = 0; i < p->n; i++)
 		vertex_free(p->vertices[i]);
 	free(p->vertices);
+	free(p->running.v);
+	free(p->ended.v);
 	free(p->rows);
 	rb_buf_clear(&p->out);
 	free(p);
@@ -93,7 +95,6 @@ static struct rb_progress_vertex *vertex_add(struct rb_progress *p, const struct
 		.started_ns = -1,
 		.partial = {RB_BUF_INIT, RB_BUF_INIT},
 		.pending = RB_BUF_INIT,
-		.waits_since_ns = -1,
 		.inputs = rb_calloc(ev->n_inputs, sizeof(*v->inputs)),
 		.n_inputs = ev->n_inputs,
 	};
@@ -107,12 +108,13 @@ static struct rb_progress_vertex *vertex_add(struct rb_progress *p, const struct
 /* Moves a vertex that begins behind those that began before it. */
 static void vertex_to_front(struct rb_progress *p, struct rb_progress_vertex *v)
 {
-	size_t from = 0, to = 0;
+	size_t from = p->n, to = p->n_begun;
 
-	while (p->vertices[from] != v)
-		from++;
-	while (to < from && p->vertices[to]->state != RB_VERTEX_WAITING)
-		to++;
+	if (v->state != RB_VERTEX_WAITING)
+		return;
+	p->n_begun++;
+	while (p->vertices[--from] != v)
+		;
 	memmove(p->vertices + to + 1, p->vertices + to, (from - to) * sizeof(*p->vertices));
 	p->vertices[to] = v;
 }
