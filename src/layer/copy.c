@@ -521,6 +521,21 @@ static bool is_dir_at(int rootfd, const char *real)
 	return fd >= 0;
 }
 
+/* A file becomes DEST itself: that of one source only, or the last one would be all that stays. */
+static int take_dest(const struct copier *c, struct rb_error **err)
+{
+	bool *taken = c->spec->dest_is_file;
+
+	if (taken && *taken)
+		return rb_fail(err, RB_ERR_DOCKERFILE,
+			       "cannot copy several files to /%s, which is not a directory; if it "
+			       "is meant to be one, end it with a slash: %s/",
+			       c->dst.ptr, c->spec->dest);
+	if (taken)
+		*taken = true;
+	return 0;
+}
+
 /* Rule 6: where a file goes. c->dst is its path then; returns its directory, in which it has
  * *ret_name. */
 static int file_dest(struct copier *c, const char **ret_name, struct rb_error **err)
@@ -536,6 +551,8 @@ static int file_dest(struct copier *c, const char **ret_name, struct rb_error **
 				       "in the destination",
 				       name, c->spec->dest);
 		(void)rb_layer_push(&c->dst, name);
+	} else if (take_dest(c, err) < 0) {
+		return -1;
 	}
 	const char *slash = strrchr(c->dst.ptr, '/');
 	RB_CLEANUP(rb_strp)

@@ -23,8 +23,11 @@ struct rb_copy_spec {
 			    (rule 3) */
 	const char
 		*name; /* base name used when dest is a directory: that of the source as matched */
-	const char *dest; /* absolute path in the destination root */
-	bool dest_is_dir; /* dest was written with a trailing "/" or "/.", or as "." or "" */
+	const char *dest;   /* absolute path in the destination root */
+	bool dest_is_dir;   /* dest was written with a trailing "/" or "/.", or as "." or "" */
+	bool *dest_is_file; /* shared by the copies of one instruction: set by the one that makes
+			       dest itself a file, after which another such one is refused, since
+			       it would undo it; NULL: there is one copy only */
 	int64_t chown_uid, chown_gid;       /* -1: keep (or 0:0 for a local context) */
 	const struct rb_mode_change *chmod; /* NULL: keep; of files and directories, never links */
 	const struct rb_copy_as *as;        /* of a single file; NULL: what its inode says */
@@ -40,9 +43,9 @@ enum { RB_COPY_TAKE = 0, RB_COPY_SKIP = 1, RB_COPY_DESCEND = 2 };
 
 /*
  * Copies one resolved source. Errors carry the paths: "cannot copy to non-directory: /x", "cannot
- * replace to directory /x with file". Data goes by copy_file_range with holes kept; hard links
- * inside one call are kept; devices become ledger entries; sockets of a context become empty
- * regular files, those of other sources are left out;
+ * replace to directory /x with file", "cannot copy several files to /x". Data goes by
+ * copy_file_range with holes kept; hard links inside one call are kept; devices become ledger
+ * entries; sockets of a context become empty regular files, those of other sources are left out;
  * allowed xattrs, modes and times are kept.
  */
 int rb_copy(const struct rb_copy_spec *spec, struct rb_error **err);

@@ -61,6 +61,7 @@ static int copy_sources(struct rb_solver *s, const struct rb_vertex *v,
 			struct rb_error **err)
 {
 	uint32_t uid = 0, gid = 0;
+	bool dest_is_file = false;
 	struct rb_copy_spec spec = {
 		.src_root_fd = src->root.root_fd,
 		.src_ledger = src->ledger,
@@ -68,6 +69,7 @@ static int copy_sources(struct rb_solver *s, const struct rb_vertex *v,
 		.dst_ledger = ledger,
 		.dest = v->copy.dest,
 		.dest_is_dir = v->copy.dest_is_dir,
+		.dest_is_file = &dest_is_file,
 		.chown_uid = -1,
 		.chown_gid = -1,
 		.chmod = v->copy.chmod,

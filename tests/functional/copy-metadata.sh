@@ -91,6 +91,28 @@ refused 'cannot copy to non-directory: /target' <<<$'FROM base\nRUN touch /targe
 refused 'cannot copy to non-directory: /have/sub' <<<$'FROM base\nRUN mkdir -p /have /x && ln -s /x /have/sub\nCOPY d /have'
 refused 'cannot follow /loop' <<<$'FROM base\nRUN ln -s loop /loop\nCOPY d/f /loop/'
 
+# --- several sources need a directory: a file would be replaced by the next one
+
+several='cannot copy several files to /to, which is not a directory; if it is meant to be one, end it with a slash: /to/'
+refused "$several" <<<$'FROM base\nCOPY d/f d/setid /to'
+refused "$several" <<<$'FROM base\nCOPY --link d/f d/setid /to'
+refused "$several" <<<$'FROM base\nCOPY d/[fp] /to'
+refused "$several" <<<$'FROM base\nRUN touch /to\nADD d/f d/setid /to'
+refused "$several" <<<$'FROM base\nCOPY d/f <<in /to\nin'
+build <<-'EOT'
+	FROM base
+	RUN mkdir /to && touch /file
+	COPY d/f d/setid /to
+	COPY d/[f] /one
+	COPY d/f /file
+	COPY d d/setid /both
+	COPY --parents d/f d/setid /parents
+EOT
+is "$(names 2)" 'to d 0755 0:0 to/f f 0644 0:0 to/setid f 6755 0:0' 'a directory that is there will do'
+is "$(names 3) $(names 4)" 'one f 0644 0:0 file f 0644 0:0' 'and of a wildcard that is one file, or of one source, a file'
+is "$(names 5 | grep -o 'both/setid [^b]*0:0')" 'both/setid f 6755 0:0' 'one that a directory before has made'
+is "$(names 6 | tr ' ' '\n' | grep /)" $'parents/d\nparents/d/f\nparents/d/setid' 'with --parents it is one'
+
 # --- rule 9 and devices: of stages owners are kept
 
 build <<-'EOT'
