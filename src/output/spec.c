@@ -50,17 +50,12 @@ static const struct {
 	const char *key;
 	const char *anyway;
 } other_keys[] = {
-	{"annotation", NULL},
-	{"annotation-manifest", NULL},
-	{"annotation-index", NULL},
-	{"annotation-manifest-descriptor", NULL},
-	{"annotation-index-descriptor", NULL},
 	{"attestation-inline", NULL},
 	{"attestation-prefix", NULL},
 	{"dangling-name-prefix", NULL},
 	{"force-compression", "false"},
 	{"image-manifest", "true"},
-	{"mode", NULL},
+	{"mode", "copy"},
 	{"name-canonical", "false"},
 	{"oci-artifact", NULL},
 	{"oci-mediatypes", "true"},
@@ -264,10 +259,16 @@ static int other_key(const char *type, const char *key, const char *value, const
 {
 	bool is = false, wanted = anyway && rb_streq(anyway, "true");
 
-	if (anyway && rb_parse_bool(value, &is) == 0 && is == wanted)
+	if (anyway && (rb_streq(value, anyway) || (rb_parse_bool(value, &is) == 0 && is == wanted)))
 		return 0;
 	return rb_fail(err, RB_ERR_UNSUPPORTED, "the key %s of type=%s is not supported yet%s%s",
 		       key, type, anyway ? ", but for " : "", anyway ? anyway : "");
+}
+
+/* annotation[-manifest|-index...][[PLATFORM]].NAME */
+static bool is_annotation(const char *key)
+{
+	return rb_starts_with(key, "annotation") && strchr(".-[", key[strlen("annotation")]);
 }
 
 static int unknown_key(const struct rb_output_spec *s, const char *type, const char *key,
@@ -277,6 +278,11 @@ static int unknown_key(const struct rb_output_spec *s, const char *type, const c
 	const char *candidates[RB_ARRAY_LEN(keys)];
 	size_t n = 0;
 
+	if (is_annotation(key))
+		return rb_fail(err, RB_ERR_UNSUPPORTED,
+			       "the key %s of type=%s is not supported yet: --label puts the same "
+			       "into the image's config",
+			       key, type);
 	for (size_t i = 0; i < RB_ARRAY_LEN(other_keys); i++)
 		if (rb_streq(key, other_keys[i].key))
 			return other_key(type, key, value, other_keys[i].anyway, err);

@@ -10,6 +10,21 @@ struct fields {
 	const char *type, *ref, *src, *tag, *digest;
 };
 
+/* Before the keys are looked at: a type that is not known here has others. */
+static int check_type(const struct rb_strv *list, struct rb_error **err)
+{
+	static const char *const others[] = {"gha", "s3", "azblob"};
+
+	for (size_t i = 0; i < list->n; i++)
+		for (size_t k = 0; k < RB_ARRAY_LEN(others); k++)
+			if (strncasecmp(list->v[i], "type=", 5) == 0 &&
+			    rb_streq(list->v[i] + 5, others[k]))
+				return rb_fail(err, RB_ERR_UNSUPPORTED,
+					       "type=%s is not supported: use registry or local",
+					       others[k]);
+	return 0;
+}
+
 static int split(struct rb_strv *list, struct fields *ret, struct rb_error **err)
 {
 	const struct {
@@ -68,7 +83,6 @@ static int set_registry(const struct fields *f, struct rb_cache_source *ret, str
 
 static int parse(const char *text, struct rb_cache_source *ret, struct rb_error **err)
 {
-	static const char *const others[] = {"gha", "s3", "azblob"};
 	RB_CLEANUP(rb_strv_clear) struct rb_strv list = RB_STRV_INIT;
 	struct fields f = {0};
 
@@ -77,7 +91,7 @@ static int parse(const char *text, struct rb_cache_source *ret, struct rb_error 
 		return -1;
 	if (list.n == 1 && !strchr(list.v[0], '='))
 		f = (struct fields){.type = "registry", .ref = list.v[0]};
-	else if (split(&list, &f, err) < 0)
+	else if (check_type(&list, err) < 0 || split(&list, &f, err) < 0)
 		return -1;
 	if (!f.type)
 		return rb_fail(err, RB_ERR_USAGE, "type is required (registry or local)");
@@ -88,10 +102,6 @@ static int parse(const char *text, struct rb_cache_source *ret, struct rb_error 
 	if (rb_streq(f.type, "inline"))
 		return rb_fail(err, RB_ERR_USAGE,
 			       "an inline cache is read with type=registry,ref=IMAGE");
-	for (size_t i = 0; i < RB_ARRAY_LEN(others); i++)
-		if (rb_streq(f.type, others[i]))
-			return rb_fail(err, RB_ERR_UNSUPPORTED,
-				       "type=%s is not supported: use registry or local", f.type);
 	return rb_fail(err, RB_ERR_USAGE, "unknown type \"%s\" (registry or local)", f.type);
 }
 

@@ -180,6 +180,7 @@ fi
 fails_with 1 'type=gha is not supported yet: use local or inline' rb build --cache-to type=gha "$T/context"
 fails_with 1 'type=registry is not supported' rb build --cache-to "$REGISTRY/x" "$T/context"
 fails_with 1 'type=s3 is not supported: use registry or local' rb build --cache-from type=s3 "$T/context"
+fails_with 1 'type=s3 is not supported: use registry or local' rb build --cache-from region=eu-west-1,type=s3,bucket=b "$T/context"
 fails_with 1 'type=azblob is not supported' rb build --cache-from type=azblob "$T/context"
 fails_with 2 'an inline cache is read with type=registry,ref=IMAGE' rb build --cache-from type=inline "$T/context"
 fails_with 1 'an inline cache has the layers of the result only: leave mode=max' rb build --cache-to type=inline,mode=max "$T/context"

@@ -91,6 +91,13 @@ static void test_spec__refuses(void)
 		{"", RB_ERR_USAGE, "dest"},
 		{"-", RB_ERR_UNSUPPORTED, "standard output"},
 		{"type=oci,dest=-", RB_ERR_UNSUPPORTED, "standard output"},
+		{"type=oci,dest=x,annotation.org.example=y", RB_ERR_UNSUPPORTED,
+		 "the key annotation.org.example of type=oci is not supported yet: --label"},
+		{"type=image,annotation-manifest[linux/amd64].a=b", RB_ERR_UNSUPPORTED,
+		 "the key annotation-manifest[linux/amd64].a of type=image is not supported yet: "
+		 "--label"},
+		{"type=local,dest=x,mode=delete", RB_ERR_UNSUPPORTED,
+		 "the key mode of type=local is not supported yet, but for copy"},
 		{"type=tar,dest=x", RB_ERR_UNSUPPORTED, "type=tar is not supported yet"},
 		{"type=docker", RB_ERR_UNSUPPORTED, "type=docker is not supported yet"},
 		{"type=registry,name=x", RB_ERR_UNSUPPORTED, "type=registry is not supported yet"},
