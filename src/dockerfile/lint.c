@@ -308,10 +308,14 @@ bool rb_lint_wants(const struct rb_lint *lint, enum rb_lint_rule rule, const str
 	/* A trigger was written by somebody else, for another file. */
 	if (!lint || (inst && inst->trigger))
 		return false;
-	struct rb_lint_config c = lint->config;
+	struct rb_lint_config own = {0};
 	if (inst)
-		add_own_config(inst, &c);
-	return !(c.skip & bit) && (!rules[rule].experimental || c.experimental & bit);
+		add_own_config(inst, &own);
+	if (!rules[rule].experimental)
+		return !((lint->config.skip | own.skip) & bit);
+	/* Who asks for one by name or with all the others has it whatever the file skips, so that
+	 * skip=all;experimental=all means these alone. */
+	return own.experimental & bit || (lint->config.experimental & bit && !(own.skip & bit));
 }
 
 static bool is_known(const struct rb_lint *lint, const struct rb_lint_warning *w)

@@ -410,6 +410,10 @@ static void test_lint__configuration(void)
 		ROW("# check=experimental=all\n" DESCRIBED,
 		    "InvalidDefinitionDescription 3-3: Comment for ARG should follow the format: `# A <description>`\n"
 		    "InvalidDefinitionDescription 10-10: Comment for build stage should follow the format: `# build <description>`\n"),
+		ROW("# check=skip=all;experimental=all\n# no\nARG A=1\nFROM a as B\n",
+		    "InvalidDefinitionDescription 3-3: Comment for ARG should follow the format: `# A <description>`\n"),
+		ROW("# check=skip=all;experimental=InvalidDefinitionDescription\nFROM a\n# check=skip=all\nARG A=1\n",
+		    ""),
 		ROW("# not mine\n# check=experimental=InvalidDefinitionDescription\nARG A=1\n# nor this\nARG B=1\nFROM a\n",
 		    "InvalidDefinitionDescription 3-3: Comment for ARG should follow the format: `# A <description>`\n"),
 	};
