@@ -85,6 +85,7 @@ const struct rb_option *rb_build_options_table(struct rb_build_options *o)
 		{"cpu-shares", 'c', RB_OPT_IGNORED, NULL, "N", NULL},
 		{"cpuset-cpus", 0, RB_OPT_IGNORED, NULL, "LIST", NULL},
 		{"cpuset-mems", 0, RB_OPT_IGNORED, NULL, "LIST", NULL},
+		{"disable-content-trust", 0, RB_OPT_IGNORED, NULL, NULL, NULL},
 		{"isolation", 0, RB_OPT_IGNORED, NULL, "KIND", NULL},
 		{"memory", 'm', RB_OPT_IGNORED, NULL, "BYTES", NULL},
 		{"memory-swap", 0, RB_OPT_IGNORED, NULL, "BYTES", NULL},

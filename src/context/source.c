@@ -296,6 +296,24 @@ static const char *suggest_entry(const struct rb_source_root *root, const char *
 			  rb_min_size(names.n, NAMES_MAX));
 }
 
+static bool is_empty(const struct rb_source_root *root)
+{
+	RB_CLEANUP(rb_strv_clear) struct rb_strv names = RB_STRV_INIT;
+
+	return rb_list_names(root->root_fd, &names) == 0 && names.n == 0;
+}
+
+/* What may have been meant by the name of nothing. */
+static const char *missing_hint(const struct rb_source_root *root, const char *path,
+				struct rb_buf *hint)
+{
+	if (is_empty(root)) {
+		rb_buf_addf(hint, " (%s is empty)", where(root));
+		return hint->ptr;
+	}
+	return suggest_entry(root, path, hint);
+}
+
 /* Why an entry that is on disk is not there for a COPY. */
 static int fail_not_found(const struct rb_source_root *root, const char *path,
 			  struct rb_error **err)
@@ -313,7 +331,7 @@ static int fail_not_found(const struct rb_source_root *root, const char *path,
 	ssize_t n = fd < 0 ? -1 : readlinkat(fd, "", target, sizeof(target) - 1);
 	if (n < 0)
 		return rb_fail(err, RB_ERR_NOTFOUND, "\"/%s\": not found%s", path,
-			       suggest_entry(root, path, &hint));
+			       missing_hint(root, path, &hint));
 	target[n] = '\0';
 	return rb_fail(
 		err, RB_ERR_NOTFOUND,

@@ -19,11 +19,25 @@ int rb_copy_exclude(const struct rb_vertex_copy *copy, struct rb_ignore **ret,
 	return 0;
 }
 
+/* COPY . . # all of it */
+static bool has_comment(const struct rb_vertex_copy *copy)
+{
+	for (size_t i = 0; i < copy->n_sources; i++)
+		if (copy->sources[i].path && copy->sources[i].path[0] == '#')
+			return true;
+	return false;
+}
+
 int rb_copy_match(const struct rb_vertex_copy *copy, const struct rb_source_root *root,
 		  const char *source, struct rb_matches *ret, struct rb_error **err)
 {
-	return copy->parents ? rb_source_match_parents(root, source, ret, err)
-			     : rb_source_match(root, source, ret, err);
+	int r = copy->parents ? rb_source_match_parents(root, source, ret, err)
+			      : rb_source_match(root, source, ret, err);
+
+	if (r < 0 && has_comment(copy))
+		return rb_wrap(err, "a comment has a line of its own: # and the words behind it "
+				    "are names of files here");
+	return r;
 }
 
 static int copy_checksum(const struct rb_vertex *v, const struct rb_source_root *whole,

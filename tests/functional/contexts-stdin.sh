@@ -74,7 +74,7 @@ fails_with 1 '^rbuild: unable to prepare context: .*gzip stream ends too early' 
 
 printf 'FROM base\nRUN echo hi >/hi\n' | built -
 is "$(oci "$T/out.oci" cat 1 hi)" hi 'text on standard input is the Dockerfile'
-fails_with 1 '^rbuild: Dockerfile:2: "/a": not found$' rb - < <(printf 'FROM scratch\nCOPY a /\n')
+fails_with 1 '^rbuild: Dockerfile:2: "/a": not found \(the build context is empty\)$' rb - < <(printf 'FROM scratch\nCOPY a /\n')
 fails_with 1 '^rbuild: Dockerfile:2: .*unknown instruction: FRMO' rb - < <(printf 'FROM scratch\nFRMO a /\n')
 fails_with 1 'the Dockerfile cannot be empty' rb - </dev/null
 fails_with 2 '^rbuild: ambiguous Dockerfile source: both stdin and flag correspond to Dockerfiles$' rb -f x - < <(echo FROM scratch)

@@ -77,6 +77,8 @@ printf 'FROM busybox\nCOPY --from=busybox /nope /x\n' >"$T/missing/Dockerfile"
 refused 1 'Dockerfile:2: .*"/nope": not found$' "$T/missing"
 printf 'FROM busybox AS a\nRUN true\nFROM busybox\nCOPY --from=a /nope /x\n' >"$T/missing/Dockerfile"
 refused 1 'Dockerfile:4: .*"/nope": not found$' "$T/missing"
+printf 'FROM busybox\nCOPY sub /x  # what is needed\n' >"$T/missing/Dockerfile"
+refused 1 'Dockerfile:2: failed to compute cache key: a comment has a line of its own: # and the words behind it are names of files here: "/x": not found$' "$T/missing"
 mkdir "$T/unreadable"
 printf 'FROM busybox\nCOPY . /x\n' >"$T/unreadable/Dockerfile"
 echo x >"$T/unreadable/closed"
@@ -135,7 +137,7 @@ refused 2 '--output: ' -o type=oci "$T/good"
 refused 2 '--tag: ' -t 'UPPER CASE' "$T/good"
 refused 2 '--network is default, none or host, not "x"$' --network x "$T/good"
 refused 2 '--mode is range or single, not "nope"$' --mode=nope "$T/good"
-works "options that do nothing here are accepted" rb --rm --force-rm "$T/good"
+works "options that do nothing here are accepted" rb --rm --force-rm --disable-content-trust "$T/good"
 
 # --- --iidfile and outputs
 
