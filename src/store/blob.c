@@ -150,12 +150,27 @@ void rb_blob_writer_free(struct rb_blob_writer *w)
 	free(w);
 }
 
+static bool is_there(struct rb_store *store, const struct rb_blob *blob)
+{
+	RB_CLEANUP(rb_buf_clear) struct rb_buf text = RB_BUF_INIT;
+	struct rb_error *damaged = NULL;
+
+	if (!rb_store_has_blob(store, &blob->digest, NULL))
+		return false;
+	int r = rb_store_read_blob(store, &blob->digest, blob->size, &text, &damaged);
+	rb_error_drop(&damaged);
+	return r == 0;
+}
+
 int rb_store_put_blob(struct rb_store *store, const void *data, size_t len, struct rb_blob *ret,
 		      struct rb_error **err)
 {
 	RB_CLEANUP(rb_blob_writer_freep) struct rb_blob_writer *w = NULL;
 
+	*ret = (struct rb_blob){.digest = rb_digest_of(data, len), .size = len};
+	if (is_there(store, ret))
+		return 0;
 	if (rb_blob_writer_new(store, &w, err) < 0 || rb_blob_writer_add(w, data, len, err) < 0)
 		return -1;
-	return rb_blob_writer_commit(w, NULL, UINT64_MAX, ret, err);
+	return rb_blob_writer_commit(w, NULL, UINT64_MAX, NULL, err);
 }

@@ -70,6 +70,7 @@ int rb_store_read_blob(struct rb_store *store, const struct rb_digest *digest, s
 /* Removes a blob that does not hash to its name any more, so that it can be fetched again; whether
  * it did. */
 bool rb_store_drop_damaged(struct rb_store *store, const struct rb_digest *digest);
+/* A document. One that is there, and whole, is not written again. */
 int rb_store_put_blob(struct rb_store *store, const void *data, size_t len, struct rb_blob *ret,
 		      struct rb_error **err);
 

@@ -318,6 +318,8 @@ run filled-import import "$1" another
 rm -f filler out.tar
 run next --progress=plain .
 run again --progress=plain .
+head -c 20000000 /dev/zero >filler 2>/dev/null
+run cached --progress=plain .
 EOT
 export T RBUILD
 run_command unshare -r -m bash "$T/full.sh" "$(base_image busybox)"
@@ -338,5 +340,6 @@ full filled 1 '^rbuild: Dockerfile:2: cannot commit a snapshot in .*: free some 
 full filled-import 1 '^rbuild: cannot write a blob in the store .* \(free some space, or use another disk with --root DIR\): No space left on device$'
 full next 0 '^#[0-9]+ [0-9.]+ fine$'
 full again 0 '^#[0-9]+ CACHED$'
+full cached 0 '^#[0-9]+ CACHED$'
 
 done_testing

@@ -185,6 +185,7 @@ static void test_blob__damage_is_found_and_mended(void)
 	struct rb_error *err = NULL;
 	struct rb_blob blob;
 	char path[128], text[RB_DIGEST_TEXT_BYTES];
+	struct stat before, after;
 
 	CHECK_INT(rb_store_put_blob(store, "hello", 5, &blob, &err), 0);
 	CHECK(rb_digest_eq(&blob.digest, &d));
@@ -204,6 +205,11 @@ static void test_blob__damage_is_found_and_mended(void)
 	CHECK_INT(rb_store_put_blob(store, "hello", 5, &blob, &err), 0);
 	CHECK_INT(rb_store_read_blob(store, &d, 5, &buf, &err), 0);
 	CHECK_OK(&err);
+	/* What is there and whole is not written again. */
+	CHECK_INT(fstatat(rb_store_fd(store), path, &before, 0), 0);
+	CHECK_INT(rb_store_put_blob(store, "hello", 5, &blob, &err), 0);
+	CHECK_INT(fstatat(rb_store_fd(store), path, &after, 0), 0);
+	CHECK(before.st_ino == after.st_ino);
 
 	CHECK(!rb_store_drop_damaged(store, &d));
 	CHECK(rb_store_has_blob(store, &d, NULL));
