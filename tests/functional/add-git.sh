@@ -171,6 +171,16 @@ for form in git@127.0.0.1:lib.git ssh://git@127.0.0.1/lib.git; do
 	fails_with 1 "^rbuild: Dockerfile:2: $form: it is reached by ssh: lend the build an agent with --ssh default" \
 		rb -o type=cacheonly "$T/c"
 done
+daemon=127.0.0.1:$(free_port)
+"$(git --exec-path)/git-daemon" --listen=127.0.0.1 --port="${daemon##*:}" --base-path="$T/web/git" --export-all 2>"$T/daemon.log" &
+stop_later $!
+wait_for 10 git ls-remote "git://$daemon/lib.git" >/dev/null 2>&1 || bail_out "git-daemon: $(cat "$T/daemon.log")"
+build <<<$'FROM scratch\nADD '"git://$daemon/lib.git#v1:src/deep /d"
+is "$(files)" d/f 'git://'
+works 'git:// as the context' rb build -f - -o type=oci,dest="$T/out.oci" "git://$daemon/lib.git#side" <<<$'FROM scratch\nCOPY s b /'
+is "$(files)" 'b s' 'its files'
+context "$T/c" <<<$'FROM scratch\nADD '"git://$daemon/nosuch.git /d"
+fails_with 1 "^rbuild: Dockerfile:2: .*git://$daemon/nosuch.git" rb -o type=cacheonly "$T/c"
 context "$T/c" <<<$'FROM scratch\nADD '"http://$WEB/stall/x.git /d"
 "$RBUILD" --root "$RB_ROOT" -o type=cacheonly "$T/c" >"$T/.stall" 2>&1 &
 pid=$!
