@@ -181,6 +181,10 @@ static int fail(const struct rb_git *g, const struct rb_git_command *c, int stat
 		}
 	if (says(words, "unable to update url base from redirection") && g->auth)
 		hint = " (redirects are not followed with credentials)";
+	if (says(words, "mismatched algorithms")) {
+		code = RB_ERR_UNSUPPORTED;
+		hint = " (repositories of the SHA-256 format are not supported)";
+	}
 	if (!shown.len)
 		return rb_fail(err, code, "git %s ended with status %d", c->argv[0], status);
 	return rb_fail(err, code, "git: %s%s", shown.ptr, hint);

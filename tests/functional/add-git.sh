@@ -179,6 +179,10 @@ build <<<$'FROM scratch\nADD '"git://$daemon/lib.git#v1:src/deep /d"
 is "$(files)" d/f 'git://'
 works 'git:// as the context' rb build -f - -o type=oci,dest="$T/out.oci" "git://$daemon/lib.git#side" <<<$'FROM scratch\nCOPY s b /'
 is "$(files)" 'b s' 'its files'
+git init -q --bare -b main --object-format=sha256 "$T/web/git/new.git"
+git init -q --object-format=sha256 "$T/new" && git -C "$T/new" commit -q --allow-empty -m one &&
+	git -C "$T/new" push -q "$T/web/git/new.git" HEAD:main
+refused git/new.git 'git: .* \(repositories of the SHA-256 format are not supported\)'
 context "$T/c" <<<$'FROM scratch\nADD '"git://$daemon/nosuch.git /d"
 fails_with 1 "^rbuild: Dockerfile:2: .*git://$daemon/nosuch.git" rb -o type=cacheonly "$T/c"
 context "$T/c" <<<$'FROM scratch\nADD '"http://$WEB/stall/x.git /d"
