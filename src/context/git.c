@@ -274,7 +274,10 @@ static int ask(const struct rb_git *g, char ret[static RB_GIT_ID_BYTES], char **
 		}
 	if (!g->ref->ref)
 		return rb_fail(err, RB_ERR_NOTFOUND, "the repository has no HEAD: is it empty?");
-	return rb_fail(err, RB_ERR_NOTFOUND, "the repository has no branch or tag \"%s\"", ref);
+	return rb_fail(err, RB_ERR_NOTFOUND, "the repository has no branch or tag \"%s\"%s", ref,
+		       strspn(ref, "0123456789abcdef") == strlen(ref)
+			       ? " (a commit needs all 40 digits of its hash here)"
+			       : "");
 }
 
 /* --- fetching */

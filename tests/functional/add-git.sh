@@ -159,6 +159,7 @@ refused git/outer.git 'submodule at sub, but .gitmodules does not say where'
 
 refused git/none.git "http://$WEB/git/none.git: git: .*not found"
 refused git/lib.git#nothing 'the repository has no branch or tag "nothing"'
+refused git/lib.git#d4f088e 'the repository has no branch or tag "d4f088e" \(a commit needs all 40 digits of its hash here\)'
 refused "git/lib.git#$(printf '%040d' 7)" 'the repository has no commit 0{39}7'
 refused git/lib.git#:missing 'the repository has no directory "missing": No such file or directory'
 refused git/lib.git#:a 'the repository has no directory "a": Not a directory'
