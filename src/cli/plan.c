@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cli/build-options.h"
+#include "cli/build-outputs.h"
 #include "cli/session.h"
 
 static const char *stage_title(const struct rb_plan_stage *stage, size_t n_stages)
@@ -112,6 +112,8 @@ static int print_all(const struct rb_session *s, struct rb_error **err)
 struct planning {
 	struct rb_build_options options;
 	struct rb_plan_options plan;
+	struct rb_build_outputs outputs; /* these two are read, that is all */
+	struct rb_build_cache cache;
 	const char *context;
 	struct rb_session session;
 };
@@ -141,6 +143,8 @@ static int start(struct planning *p, struct rb_error **err)
 	struct rb_session *s = &p->session;
 
 	if (rb_build_options_check(&p->options, &p->plan, err) < 0 ||
+	    rb_build_outputs_parse(&p->outputs, err) < 0 ||
+	    rb_build_cache_parse(&p->options, &p->cache, err) < 0 ||
 	    rb_session_open(s, s->cli, err) < 0 || rb_session_progress(s, "quiet", err) < 0)
 		return -1;
 	return rb_session_start(s, &p->options, p->context, read_and_plan, p, err);
@@ -149,6 +153,8 @@ static int start(struct planning *p, struct rb_error **err)
 static void planning_clear(struct planning *p)
 {
 	rb_session_clear(&p->session);
+	rb_build_outputs_clear(&p->outputs);
+	rb_build_cache_clear(&p->cache);
 	rb_build_options_clear(&p->options);
 }
 
@@ -165,6 +171,7 @@ static int run_plan(struct rb_cli *cli, int argc, char *const *argv, struct rb_e
 		return rb_fail(err, RB_ERR_USAGE,
 			       "plan answers a question of its own: leave out --%s",
 			       p.options.call ? "call" : "check");
+	p.outputs.options = &p.options;
 	p.session.cli = cli;
 	p.context = rest.v[0];
 	r = start(&p, err);

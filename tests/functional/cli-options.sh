@@ -46,6 +46,19 @@ fails_with 1 '^rbuild: --iidfile: cannot replace .*/c: Is a directory$' rb --iid
 fails_with 1 '^rbuild: Dockerfile: target stage "zzz" could not be found: there are base, last$' rb --target zzz "$T/c"
 fails_with 1 '^rbuild: unable to prepare context: ".*/Dockerfile" is not a directory: name the directory, and a Dockerfile with -f' rb "$T/c/Dockerfile"
 
+# plan reads also what it does not use: the build would refuse it
+while read -r status option value; do
+	fails_with "$status" "^rbuild: $option: " rb plan "$option" "$value" "$T/c"
+done <<-'EOT'
+	2 --output type=foo
+	2 --cache-to type=foo
+	2 --cache-from type=foo
+	2 --tag UPPER
+	1 --iidfile /nosuch/x
+EOT
+works 'but makes nothing of it' rb plan -t name -o "type=oci,dest=$T/planned.oci" -o "type=local,dest=$T/planned" --iidfile "$T/planned.id" --cache-to "type=local,dest=$T/planned.cache" "$T/c"
+is "$(cd "$T" && ls -d planned* 2>/dev/null)" '' 'no output, no file'
+
 # --- what a limit says
 
 fails_with 1 '^rbuild: .*: Too many open files \(.* ulimit -n\)$' bash -c 'ulimit -n 20; "$0" --root "$1" --no-cache "$2"' "$RBUILD" "$RB_ROOT" "$T/c"
