@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The images that FROM, COPY --from and RUN --mount=from name. */
+#include <string.h>
+
 #include "image/reference.h"
 #include "plan/plan-internal.h"
 
@@ -63,6 +65,11 @@ int rb_plan_use_image(struct rb_plan *plan, const char *text, const struct rb_pl
 			(void)rb_wrap(err,
 				      "FROM takes names of stages in lower case only, so write %s",
 				      stage->ast->name);
+		else if (inst->kind == RB_INST_FROM && strchr(inst->from.image, '$'))
+			(void)rb_wrap(err,
+				      "%s becomes no name (an ARG before the first FROM, or "
+				      "--build-arg, gives a value)",
+				      inst->from.image);
 		return rb_error_at(err, inst->line_first, inst->line_last);
 	}
 	RB_CLEANUP(rb_strp) char *name = rb_ref_text(&ref);

@@ -377,6 +377,8 @@ static void test_messages__stages(void)
 		 "failed to parse stage name \"Debian\": invalid reference format: repository name (library/Debian) must be lowercase"},
 		{"FROM debian:\n", 1, 1,
 		 "failed to parse stage name \"debian:\": invalid reference format: a tag is at most 128 letters, digits, \"_\", \".\", \"-\": \"debian:\""},
+		{"FROM debian:${TAG}\n", 1, 1,
+		 "debian:${TAG} becomes no name (an ARG before the first FROM, or --build-arg, gives a value): failed to parse stage name \"debian:\": invalid reference format: a tag is at most 128 letters, digits, \"_\", \".\", \"-\": \"debian:\""},
 		{"FROM a\nFROM b\nCOPY --from=7 x y\n", 3, 3,
 		 "invalid stage index 7: the stages are 0 to 1"},
 		{"FROM a\nCOPY --from=0 x y\n", 2, 2,
