@@ -8,7 +8,7 @@
 #include "base/log.h"
 #include "cli/build-options.h"
 
-enum meaning { WORKS, NO_EFFECT, REMOVED };
+enum meaning { WORKS, SWITCH, NO_EFFECT, REMOVED };
 
 static const struct {
 	const char *name;
@@ -17,11 +17,11 @@ static const struct {
 } special[] = {
 	{"BUILDKIT_BUILD_NAME", WORKS, NULL}, /* a label of the daemon's log, which there is none */
 	{"BUILDKIT_CACHE_MOUNT_NS", WORKS, NULL},
-	{"BUILDKIT_CONTEXT_KEEP_GIT_DIR", WORKS, NULL},
+	{"BUILDKIT_CONTEXT_KEEP_GIT_DIR", SWITCH, NULL},
 	{"BUILDKIT_DISABLE_FILEOP", REMOVED, "COPY and ADD have one way of working"},
 	{"BUILDKIT_DOCKERFILE_CHECK", WORKS, NULL},
-	{"BUILDKIT_INLINE_CACHE", WORKS, NULL},
-	{"BUILDKIT_MULTI_PLATFORM", WORKS, NULL},
+	{"BUILDKIT_INLINE_CACHE", SWITCH, NULL},
+	{"BUILDKIT_MULTI_PLATFORM", SWITCH, NULL},
 	{"BUILDKIT_SANDBOX_HOSTNAME", WORKS, NULL},
 	{"BUILDKIT_SBOM_SCAN_CONTEXT", NO_EFFECT, "this version of rbuild makes no SBOM"},
 	{"BUILDKIT_SBOM_SCAN_STAGE", NO_EFFECT, "this version of rbuild makes no SBOM"},
@@ -29,10 +29,11 @@ static const struct {
 	{"SOURCE_DATE_EPOCH", WORKS, NULL},
 };
 
-static int check_one(const char *name, struct rb_error **err)
+static int check_one(const char *name, const char *value, struct rb_error **err)
 {
 	RB_CLEANUP(rb_buf_clear) struct rb_buf hint = RB_BUF_INIT;
 	const char *names[RB_ARRAY_LEN(special)];
+	bool on;
 
 	for (size_t i = 0; i < RB_ARRAY_LEN(special); i++) {
 		names[i] = special[i].name;
@@ -42,6 +43,10 @@ static int check_one(const char *name, struct rb_error **err)
 			return rb_fail(err, RB_ERR_USAGE,
 				       "--build-arg %s is not there any more: %s", name,
 				       special[i].why);
+		/* Not an error: it may be an argument of the Dockerfile's own. */
+		if (special[i].meaning == SWITCH && *value && rb_parse_bool(value, &on) < 0)
+			rb_log_warn("--build-arg %s=%.60s counts as false: it is true or false",
+				    name, value);
 		if (special[i].meaning == NO_EFFECT)
 			rb_log_warn("--build-arg %s: %s", name, special[i].why);
 		return 0;
@@ -55,7 +60,7 @@ static int check_one(const char *name, struct rb_error **err)
 int rb_build_args_check(const struct rb_env *args, struct rb_error **err)
 {
 	for (size_t i = 0; i < args->n; i++)
-		if (check_one(args->names[i], err) < 0)
+		if (check_one(args->names[i], args->values[i], err) < 0)
 			return -1;
 	return 0;
 }

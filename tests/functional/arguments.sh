@@ -98,6 +98,8 @@ works 'the usual ones' build <<<$'# syntax=docker.io/docker/dockerfile:1.7-labs\
 unlike "$err" 'not fetched' 'are not'
 works 'a name misspelt' build --build-arg BUILDKIT_INLINE_CASHE=1 <<<$'FROM busybox'
 like "$err" 'BUILDKIT_INLINE_CASHE has no special meaning \(did you mean BUILDKIT_INLINE_CACHE\?\)' 'is told'
+works 'what is no boolean' build --build-arg BUILDKIT_MULTI_PLATFORM=maybe <<<$'FROM busybox'
+like "$err" 'BUILDKIT_MULTI_PLATFORM=maybe counts as false: it is true or false' 'is told'
 works 'what has no effect yet' build --build-arg SOURCE_DATE_EPOCH=0 --build-arg BUILDKIT_SBOM_SCAN_CONTEXT=1 --build-arg BUILDKIT_SBOM_SCAN_STAGE=1 <<<$'FROM busybox\nARG SOURCE_DATE_EPOCH\nARG BUILDKIT_SBOM_SCAN_STAGE\nRUN echo "$SOURCE_DATE_EPOCH ${BUILDKIT_SBOM_SCAN_STAGE-unset}"'
 like "$err" 'BUILDKIT_SBOM_SCAN_CONTEXT: this version of rbuild makes no SBOM' 'is told'
 is "$(said)" '0 unset' 'what steps see'
