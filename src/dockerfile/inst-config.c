@@ -18,10 +18,12 @@ int rb_inst_parse_command(struct rb_statement *st, struct rb_error **err)
 
 int rb_inst_parse_shell(struct rb_statement *st, struct rb_error **err)
 {
+	/* Most of those that look like JSON are, up to a comment behind it. */
 	if (!st->json)
 		return rb_fail(
 			err, RB_ERR_DOCKERFILE,
-			"SHELL requires the arguments to be in JSON form, like [\"/bin/bash\", \"-c\"]");
+			"SHELL requires the arguments to be in JSON form, like [\"/bin/bash\", \"-c\"]%s",
+			*st->args == '[' ? ", with nothing behind the ], not even a comment" : "");
 	if (st->list.n == 0)
 		return rb_fail(err, RB_ERR_DOCKERFILE, "SHELL requires at least one argument");
 	st->inst->words = rb_statement_words(st, st->list.v, st->list.n);

@@ -153,10 +153,17 @@ const char *rb_inst_kind_name(enum rb_inst_kind kind)
 	return kinds[kind].name;
 }
 
-static int unknown_instruction(const char *word, struct rb_error **err)
+static int unknown_instruction(const char *word, struct rb_statement *st, struct rb_error **err)
 {
 	RB_CLEANUP(rb_buf_clear) struct rb_buf hint = RB_BUF_INIT;
 	const char *names[RB_INST_N];
+
+	/* "&& b" and "--yes": the rest of a command. */
+	if (strchr("&|-;", *word) && st->inst->line_first > 1)
+		return rb_fail(
+			err, RB_ERR_DOCKERFILE,
+			"unknown instruction: %.60s (the line before it may lack a %c at its end)",
+			word, st->lx->escape);
 
 	for (size_t i = 0; i < RB_INST_N; i++)
 		names[i] = kinds[i].name;
@@ -173,7 +180,7 @@ static int find_kind(const char *word, struct rb_statement *st, struct rb_error 
 			return 0;
 		}
 	}
-	return unknown_instruction(word, err);
+	return unknown_instruction(word, st, err);
 }
 
 static int read_heredocs(struct rb_statement *st, struct rb_error **err)

@@ -221,7 +221,7 @@ void rb_elab_check_shell_form(struct rb_elab *e)
 	if (*e->inst->cmd.script == '[')
 		rb_lint_instead(
 			w,
-			"this is not JSON and so given to a shell: write strings in double quotes");
+			"this is not JSON and so given to a shell: write strings in double quotes, commas between them and nothing behind the ]");
 	else
 		rb_lint_instead(
 			w, "write %s [\"program\", \"argument\"], or set SHELL if a shell is meant",

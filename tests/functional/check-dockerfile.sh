@@ -76,6 +76,9 @@ is "$? $(grep -c ^WARNING: <<<"$out")" "1 4" "build --check is the same"
 context "$T/c" <<<$'FROM busybox\nENV a=$PATH\nCMD ["x"]'
 works "a file without findings" rb check "$T/c"
 is "$out" "Check complete, no warnings found." "... is said to be one"
+context "$T/c" <<<$'FROM busybox\nENTRYPOINT ["x"] # why'
+run_command rb check "$T/c"
+like "$out" 'not JSON .* double quotes, commas between them and nothing behind the \]' 'a comment behind JSON is named'
 context "$T/c" <<<$'FROM busybox\nMAINTAINER me'
 run_command rb check "$T/c"
 is "$(head -n 1 <<<"$out")" "Check complete, 1 warning has been found!" "one warning"
