@@ -339,6 +339,23 @@ static int fail_not_found(const struct rb_source_root *root, const char *path,
 		path, target, where(root));
 }
 
+static bool is_left_out(const struct rb_source_root *root, const char *path)
+{
+	return root->exclude && rb_ignore_matches(root->exclude, rb_path_base(path), NULL);
+}
+
+/* A link that leads to nothing is as good as any other file where nothing of it is taken. */
+static bool is_left_out_link(const struct rb_source_root *root, const char *path)
+{
+	RB_CLEANUP(rb_closep)
+	int fd = is_left_out(root, path)
+			 ? rb_open_in_root(root->root_fd, path, O_PATH | O_NOFOLLOW, 0)
+			 : -1;
+	struct stat st;
+
+	return fd >= 0 && fstat(fd, &st) == 0 && S_ISLNK(st.st_mode);
+}
+
 /* An entry that is named, "dir/link" for instance, becomes a match on what it leads to. */
 static int match_path(const struct rb_source_root *root, const char *path, struct rb_matches *ret,
 		      struct rb_error **err)
@@ -347,6 +364,8 @@ static int match_path(const struct rb_source_root *root, const char *path, struc
 	struct stat st;
 	int r = resolve(root, path, &resolved, &st);
 
+	if (r < 0 && is_left_out_link(root, path))
+		return 0;
 	if (r == -ENOENT || r == -ENOTDIR)
 		return fail_not_found(root, path, err);
 	if (r < 0)
@@ -356,8 +375,7 @@ static int match_path(const struct rb_source_root *root, const char *path, struc
 		return rb_source_fail(root, resolved, r, err);
 	if (r == 0)
 		return fail_not_found(root, resolved, err);
-	if (!S_ISDIR(st.st_mode) && root->exclude &&
-	    rb_ignore_matches(root->exclude, rb_path_base(path), NULL))
+	if (!S_ISDIR(st.st_mode) && is_left_out(root, path))
 		return 0;
 	add_match(ret, rb_steal_ptr(&resolved), rb_path_base(path), S_ISDIR(st.st_mode));
 	return 0;

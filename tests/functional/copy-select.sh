@@ -80,6 +80,16 @@ like "$(taken 14)" '14/app/b/deep/z.txt' 'exceptions with **'
 like "$(oci "$T/out.oci" config)" '"COPY src /1/ # buildkit"' 'history does not have it'
 refused 'COPY.*--exclude: syntax error in pattern: "\[a"|--exclude: syntax error in pattern: "\[a"' <<<$'FROM base\nCOPY --exclude=[a src /x'
 refused '--exclude: illegal exclusion pattern: "!"' <<<$'FROM base\nCOPY --exclude=! src /x'
+mkdir "$T/c/links" && ln -s nowhere "$T/c/links/dangling" && ln -s loop "$T/c/links/loop" && touch "$T/c/links/f"
+build <<-'EOT'
+	FROM base
+	COPY --exclude=dang* --exclude=loop links/* /1/
+	COPY --exclude=dangling links/dangling links/f /2/
+EOT
+is "$(taken 1) $(taken 2)" '1 1/f 2 2/f' 'links to nothing that are left out'
+refused '"/links/dangling": not found: it is a symbolic link to "nowhere"' <<<$'FROM base\nCOPY --exclude=loop links/* /x/'
+refused '"/links/missing": not found' <<<$'FROM base\nCOPY --exclude=missing links/missing /x/'
+rm -r "$T/c/links"
 
 # --- parents
 
