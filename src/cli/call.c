@@ -133,6 +133,15 @@ static void configs_clear(struct configs *c)
 	free(c->v);
 }
 
+/* Only then does anything ask for its config: COPY --from takes files alone. */
+static bool is_base(const struct rb_plan *plan, const struct rb_plan_image *image)
+{
+	for (size_t i = 0; i < plan->n_stages; i++)
+		if (plan->stages[i].base.image == image)
+			return true;
+	return false;
+}
+
 /* Stages whose base nobody knows are planned upon an empty one. */
 static struct rb_image_config *assume_config(struct rb_plan_image *image, bool tell)
 {
@@ -161,7 +170,7 @@ static void give_configs(struct rb_session *s, struct configs *c)
 		rb_grow(c->v, c->n, &c->cap);
 		c->v[c->n] = known_config(s, image);
 		if (!c->v[c->n])
-			c->v[c->n] = assume_config(image, c->tell);
+			c->v[c->n] = assume_config(image, c->tell && is_base(s->plan, image));
 		image->config = c->v[c->n];
 	}
 }

@@ -124,13 +124,15 @@ WORKDIR one
 FROM not.there/image AS two
 ENV a=$nothing
 FROM busybox
+COPY --from=not.there/files /f /f
+RUN --mount=from=not.there/tools,target=/t x
 CMD ["x"]
 EOT
 run_command rb check "$T/c"
 is "$? $(grep ^WARNING: <<<"$out")" "1 WARNING: WorkdirRelativePath - $url/workdir-relative-path/" "all stages are looked at"
 like "$err" "the image not.there/image:latest for linux/[a-z0-9]+ is not in the store" "an unknown base image is said"
 works "a target: what it is not made from is not looked at" rb check --target 2 "$T/c"
-is "$err" "" "... and needs no image"
+is "$err" "" "... and needs no image, nor does one whose files alone are taken"
 printf 'node_modules\n*.log\n' >"$T/c/.dockerignore"
 context "$T/c" <<<$'FROM busybox\nCOPY node_modules /m\nCOPY x.log /x'
 run_command rb check "$T/c"
