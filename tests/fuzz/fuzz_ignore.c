@@ -100,6 +100,54 @@ static bool match_or_parent(const char *pattern, const char *path)
 	return match(pattern, pattern, path);
 }
 
+/* Length of the white space (dockerfile.md 5.2) that s begins with, or that its `end` bytes end
+ * with. */
+static size_t blank(const char *s, size_t end)
+{
+	static const char *const blanks[] = {
+		" ",
+		"\t",
+		"\v",
+		"\f",
+		"\r",
+		"\xc2\x85",
+		"\xc2\xa0",
+		"\xe1\x9a\x80",
+		"\xe2\x80\x80",
+		"\xe2\x80\x81",
+		"\xe2\x80\x82",
+		"\xe2\x80\x83",
+		"\xe2\x80\x84",
+		"\xe2\x80\x85",
+		"\xe2\x80\x86",
+		"\xe2\x80\x87",
+		"\xe2\x80\x88",
+		"\xe2\x80\x89",
+		"\xe2\x80\x8a",
+		"\xe2\x80\xa8",
+		"\xe2\x80\xa9",
+		"\xe2\x80\xaf",
+		"\xe2\x81\x9f",
+		"\xe3\x80\x80",
+	};
+
+	for (size_t i = 0; i < RB_ARRAY_LEN(blanks); i++) {
+		size_t n = strlen(blanks[i]);
+
+		if (end ? n <= end && memcmp(s + end - n, blanks[i], n) == 0
+			: rb_starts_with(s, blanks[i]))
+			return n;
+	}
+	return 0;
+}
+
+static char *skip_blanks(char *s)
+{
+	for (size_t n; (n = blank(s, 0)) > 0;)
+		s += n;
+	return s;
+}
+
 /* What the lines decide; they are valid. */
 static bool naive(const char *text, const char *path)
 {
@@ -108,18 +156,15 @@ static bool naive(const char *text, const char *path)
 
 	for (char *save = NULL, *line = strtok_r(copy, "\n", &save); line;
 	     line = strtok_r(NULL, "\n", &save)) {
-		static const char blank[] = " \t\v\f\r";
-
 		if (*line == '#')
 			continue;
-		line += strspn(line, blank);
-		for (size_t n = strlen(line); n && strchr(blank, line[n - 1]); n--)
-			line[n - 1] = '\0';
+		line = skip_blanks(line);
+		for (size_t n, len = strlen(line); len && (n = blank(line, len)) > 0; len -= n)
+			line[len - n] = '\0';
 		if (!*line)
 			continue;
 		bool except = *line == '!';
-		line += except;
-		line += except ? strspn(line, blank) : 0;
+		line = except ? skip_blanks(line + 1) : line;
 		RB_CLEANUP(rb_strp) char *clean = rb_path_clean(line);
 		if (match_or_parent(clean[0] == '/' && clean[1] ? clean + 1 : clean, path))
 			excluded = !except;
