@@ -118,22 +118,28 @@ int rb_spawn(const struct rb_spawn *spec, bool setuid_ok, struct rb_child *ret,
 	return 0;
 }
 
+static int wait_for(idtype_t type, int id, siginfo_t *ret)
+{
+	int r;
+
+	do {
+		r = waitid(type, (id_t)id, ret, WEXITED);
+	} while (r < 0 && errno == EINTR);
+	return r < 0 ? -errno : 0;
+}
+
 /* By the descriptor where there is one: a number may be another process's by now. */
 int rb_child_wait(struct rb_child *c)
 {
-	const bool by_fd = c->pidfd >= 0;
 	siginfo_t si;
-	int r;
 
 	if (!c->pid)
 		return -ECHILD;
-	do {
-		r = waitid(by_fd ? (idtype_t)P_PIDFD : P_PID, by_fd ? (id_t)c->pidfd : (id_t)c->pid,
-			   &si, WEXITED);
-	} while (r < 0 && errno == EINTR);
-	if (r < 0)
-		r = -errno;
-	else
+	int r = c->pidfd >= 0 ? wait_for((idtype_t)P_PIDFD, c->pidfd, &si) : -EINVAL;
+	/* Before Linux 5.4 there were descriptors that could not be waited for. */
+	if (r == -EINVAL)
+		r = wait_for(P_PID, c->pid, &si);
+	if (r == 0)
 		r = si.si_code == CLD_EXITED ? si.si_status : 128 + si.si_status;
 	c->pid = 0;
 	rb_closep(&c->pidfd);
