@@ -610,7 +610,13 @@ struct rb_exec *rb_solve_failed_shell(struct rb_solver *s, int tty_fd, const cha
 	rb_strv_clear(&shell.argv);
 	if (r == 0)
 		r = give_network_at_once(s->failed_run, err);
-	return r < 0 ? NULL : &s->failed_run->exec;
+	if (r < 0) {
+		const struct rb_inst *inst = s->failed->vertex->inst;
+
+		(void)rb_error_at(err, inst->line_first, inst->line_last);
+		return NULL;
+	}
+	return &s->failed_run->exec;
 }
 
 void rb_op_run_forget_failed(struct rb_solver *s)

@@ -4,9 +4,9 @@
  *
  *	u32 type | u32 length (at most RB_WORKER_MESSAGE_MAX) | payload
  *
- * in host byte order over a pipe, in the sequence (STATUS | PART)* (RESULT | ERROR) and end of
- *file. PARTs and RESULT make the result. Anything else, or an end without one of the last two, is
- *an error of the worker. ERROR's payload is struct rb_worker_fault and the text.
+ * in host byte order over a pipe: any number of STATUS and PART, then RESULT or ERROR, then the
+ * end of the file. PARTs and RESULT make the result; the payload of ERROR is struct fault and the
+ * text. Anything else is an error of the worker.
  */
 #ifndef RB_SOLVE_WORKER_H
 #define RB_SOLVE_WORKER_H
@@ -53,7 +53,8 @@ void rb_worker_kill(struct rb_worker *w);
 
 /* In the child. */
 void rb_worker_status(struct rb_worker_port *port, const char *fmt, ...) RB_PRINTF(2, 3);
-/* What comes before the rest of a result; it is not lost when the worker ends without that. */
+/* What comes before the rest of a result, at most a message; it is not lost when the worker ends
+ * without that. */
 void rb_worker_part(struct rb_worker_port *port, const void *data, size_t len);
 void rb_worker_result(struct rb_worker_port *port, const void *data, size_t len);
 

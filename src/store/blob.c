@@ -153,12 +153,10 @@ void rb_blob_writer_free(struct rb_blob_writer *w)
 static bool is_there(struct rb_store *store, const struct rb_blob *blob)
 {
 	RB_CLEANUP(rb_buf_clear) struct rb_buf text = RB_BUF_INIT;
-	struct rb_error *damaged = NULL;
+	struct rb_error *why = NULL;
+	int r = rb_store_read_blob(store, &blob->digest, blob->size, &text, &why);
 
-	if (!rb_store_has_blob(store, &blob->digest, NULL))
-		return false;
-	int r = rb_store_read_blob(store, &blob->digest, blob->size, &text, &damaged);
-	rb_error_drop(&damaged);
+	rb_error_drop(&why);
 	return r == 0;
 }
 
